@@ -1,0 +1,208 @@
+// What the core needs from the outside world. Implementations live at the edges and are handed in by src/main.ts.
+// What a peer may do is data; a rejected promise means that the infrastructure failed.
+
+import type {
+  Access, Cdr, ChargingId, Credited, EpochMs, Grant, Leg, LegFacts, LegRef, MediaProfile, MediaStats, Party,
+  PolicyDecision, Reason, Refusal, Release, Sdp, Service, SessionId, Shown, Side, Target, Tone
+} from './model.ts'
+import type { Receipt, TextBody, TextCdr, TextRef } from './text.ts'
+
+export interface Invitation {
+  readonly id: SessionId
+  readonly attempt: number
+  readonly charging: ChargingId
+  readonly from: Shown
+  readonly target: Target
+  readonly service: Service
+  /** Null: the callee offers in its answer and hears the answer by `acknowledge`. */
+  readonly sdp: Sdp | null
+}
+
+/** One signalling world: NNI, Matrix, XMPP or SIP over WebSocket. All four look the same from inside. */
+export interface SignallingAdapter {
+  readonly access: Access
+  start (inbox: Inbox): Promise<void>
+  /** Stop taking new calls; live ones stay until they end. */
+  drain (): Promise<void>
+  /** The new leg has a name at once, so it can be cancelled at once; how it fares is told through the inbox. */
+  invite (invitation: Invitation): LegRef
+  alert (leg: LegRef): Promise<void>
+  progress (leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void>
+  /** SDP null: the reliable early answer stands. */
+  answer (leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void>
+  acknowledge (leg: LegRef, sdp: Sdp): Promise<void>
+  /** The answer or refusal comes back through the inbox with the same `exchange`. */
+  reoffer (leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void>
+  answerReoffer (leg: LegRef, sdp: Sdp): Promise<void>
+  /** 491, Jingle tie-break, `m.call.negotiate` glare; 488 and its like. */
+  refuseReoffer (leg: LegRef, why: Refusal): Promise<void>
+  sendTone (leg: LegRef, tone: Tone): Promise<void>
+  end (leg: LegRef, release: Release): Promise<void>
+  /** Sends one message; settles once the other side has taken it or refused it (a refusal is data). */
+  sendText (text: OutgoingText): Promise<TextOutcome>
+  /** Tells the sender what became of a message it brought. Nothing to do where the dialect has no such word. */
+  sendReceipt (ref: TextRef, receipt: Receipt): Promise<void>
+}
+
+export interface Offered {
+  readonly leg: LegRef
+  readonly caller: Leg
+  /** Canonical: `tel:+E164` for a number, `sip:user@domain` for an island's user. */
+  readonly called: string
+  readonly service: Service
+  readonly sdp: Sdp | null
+  /** Null: the hub makes one (PCV-05). */
+  readonly charging: ChargingId | null
+  readonly facts: LegFacts
+}
+
+export interface OfferedText {
+  readonly ref: TextRef
+  readonly caller: Leg
+  readonly called: string
+  readonly body: TextBody
+  readonly charging: ChargingId | null
+  readonly facts: LegFacts
+}
+
+export interface OutgoingText {
+  readonly id: SessionId
+  readonly attempt: number
+  readonly charging: ChargingId
+  readonly from: Shown
+  readonly target: Target
+  readonly body: TextBody
+}
+
+export type TextOutcome =
+  | { readonly taken: true; readonly ref: TextRef; readonly facts: LegFacts }
+  | { readonly taken: false; readonly reason: Reason; readonly facts: LegFacts }
+
+/** Where adapters put what they hear. Nothing here throws. */
+export interface Inbox {
+  offered (call: Offered): void
+  alerting (leg: LegRef): void
+  progressed (leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): void
+  answered (leg: LegRef, answer: { readonly sdp: Sdp | null; readonly party: Party | null }): void
+  /** The caller has confirmed the answer; with SDP where the answer carried an offer. */
+  acknowledged (leg: LegRef, sdp: Sdp | null): void
+  /** SDP null: the peer wants the hub to make the offer (a re-INVITE without SDP). */
+  reoffered (leg: LegRef, sdp: Sdp | null): void
+  reofferAnswered (leg: LegRef, answer: { readonly exchange: number; readonly sdp: Sdp }): void
+  reofferRefused (leg: LegRef, refusal: { readonly exchange: number; readonly why: Refusal }): void
+  toned (leg: LegRef, tone: Tone): void
+  ended (leg: LegRef, reason: Reason): void
+  /** What the leg's record should say beside what the core knows. */
+  learned (leg: LegRef, facts: LegFacts): void
+  /**
+   * A message came in. Settles with what to answer its sender: taken by the other side, or why not.
+   * Never rejects. The adapter answers its dialect with it (200 or 202, an error stanza, a notice).
+   */
+  texted (text: OfferedText): Promise<TextVerdict>
+  /** What became of a message this adapter has sent. */
+  received (ref: TextRef, receipt: Receipt): void
+}
+
+export type TextVerdict = { readonly taken: true } | { readonly taken: false; readonly release: Release }
+
+/** One anchor per attempt. `exchange` only serves to tell requests apart in logs and to abandon one. */
+export interface Anchorage {
+  readonly id: SessionId
+  readonly attempt: number
+  readonly exchange: number
+  readonly grant: Grant
+  readonly transcode: boolean
+  /** What each side speaks; the anchor converts between them and strips what belongs to one side only. */
+  readonly profiles: Readonly<Record<Side, MediaProfile>>
+}
+
+export type Anchored =
+  | { readonly anchored: true; readonly sdp: Sdp }
+  | { readonly anchored: false; readonly reason: Reason }
+
+export interface MediaAnchor {
+  /** `onLost`: an anchor has heard nothing for too long, or is gone. */
+  start (onLost: (id: SessionId, attempt: number) => void): Promise<void>
+  /** SDP of `side` in, SDP for the other side out. */
+  offer (at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
+  answer (at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
+  /** An offer of the hub's own for `side`, from the grant's codecs. */
+  makeOffer (at: Anchorage, side: Side): Promise<Anchored>
+  /** The offer came to nothing: media flows as before it. */
+  abandon (at: Anchorage): Promise<void>
+  release (id: SessionId, attempt: number): Promise<MediaStats | null>
+}
+
+/** Nobody there is an answer, with the reason in plain words. */
+export type Routed = { readonly targets: readonly Target[] } | { readonly nobody: Reason }
+
+export interface Router {
+  /** Best first. */
+  route (called: string, caller: Leg, service: Service | 'message'): Promise<Routed>
+}
+
+export interface Admission {
+  readonly id: SessionId
+  readonly attempt: number
+  readonly caller: Leg
+  readonly target: Target
+  readonly called: string
+  readonly service: Service
+  readonly offer: Sdp | null
+  readonly transcode: boolean
+  readonly at: EpochMs
+}
+
+export type TextAdmission = Omit<Admission, 'service' | 'offer' | 'transcode'>
+
+/** Asks `Agreements` and `Credit` on the way: the core sees only their verdict. */
+export interface Policy {
+  decide (admission: Admission): Promise<PolicyDecision>
+  /** A message: the same questions but for media. */
+  decideText (admission: TextAdmission): Promise<PolicyDecision>
+  free (grantId: string): Promise<void>
+}
+
+export interface Terms {
+  /** What the caller's provider owes by. */
+  readonly ingressAgreementId: string
+  /** What is owed to the callee's provider by; the same one in a bilateral agreement. */
+  readonly egressAgreementId: string
+  readonly prepaid: boolean
+  readonly onCreditSilence: Credited['onSilence']
+}
+
+export interface TermsAsked {
+  readonly fromPeerId: string
+  readonly toPeerId: string
+  readonly service: Service | 'message'
+  readonly called: string
+  readonly at: EpochMs
+}
+
+export interface Agreements {
+  /** No agreement means no traffic, never free traffic (CLR-01). */
+  terms (asked: TermsAsked): Promise<Terms | 'no-agreement' | 'no-rate'>
+}
+
+export interface Credit {
+  reserve (id: SessionId, attempt: number, terms: Terms): Promise<Credited | 'no-credit'>
+  refresh (reservationId: string, usedMs: number): Promise<Credited | 'no-credit'>
+  /** Takes what was used and releases the rest. The same reservation twice is harmless. */
+  settle (reservationId: string, usedMs: number): Promise<void>
+}
+
+export interface CdrSink {
+  /** Sets room aside for the worst case of one session; false: no room, so no call (EOS-01). */
+  admit (id: SessionId): boolean
+  /** Resolves once the record is durable. The same key twice is harmless. */
+  write (cdr: Cdr | TextCdr): Promise<void>
+  /** The session is over: the room it did not use is free again. */
+  release (id: SessionId): void
+}
+
+export interface Clock {
+  now (): number
+  /** Returns a function that cancels. */
+  after (ms: number, run: () => void): () => void
+}
