@@ -169,7 +169,7 @@ export interface Cdr {
   readonly kind: 'start' | 'interim' | 'final'
   readonly access: Access
   readonly peerId: string
-  readonly service: Service
+  readonly service: Service | 'message'
   /** The asserted number whatever the privacy: a record is not shown to the other side. */
   readonly calling: string | null
   readonly callingRaw: string | null

@@ -5,7 +5,7 @@ import type {
   Access, Cdr, ChargingId, Credited, EpochMs, Grant, Leg, LegFacts, LegRef, MediaProfile, MediaStats, Party,
   PolicyDecision, Reason, Refusal, Release, Sdp, Service, SessionId, Shown, Side, Target, Tone
 } from './model.ts'
-import type { Receipt, TextBody, TextCdr, TextRef } from './text.ts'
+import type { Receipt, TextBody, TextRef } from './text.ts'
 
 export interface Invitation {
   readonly id: SessionId
@@ -196,7 +196,7 @@ export interface CdrSink {
   /** Sets room aside for the worst case of one session; false: no room, so no call (EOS-01). */
   admit (id: SessionId): boolean
   /** Resolves once the record is durable. The same key twice is harmless. */
-  write (cdr: Cdr | TextCdr): Promise<void>
+  write (cdr: Cdr): Promise<void>
   /** The session is over: the room it did not use is free again. */
   release (id: SessionId): void
 }
