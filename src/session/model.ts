@@ -92,10 +92,31 @@ export interface Target {
 
 /** Why a session or an attempt ended. Every adapter maps its own vocabulary to and from this list. */
 export const releaseCauses = [
-  'normal', 'cancelled', 'answered-elsewhere', 'busy', 'declined', 'no-answer', 'not-found', 'gone',
-  'address-incomplete', 'unavailable', 'unreachable', 'incompatible-media', 'forbidden', 'no-agreement', 'no-rate',
-  'no-credit', 'limit-reached', 'anonymity-refused', 'identity-failed', 'unwanted', 'congestion', 'media-lost',
-  'peer-failed', 'expired', 'internal'
+  'normal',
+  'cancelled',
+  'answered-elsewhere',
+  'busy',
+  'declined',
+  'no-answer',
+  'not-found',
+  'gone',
+  'address-incomplete',
+  'unavailable',
+  'unreachable',
+  'incompatible-media',
+  'forbidden',
+  'no-agreement',
+  'no-rate',
+  'no-credit',
+  'limit-reached',
+  'anonymity-refused',
+  'identity-failed',
+  'unwanted',
+  'congestion',
+  'media-lost',
+  'peer-failed',
+  'expired',
+  'internal'
 ] as const
 export type ReleaseCause = (typeof releaseCauses)[number]
 
@@ -106,7 +127,9 @@ export interface Reason {
   readonly q850?: number
   readonly text?: string
 }
-export interface Release extends Reason { readonly from: Side | 'hub' }
+export interface Release extends Reason {
+  readonly from: Side | 'hub'
+}
 
 export const refusals = ['glare', 'unacceptable', 'timeout'] as const
 /** Why a re-offer was not taken. The session goes on as it was (SDP-10). */

@@ -2,8 +2,29 @@
 // What a peer may do is data; a rejected promise means that the infrastructure failed.
 
 import type {
-  Access, Cdr, ChargingId, Credited, EpochMs, Grant, Leg, LegFacts, LegRef, MediaProfile, MediaStats, Party,
-  PolicyDecision, Reason, Refusal, Release, Sdp, Service, SessionId, Shown, Side, Target, Tone
+  Access,
+  Cdr,
+  ChargingId,
+  Credited,
+  EpochMs,
+  Grant,
+  Leg,
+  LegFacts,
+  LegRef,
+  MediaProfile,
+  MediaStats,
+  Party,
+  PolicyDecision,
+  Reason,
+  Refusal,
+  Release,
+  Sdp,
+  Service,
+  SessionId,
+  Shown,
+  Side,
+  Target,
+  Tone
 } from './model.ts'
 import type { Receipt, TextBody, TextRef } from './text.ts'
 
@@ -21,27 +42,27 @@ export interface Invitation {
 /** One signalling world: NNI, Matrix, XMPP or SIP over WebSocket. All four look the same from inside. */
 export interface SignallingAdapter {
   readonly access: Access
-  start (inbox: Inbox): Promise<void>
+  start(inbox: Inbox): Promise<void>
   /** Stop taking new calls; live ones stay until they end. */
-  drain (): Promise<void>
+  drain(): Promise<void>
   /** The new leg has a name at once, so it can be cancelled at once; how it fares is told through the inbox. */
-  invite (invitation: Invitation): LegRef
-  alert (leg: LegRef): Promise<void>
-  progress (leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void>
+  invite(invitation: Invitation): LegRef
+  alert(leg: LegRef): Promise<void>
+  progress(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void>
   /** SDP null: the reliable early answer stands. */
-  answer (leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void>
-  acknowledge (leg: LegRef, sdp: Sdp): Promise<void>
+  answer(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void>
+  acknowledge(leg: LegRef, sdp: Sdp): Promise<void>
   /** The answer or refusal comes back through the inbox with the same `exchange`. */
-  reoffer (leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void>
-  answerReoffer (leg: LegRef, sdp: Sdp): Promise<void>
+  reoffer(leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void>
+  answerReoffer(leg: LegRef, sdp: Sdp): Promise<void>
   /** 491, Jingle tie-break, `m.call.negotiate` glare; 488 and its like. */
-  refuseReoffer (leg: LegRef, why: Refusal): Promise<void>
-  sendTone (leg: LegRef, tone: Tone): Promise<void>
-  end (leg: LegRef, release: Release): Promise<void>
+  refuseReoffer(leg: LegRef, why: Refusal): Promise<void>
+  sendTone(leg: LegRef, tone: Tone): Promise<void>
+  end(leg: LegRef, release: Release): Promise<void>
   /** Sends one message; settles once the other side has taken it or refused it (a refusal is data). */
-  sendText (text: OutgoingText): Promise<TextOutcome>
+  sendText(text: OutgoingText): Promise<TextOutcome>
   /** Tells the sender what became of a message it brought. Nothing to do where the dialect has no such word. */
-  sendReceipt (ref: TextRef, receipt: Receipt): Promise<void>
+  sendReceipt(ref: TextRef, receipt: Receipt): Promise<void>
 }
 
 export interface Offered {
@@ -80,27 +101,27 @@ export type TextOutcome =
 
 /** Where adapters put what they hear. Nothing here throws. */
 export interface Inbox {
-  offered (call: Offered): void
-  alerting (leg: LegRef): void
-  progressed (leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): void
-  answered (leg: LegRef, answer: { readonly sdp: Sdp | null; readonly party: Party | null }): void
+  offered(call: Offered): void
+  alerting(leg: LegRef): void
+  progressed(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): void
+  answered(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly party: Party | null }): void
   /** The caller has confirmed the answer; with SDP where the answer carried an offer. */
-  acknowledged (leg: LegRef, sdp: Sdp | null): void
+  acknowledged(leg: LegRef, sdp: Sdp | null): void
   /** SDP null: the peer wants the hub to make the offer (a re-INVITE without SDP). */
-  reoffered (leg: LegRef, sdp: Sdp | null): void
-  reofferAnswered (leg: LegRef, answer: { readonly exchange: number; readonly sdp: Sdp }): void
-  reofferRefused (leg: LegRef, refusal: { readonly exchange: number; readonly why: Refusal }): void
-  toned (leg: LegRef, tone: Tone): void
-  ended (leg: LegRef, reason: Reason): void
+  reoffered(leg: LegRef, sdp: Sdp | null): void
+  reofferAnswered(leg: LegRef, answer: { readonly exchange: number; readonly sdp: Sdp }): void
+  reofferRefused(leg: LegRef, refusal: { readonly exchange: number; readonly why: Refusal }): void
+  toned(leg: LegRef, tone: Tone): void
+  ended(leg: LegRef, reason: Reason): void
   /** What the leg's record should say beside what the core knows. */
-  learned (leg: LegRef, facts: LegFacts): void
+  learned(leg: LegRef, facts: LegFacts): void
   /**
    * A message came in. Settles with what to answer its sender: taken by the other side, or why not.
    * Never rejects. The adapter answers its dialect with it (200 or 202, an error stanza, a notice).
    */
-  texted (text: OfferedText): Promise<TextVerdict>
+  texted(text: OfferedText): Promise<TextVerdict>
   /** What became of a message this adapter has sent. */
-  received (ref: TextRef, receipt: Receipt): void
+  received(ref: TextRef, receipt: Receipt): void
 }
 
 export type TextVerdict = { readonly taken: true } | { readonly taken: false; readonly release: Release }
@@ -122,15 +143,15 @@ export type Anchored =
 
 export interface MediaAnchor {
   /** `onLost`: an anchor has heard nothing for too long, or is gone. */
-  start (onLost: (id: SessionId, attempt: number) => void): Promise<void>
+  start(onLost: (id: SessionId, attempt: number) => void): Promise<void>
   /** SDP of `side` in, SDP for the other side out. */
-  offer (at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
-  answer (at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
+  offer(at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
+  answer(at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
   /** An offer of the hub's own for `side`, from the grant's codecs. */
-  makeOffer (at: Anchorage, side: Side): Promise<Anchored>
+  makeOffer(at: Anchorage, side: Side): Promise<Anchored>
   /** The offer came to nothing: media flows as before it. */
-  abandon (at: Anchorage): Promise<void>
-  release (id: SessionId, attempt: number): Promise<MediaStats | null>
+  abandon(at: Anchorage): Promise<void>
+  release(id: SessionId, attempt: number): Promise<MediaStats | null>
 }
 
 /** Nobody there is an answer, with the reason in plain words. */
@@ -138,7 +159,7 @@ export type Routed = { readonly targets: readonly Target[] } | { readonly nobody
 
 export interface Router {
   /** Best first. */
-  route (called: string, caller: Leg, service: Service | 'message'): Promise<Routed>
+  route(called: string, caller: Leg, service: Service | 'message'): Promise<Routed>
 }
 
 export interface Admission {
@@ -157,10 +178,10 @@ export type TextAdmission = Omit<Admission, 'service' | 'offer' | 'transcode'>
 
 /** Asks `Agreements` and `Credit` on the way: the core sees only their verdict. */
 export interface Policy {
-  decide (admission: Admission): Promise<PolicyDecision>
+  decide(admission: Admission): Promise<PolicyDecision>
   /** A message: the same questions but for media. */
-  decideText (admission: TextAdmission): Promise<PolicyDecision>
-  free (grantId: string): Promise<void>
+  decideText(admission: TextAdmission): Promise<PolicyDecision>
+  free(grantId: string): Promise<void>
 }
 
 export interface Terms {
@@ -182,27 +203,27 @@ export interface TermsAsked {
 
 export interface Agreements {
   /** No agreement means no traffic, never free traffic (CLR-01). */
-  terms (asked: TermsAsked): Promise<Terms | 'no-agreement' | 'no-rate'>
+  terms(asked: TermsAsked): Promise<Terms | 'no-agreement' | 'no-rate'>
 }
 
 export interface Credit {
-  reserve (id: SessionId, attempt: number, terms: Terms): Promise<Credited | 'no-credit'>
-  refresh (reservationId: string, usedMs: number): Promise<Credited | 'no-credit'>
+  reserve(id: SessionId, attempt: number, terms: Terms): Promise<Credited | 'no-credit'>
+  refresh(reservationId: string, usedMs: number): Promise<Credited | 'no-credit'>
   /** Takes what was used and releases the rest. The same reservation twice is harmless. */
-  settle (reservationId: string, usedMs: number): Promise<void>
+  settle(reservationId: string, usedMs: number): Promise<void>
 }
 
 export interface CdrSink {
   /** Sets room aside for the worst case of one session; false: no room, so no call (EOS-01). */
-  admit (id: SessionId): boolean
+  admit(id: SessionId): boolean
   /** Resolves once the record is durable. The same key twice is harmless. */
-  write (cdr: Cdr): Promise<void>
+  write(cdr: Cdr): Promise<void>
   /** The session is over: the room it did not use is free again. */
-  release (id: SessionId): void
+  release(id: SessionId): void
 }
 
 export interface Clock {
-  now (): number
+  now(): number
   /** Returns a function that cancels. */
-  after (ms: number, run: () => void): () => void
+  after(ms: number, run: () => void): () => void
 }
