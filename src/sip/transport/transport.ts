@@ -1,0 +1,118 @@
+// What every SIP transport looks like from above: flows, destinations, screening, limits.
+
+import { isIPv6 } from 'node:net'
+
+export type TransportName = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss'
+
+export interface Address {
+  /** An IP address, or a host name where a destination says so. IPv6 without brackets. */
+  readonly host: string
+  readonly port: number
+}
+
+/** One path to a peer: a UDP remote address on a local socket, or one connection. */
+export interface Flow {
+  readonly id: number
+  readonly transport: TransportName
+  /** What Via and Contact may name: the listener's advertised address where there is one. */
+  readonly local: Address
+  readonly remote: Address
+  /** What screening called the peer; null where nothing screens or nobody is known. */
+  readonly peerId: string | null
+  readonly closed: boolean
+  /** Never throws. `failed` hears of an error of this very write, if the transport can tell. */
+  send(bytes: Buffer, failed?: (error: unknown) => void): void
+  close(): void
+}
+
+/** A flow made elsewhere (a WebSocket): its owner pushes what arrives and says when it is gone. */
+export interface AdoptedFlow extends Flow {
+  /** One frame: one whole message (RFC 7118, 5.1) or a CRLF keepalive. */
+  receive(bytes: Buffer): void
+  lost(): void
+}
+
+export interface AdoptOptions {
+  readonly transport: 'ws' | 'wss'
+  readonly local: Address
+  readonly remote: Address
+  readonly peerId: string | null
+  send(bytes: Buffer): void
+  close(): void
+}
+
+export interface RemoteDestination extends Address {
+  readonly transport: TransportName
+  /** UDP only: a request above so many bytes goes by TCP (RFC 3261, 18.1.1 says 1300), by UDP if TCP is refused. */
+  readonly tcpOverBytes?: number
+}
+
+export type Destination = { readonly flow: Flow } | RemoteDestination
+
+/** PEM text. With `ca`, a client certificate is required and checked against it. */
+export interface TlsMaterial {
+  readonly cert: string | Buffer
+  readonly key: string | Buffer
+  readonly ca?: string | Buffer
+}
+
+export interface ListenOptions {
+  readonly transport: 'udp' | 'tcp' | 'tls'
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  /** The host written into Via; needed where `host` is a wildcard. */
+  readonly advertise?: string
+  readonly tls?: TlsMaterial
+}
+
+export interface Listening extends Address {
+  readonly transport: 'udp' | 'tcp' | 'tls'
+}
+
+export interface Source {
+  readonly transport: TransportName
+  readonly remote: Address
+  /** Subject alternative names (`DNS:`, `URI:` prefix removed) and the common name of a verified client certificate. */
+  readonly certificateNames: readonly string[]
+}
+
+/** Asked before anything is parsed. On UDP `refuse` is silence too. */
+export type Screen = (source: Source) => Verdict
+export type Verdict = { readonly peerId: string | null } | 'drop' | 'refuse'
+
+export const transportLimits = {
+  /** Live connections, in and out; more are closed at once. */
+  connectionsMax: 10_000,
+  /** Live connections from one IP address. */
+  connectionsPerSourceMax: 1_000,
+  /** A connection without a byte for so long is closed. */
+  idleMs: 900_000,
+  /** A message that has begun must be whole within this. */
+  incompleteMs: 30_000,
+  /** TCP and TLS handshakes, in and out. */
+  connectMs: 10_000,
+  /** Header block of a message on a stream. */
+  headerBytesMax: 65_536,
+  /** Header block and body of a message on a stream or in a frame. */
+  messageBytesMax: 1_048_576,
+  /** Bytes waiting in one connection; a peer that reads slower is cut off. */
+  sendBufferBytesMax: 8_388_608,
+  /** Messages a second from one IP address, and the burst on top of silence: UDP and frames drop, streams wait. */
+  messagesPerSecondMax: 20_000,
+  /** IP addresses whose rate is remembered; the one heard of first is forgotten. */
+  sourcesMax: 10_000
+} as const
+export type TransportLimits = { readonly [name in keyof typeof transportLimits]: number }
+
+export const isReliable = (transport: TransportName): boolean => transport !== 'udp'
+export const isWebSocket = (transport: TransportName): boolean => transport === 'ws' || transport === 'wss'
+
+/** The port that a missing one stands for (RFC 3261, 19.1.2; RFC 7118, 9). */
+export const defaultPorts = { udp: 5060, tcp: 5060, tls: 5061, ws: 80, wss: 443 } as const satisfies Record<
+  TransportName,
+  number
+>
+
+/** `host:port` as Via and URIs write it. */
+export const hostPort = ({ host, port }: Address): string => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)
