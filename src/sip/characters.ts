@@ -1,0 +1,105 @@
+// Character classes of the SIP grammar (RFC 3261, section 25.1) and the small scanners built on them; nothing backtracks.
+
+const classOf = (text: string): Uint8Array => {
+  const table = new Uint8Array(128)
+  for (const character of text) table[character.charCodeAt(0)] = 1
+  return table
+}
+const alphanumeric = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
+const tokenTable = classOf(`${alphanumeric}-.!%*_+\`'~`)
+const hostTable = classOf(`${alphanumeric}-._`)
+const schemeTable = classOf(`${alphanumeric}+-.`)
+
+const has = (table: Uint8Array, code: number): boolean => code < 128 && table[code] === 1
+export const isTokenCode = (code: number): boolean => has(tokenTable, code)
+export const isHostCode = (code: number): boolean => has(hostTable, code)
+export const isDigit = (code: number): boolean => code >= 48 && code <= 57
+export const isSpace = (code: number): boolean => code === 32 || code === 9
+const isAlpha = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
+
+/** A predicate over character codes for `text`, for grammars that name their own set. */
+export function charactersOf(text: string): (code: number) => boolean {
+  const table = classOf(alphanumeric + text)
+  return code => has(table, code)
+}
+
+/** The index of the first character at or after `at` that is no space or tab. */
+export function skipSpace(text: string, at: number): number {
+  let index = at
+  while (index < text.length && isSpace(text.charCodeAt(index))) index++
+  return index
+}
+
+/** Without spaces and tabs at either end; String.trim would also take a byte order mark, which is data here. */
+export function trimSpace(text: string): string {
+  const start = skipSpace(text, 0)
+  let end = text.length
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--
+  return start === 0 && end === text.length ? text : text.slice(start, end)
+}
+
+/** The index after the run of token characters that begins at `at`. */
+export function skipToken(text: string, at: number): number {
+  let index = at
+  while (index < text.length && isTokenCode(text.charCodeAt(index))) index++
+  return index
+}
+
+/** The index after the quoted string that opens at `at`, or -1 where it never closes. */
+export function skipQuoted(text: string, at: number): number {
+  for (let index = at + 1; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code === 92) index++
+    else if (code === 34) return index + 1
+  }
+  return -1
+}
+
+export const isToken = (text: string): boolean => text.length > 0 && skipToken(text, 0) === text.length
+
+/** A whole number of decimal digits from 0 to `max`, or null. Leading zeros are fine (RFC 4475, 3.1.1.1). */
+export function parseNumber(text: string, max: number): number | null {
+  if (text.length === 0) return null
+  let value = 0
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (!isDigit(code)) return null
+    value = value * 10 + code - 48
+    if (value > max) return null
+  }
+  return value
+}
+
+/** Whether this is `scheme:something` in visible ASCII without delimiters: what may stand where a URI stands. */
+export function isUriText(text: string): boolean {
+  const colon = text.indexOf(':')
+  if (colon < 1 || colon === text.length - 1 || !isAlpha(text.charCodeAt(0))) return false
+  for (let index = 1; index < colon; index++) if (!has(schemeTable, text.charCodeAt(index))) return false
+  for (let index = colon + 1; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code <= 32 || code >= 127 || code === 34 || code === 60 || code === 62) return false
+  }
+  return true
+}
+
+/** A quoted string without its quotes and escapes; any other text as it is. */
+export function unquote(text: string): string {
+  if (text.length < 2 || text.charCodeAt(0) !== 34) return text
+  const inner = text.slice(1, -1)
+  if (!inner.includes('\\')) return inner
+  let out = ''
+  for (let index = 0; index < inner.length; index++) {
+    if (inner[index] === '\\' && index + 1 < inner.length) index++
+    out += inner[index]
+  }
+  return out
+}
+
+/** Text as a quoted string; line breaks, which no header may hold, become spaces. */
+export const quote = (text: string): string => `"${oneLine(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+
+/** Line breaks and NUL become spaces, so that no value can smuggle in a header field. */
+export function oneLine(text: string): string {
+  if (!text.includes('\r') && !text.includes('\n') && !text.includes('\0')) return text
+  return text.replaceAll('\r\n', ' ').replaceAll('\r', ' ').replaceAll('\n', ' ').replaceAll('\0', ' ')
+}
