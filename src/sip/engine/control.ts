@@ -1,0 +1,300 @@
+// The control port: applications connect, prove the secret, say which methods they serve, and exchange SIP in frames.
+
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
+import { createServer } from 'node:net'
+import type { Server, Socket } from 'node:net'
+import { HubError, messageOf } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import { frameOf, framingLimits, FrameReader, payloadOf } from './framing.ts'
+import type { Payload } from './framing.ts'
+
+export const controlLimits = {
+  /** Connected applications; one more is closed at once. */
+  appsMax: 64,
+  /** From connecting to the right secret. */
+  authenticateMs: 10_000,
+  /** A frame from somebody who has not shown the secret. */
+  frameBytesBeforeAuthMax: 4_096,
+  /** Methods one application may name. */
+  routesMax: 64,
+  /** Bytes an application has not taken yet; beyond it the connection is cut and counts as dead. */
+  sendBufferBytesMax: 67_108_864
+} as const
+export type ControlLimits = { readonly [name in keyof typeof controlLimits]: number }
+
+/** One authenticated connection of an application. */
+export interface App {
+  readonly id: string
+  readonly gone: boolean
+  /** Queues a frame; frames of one turn of the event loop leave in one write. */
+  send(meta: string, message?: Buffer): void
+}
+
+/** `sip|<txn>|<dialog>[|<proxy>]` and the SIP text after it. */
+export interface SipCommand {
+  readonly id: string
+  readonly txn: string
+  readonly dialog: string
+  readonly proxy: string
+  readonly text: Buffer
+}
+
+export interface ControlHandler {
+  sip(app: App, command: SipCommand): void
+  /** Its connection is closed: nothing can be sent to it any more. */
+  gone(app: App): void
+}
+
+export interface ControlOptions {
+  readonly host: string
+  readonly port: number
+  readonly secret: string
+  readonly limits?: Partial<ControlLimits>
+  readonly log: Logger
+  readonly handler: ControlHandler
+  /** `udp/127.0.0.1:5060,...`: told to who authenticates. */
+  hostports(): string
+}
+
+export interface ControlServer {
+  start(): Promise<void>
+  close(): Promise<void>
+  readonly address: { readonly host: string; readonly port: number }
+  /** Whose turn it is among the applications that serve a method; null: nobody does. */
+  pick(method: string): App | null
+}
+
+/** What drachtio-srf wants to see before it starts its heartbeat: at least v0.8.2. */
+export const protocolVersion = 'v0.9.10-isthmus'
+
+let messages = 0
+/** Unique in this process: all that matching an answer to its command needs. */
+const newMessageId = (): string => (++messages).toString(36)
+
+export const answerOk = (app: App, id: string, tokens: string, message?: Buffer): void =>
+  app.send(`${newMessageId()}|response|${id}|OK|${tokens}`, message)
+export const answerNok = (app: App, id: string, text: string): void =>
+  app.send(`${newMessageId()}|response|${id}|NOK|${text.replaceAll(/[|\r\n]/g, ' ')}`)
+export const tellSip = (app: App, tokens: string, message: Buffer): void =>
+  app.send(`${newMessageId()}|sip|${tokens}`, message)
+
+class Connection implements App {
+  readonly id = randomUUID()
+  readonly routes = new Set<string>()
+  readonly reader: FrameReader
+  readonly #socket: Socket
+  readonly #bufferMax: number
+  authenticated = false
+  gone = false
+  #queue: Buffer[] = []
+
+  constructor(socket: Socket, limits: ControlLimits) {
+    this.#socket = socket
+    this.#bufferMax = limits.sendBufferBytesMax
+    this.reader = new FrameReader(limits.frameBytesBeforeAuthMax)
+  }
+
+  send(meta: string, message?: Buffer): void {
+    if (this.gone) return
+    if (this.#queue.length === 0) setImmediate(() => this.#flush())
+    this.#queue.push(frameOf(meta, message))
+  }
+
+  answer(id: string, text: string): void {
+    this.send(`${newMessageId()}|response|${id}|${text}`)
+  }
+
+  /** What is queued still leaves; nothing more is read. */
+  end(): void {
+    this.#flush()
+    this.#socket.pause()
+    this.#socket.end()
+    this.#socket.destroySoon()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  #flush(): void {
+    const queue = this.#queue
+    if (queue.length === 0) return
+    this.#queue = []
+    if (this.#socket.destroyed) return
+    this.#socket.write(queue.length === 1 && queue[0] !== undefined ? queue[0] : Buffer.concat(queue))
+    if (this.#socket.writableLength > this.#bufferMax) this.#socket.destroy()
+  }
+}
+
+/** The server that applications connect to. Nothing but `authenticate` is obeyed before the secret was right. */
+export function createControlServer(options: ControlOptions): ControlServer {
+  return new Control(options)
+}
+
+class Control implements ControlServer {
+  readonly #options: ControlOptions
+  readonly #limits: ControlLimits
+  readonly #secret: Buffer
+  readonly #server: Server
+  readonly #connections = new Set<Connection>()
+  /** Applications by method, the one whose turn it is first. */
+  readonly #routes = new Map<string, Connection[]>()
+
+  constructor(options: ControlOptions) {
+    this.#options = options
+    this.#limits = { ...controlLimits, ...options.limits }
+    this.#secret = digest(options.secret)
+    this.#server = createServer({ noDelay: true, keepAlive: true }, socket => this.#accept(socket))
+  }
+
+  async start(): Promise<void> {
+    const { host, port } = this.#options
+    await new Promise<void>((done, failed) => {
+      const refused = (cause: Error): void => {
+        const facts = { cause, host, port }
+        failed(new HubError('HUB_LISTEN', `the control port ${host}:${port} cannot be opened: ${cause.message}`, facts))
+      }
+      this.#server.once('error', refused).listen(port, host, () => {
+        this.#server.off('error', refused)
+        this.#server.on('error', error => this.#options.log.error({ error: error.message }, 'control port'))
+        done()
+      })
+    })
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.#connections) connection.destroy()
+    await new Promise<void>(done => this.#server.close(() => done()))
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    const bound = this.#server.address()
+    const port = bound !== null && typeof bound === 'object' ? bound.port : this.#options.port
+    return { host: this.#options.host, port }
+  }
+
+  pick(method: string): App | null {
+    const serving = this.#routes.get(method)
+    const next = serving?.shift()
+    if (serving === undefined || next === undefined) return null
+    serving.push(next)
+    return next
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= this.#limits.appsMax) {
+      this.#options.log.warn({ appsMax: this.#limits.appsMax }, 'too many applications: connection closed')
+      socket.destroy()
+      return
+    }
+    const connection = new Connection(socket, this.#limits)
+    this.#connections.add(connection)
+    const late = setTimeout(() => {
+      if (!connection.authenticated) connection.destroy()
+    }, this.#limits.authenticateMs)
+    late.unref()
+    socket.on('data', chunk => this.#read(connection, chunk))
+    socket.on('error', error => this.#options.log.debug({ error: error.message }, 'application connection'))
+    socket.on('close', () => {
+      clearTimeout(late)
+      this.#lost(connection)
+    })
+  }
+
+  #read(connection: Connection, chunk: Buffer): void {
+    if (connection.gone) return
+    if (connection.reader.push(chunk, payload => this.#obey(connection, payloadOf(payload)))) return
+    connection.end()
+    this.#lost(connection)
+  }
+
+  #lost(connection: Connection): void {
+    if (connection.gone) return
+    connection.gone = true
+    this.#connections.delete(connection)
+    for (const method of connection.routes) this.#unroute(connection, method)
+    if (connection.authenticated) this.#options.handler.gone(connection)
+  }
+
+  /** False: the connection must be closed. */
+  #obey(connection: Connection, { tokens, message }: Payload): boolean {
+    const [id = '', type = '', first = '', second = '', third = ''] = tokens
+    if (type === 'authenticate') return this.#authenticate(connection, id, first)
+    if (!connection.authenticated) {
+      connection.answer(id, 'NO|not authenticated')
+      return false
+    }
+    switch (type) {
+      case 'sip':
+        return this.#sip(connection, tokens.length, { id, txn: first, dialog: second, proxy: third, text: message })
+      case 'ping':
+        connection.answer(id, 'OK|pong')
+        return true
+      case 'route':
+        this.#route(connection, id, first.toLowerCase())
+        return true
+      case 'remove_route':
+        this.#unroute(connection, first.toLowerCase())
+        connection.routes.delete(first.toLowerCase())
+        connection.answer(id, 'OK')
+        return true
+      case 'proxy':
+        connection.answer(id, 'NOK|this engine does not proxy')
+        return true
+      default:
+        connection.answer(id, 'NO|Unknown message type')
+        return false
+    }
+  }
+
+  #authenticate(connection: Connection, id: string, secret: string): boolean {
+    if (!timingSafeEqual(digest(secret), this.#secret)) {
+      connection.answer(id, 'NO|incorrect secret')
+      return false
+    }
+    connection.authenticated = true
+    connection.reader.bytesMax = framingLimits.frameBytesMax
+    const hostports = this.#options.hostports()
+    connection.answer(id, `OK|${hostports}|${protocolVersion}|${hostports}`)
+    return true
+  }
+
+  #route(connection: Connection, id: string, method: string): void {
+    // The same method twice does not double an application's share.
+    if (!connection.routes.has(method)) {
+      if (connection.routes.size >= this.#limits.routesMax || method === '') {
+        connection.answer(id, 'NOK|too many routes')
+        return
+      }
+      connection.routes.add(method)
+      const serving = this.#routes.get(method)
+      if (serving === undefined) this.#routes.set(method, [connection])
+      else serving.push(connection)
+    }
+    connection.answer(id, 'OK')
+  }
+
+  #unroute(connection: Connection, method: string): void {
+    const left = (this.#routes.get(method) ?? []).filter(other => other !== connection)
+    if (left.length === 0) this.#routes.delete(method)
+    else this.#routes.set(method, left)
+  }
+
+  #sip(connection: Connection, tokens: number, command: SipCommand): boolean {
+    if (tokens < 4 || command.text.length === 0) {
+      answerNok(connection, command.id, 'a sip command has a transaction, a dialog and a message')
+      return true
+    }
+    try {
+      this.#options.handler.sip(connection, command)
+    } catch (error) {
+      // A fault of ours must not take other calls with it.
+      this.#options.log.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : '' }, 'command')
+      answerNok(connection, command.id, `internal error: ${messageOf(error)}`)
+    }
+    return true
+  }
+}
+
+/** Of one length, so that the comparison says nothing about the secret's. */
+const digest = (secret: string): Buffer => createHash('sha256').update(secret).digest()
