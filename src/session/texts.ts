@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { limits } from './limits.ts'
+import { noFacts } from './model.ts'
 import type { Access, SessionId } from './model.ts'
 import type { CarrierParts } from './carrier.ts'
 import type { OfferedText, SignallingAdapter, TextVerdict } from './ports.ts'
@@ -202,7 +203,7 @@ export class Texts {
           type: 'text.refused',
           attempt,
           reason: { cause: 'peer-failed', text: 'the message could not be sent' },
-          facts: live.offered.facts
+          facts: noFacts
         })
     )
   }
