@@ -1,0 +1,106 @@
+import { describe, it } from '@jest/globals'
+import { deepEqual as equal, ok } from 'node:assert/strict'
+import { createPolicy } from '../../src/qos-policy/policy.ts'
+import type { PolicyPeer } from '../../src/qos-policy/decide.ts'
+import type { PolicyDecision, SessionId } from '../../src/session/model.ts'
+import type { Admission, Terms } from '../../src/session/ports.ts'
+import { caller, target } from '../support/sessions.ts'
+
+const terms: Terms = {
+  ingressAgreementId: 'in',
+  egressAgreementId: 'out',
+  prepaid: false,
+  onCreditSilence: 'continue'
+}
+const peer = (id: string, changes: Partial<PolicyPeer> = {}): PolicyPeer => ({
+  id,
+  enabled: true,
+  codecs: ['PCMA', 'opus', 'telephone-event'],
+  callsMax: 2,
+  callsPerSecondMax: 3,
+  ...changes
+})
+
+function policy({ peers = [peer('op-a'), peer('a')], agreed = terms as Terms | 'no-agreement' | 'no-rate' } = {}) {
+  const clock = { at: 0, now: () => clock.at }
+  return { clock, ...createPolicy({ peers, agreements: { terms: async () => agreed }, clock }) }
+}
+let n = 0
+const admission = (changes: Partial<Admission> = {}): Admission => ({
+  id: `s${n++}` as SessionId,
+  attempt: 1,
+  caller,
+  target: target('a'),
+  called: 'tel:+491',
+  service: 'voice',
+  offer: null,
+  transcode: false,
+  at: 0,
+  ...changes
+})
+const why = (decision: PolicyDecision) => (decision.admit ? 'admitted' : [decision.reason.cause, decision.reason.text])
+
+describe('policy', () => {
+  it('admits with the codecs both peers have, in the order of the called side', async () => {
+    const peers = [peer('op-a', { codecs: ['opus', 'PCMA'] }), peer('a', { codecs: ['PCMU', 'PCMA', 'opus'] })]
+    const decision = await policy({ peers }).decide(admission())
+    ok(decision.admit)
+    equal([decision.grant.codecs, decision.grant.chargingKey], [['PCMA', 'opus'], 'in/out'])
+    const transcoded = await policy({ peers }).decide(admission({ transcode: true }))
+    ok(transcoded.admit)
+    equal(transcoded.grant.codecs, ['PCMU', 'PCMA', 'opus'])
+  })
+  it('no codec in common is said so, and a transcoder helps', async () => {
+    const peers = [
+      peer('op-a', { codecs: ['opus', 'telephone-event'] }),
+      peer('a', { codecs: ['PCMA', 'telephone-event'] })
+    ]
+    const p = policy({ peers })
+    equal(why(await p.decide(admission())), ['incompatible-media', 'op-a and a have no codec in common'])
+    equal(why(await p.decide(admission({ transcode: true }))), 'admitted')
+  })
+  it('a peer that is unknown or disabled is refused', async () => {
+    equal(why(await policy({ peers: [peer('a')] }).decide(admission())), [
+      'forbidden',
+      'a peer of this call is not known'
+    ])
+    const peers = [peer('op-a'), peer('a', { enabled: false })]
+    equal(why(await policy({ peers }).decide(admission())), ['forbidden', 'a is disabled'])
+  })
+  it('no agreement and no rate are refused before anything rings, never free', async () => {
+    equal(why(await policy({ agreed: 'no-agreement' }).decide(admission())), [
+      'no-agreement',
+      'no agreement covers traffic from op-a to a'
+    ])
+    equal(why(await policy({ agreed: 'no-rate' }).decide(admission())), [
+      'no-rate',
+      'no rate from op-a to a covers tel:+491'
+    ])
+  })
+  it('calls at once are bounded by either peer; a freed grant makes room, once', async () => {
+    const p = policy()
+    const first = await p.decide(admission())
+    equal(why(await p.decide(admission())), 'admitted')
+    const third = why(await p.decide(admission()))
+    equal(third, ['limit-reached', 'op-a has 2 calls, as many as it may have at once'])
+    ok(first.admit)
+    await p.free(first.grant.id)
+    await p.free(first.grant.id)
+    equal(why(await p.decide(admission())), 'admitted')
+    equal(why(await p.decide(admission())), third)
+  })
+  it('calls a second are bounded, and the next second starts anew', async () => {
+    const p = policy({ peers: [peer('op-a', { callsMax: 100 }), peer('a', { callsMax: 100 })] })
+    for (let i = 0; i < 3; i++) equal(why(await p.decide(admission())), 'admitted')
+    equal(why(await p.decide(admission())), ['limit-reached', 'op-a may start 3 calls a second'])
+    p.clock.at = 1_000
+    equal(why(await p.decide(admission())), 'admitted')
+  })
+  it('a message needs no codec, counts in its second and holds no call', async () => {
+    const p = policy({ peers: [peer('op-a', { codecs: [] }), peer('a', { callsMax: 1, callsPerSecondMax: 2 })] })
+    for (let i = 0; i < 2; i++) equal(why(await p.decideText(admission())), 'admitted')
+    equal(why(await p.decideText(admission())), ['limit-reached', 'a may start 2 calls a second'])
+    p.clock.at = 5_000
+    equal(why(await p.decideText(admission())), 'admitted')
+  })
+})
