@@ -97,15 +97,14 @@ export async function startSipp(options: SippOptions): Promise<RunningSipp> {
   }
   child.stdout.on('data', keep)
   child.stderr.on('data', keep)
-  let left = false
+  // The exit code or a signal is there as soon as the process has left.
+  const left = (): boolean => child.exitCode !== null || child.signalCode !== null || child.pid === undefined
   const done = new Promise<SippResult>(settle => {
     child.once('error', error => {
-      left = true
       output += String(error)
       settle(noResult(output))
     })
     child.once('close', code => {
-      left = true
       clearTimeout(guard)
       void collect(folder, code, output).then(settle, error => settle(noResult(String(error))))
     })
@@ -114,19 +113,20 @@ export async function startSipp(options: SippOptions): Promise<RunningSipp> {
   guard.unref()
   const stop = async (): Promise<SippResult> => {
     // SIGUSR1 is SIPp's "q": finish; the second one does not wait for open calls.
-    for (let times = 0; times < 2 && !left; times++) child.kill('SIGUSR1')
+    for (let times = 0; times < 2 && !left(); times++) child.kill('SIGUSR1')
     return done
   }
   const until = Date.now() + sippLimits.readyMs
   // A client over TCP binds nothing before its first call.
-  while (!(await isBound(port, transport)) && !left && !(transport === 'tcp' && options.remote !== undefined)) {
+  const binds = transport === 'udp' || options.remote === undefined
+  while (binds && !left() && !(await isBound(port, transport))) {
     if (Date.now() > until) {
       child.kill('SIGKILL')
       throw new Error(`SIPp did not bind ${transport} ${host}:${port}:\n${output}`)
     }
     await new Promise(next => setTimeout(next, sippLimits.pollMs))
   }
-  if (left && options.remote === undefined) {
+  if (left() && options.remote === undefined) {
     const { exitCode, errors } = await done
     throw new Error(`SIPp left at once (${exitCode}):\n${errors}`)
   }
@@ -148,13 +148,21 @@ function argumentsOf(options: SippOptions, { host, port, transport, folder }: Pl
   const runSeconds = Math.ceil((options.runMs ?? sippLimits.runMs) / 1_000)
   const named = (flag: string, value: string | number | undefined): readonly string[] =>
     value === undefined ? [] : [flag, String(value)]
+  const flags = ['-nostdin', '-timeout_error', '-trace_stat', '-trace_err']
   return [
     ...(remote === undefined ? [] : [`${remote.host}:${remote.port}`]),
-    ...['-sf', scenario.startsWith('/') ? scenario : join(sippScenarios, scenario)],
-    ...['-i', host, '-mi', host, '-p', String(port), '-t', transport === 'udp' ? 'u1' : 't1'],
-    ...['-r', String(callsPerSecond), '-nostdin', '-timeout', `${runSeconds}s`, '-timeout_error'],
-    ...['-trace_stat', '-stf', join(folder, 'counts.csv'), '-fd', '3600'],
-    ...['-trace_err', '-error_file', join(folder, 'errors.log'), '-message_file', join(folder, 'messages.log')],
+    ...flags,
+    ...named('-sf', scenario.startsWith('/') ? scenario : join(sippScenarios, scenario)),
+    ...named('-i', host),
+    ...named('-mi', host),
+    ...named('-p', port),
+    ...named('-t', transport === 'udp' ? 'u1' : 't1'),
+    ...named('-r', callsPerSecond),
+    ...named('-timeout', `${runSeconds}s`),
+    ...named('-fd', 3_600),
+    ...named('-stf', join(folder, 'counts.csv')),
+    ...named('-error_file', join(folder, 'errors.log')),
+    ...named('-message_file', join(folder, 'messages.log')),
     ...named('-m', calls),
     ...named('-s', service),
     ...named('-inf', injection),
