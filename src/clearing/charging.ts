@@ -1,0 +1,177 @@
+// From a final record to what is owed for it: the rule, the price and the transfers. Pure.
+
+import type { CdrRecord } from '../events/cdr.ts'
+import type { EpochMs } from '../session/model.ts'
+import { hub } from './agreements.ts'
+import type { Agreement, AgreementBook } from './agreements.ts'
+import { printAmount, printRate } from './money.ts'
+import { rateAttempt, rateCall, rateMessages } from './rating.ts'
+import type { Rated, RateRow } from './rating.ts'
+
+export const limits = {
+  /** A longer call is no call: somebody has to look at it. */
+  callMsMax: 31 * 86_400_000,
+  /** One record that costs more is a mistake of a rate or of a clock. A thousand million currency units. */
+  amountMicrosMax: 10n ** 15n
+} as const
+
+/** Whose money: a provider pays the hub, the hub pays a provider, or one provider the other past the hub. */
+export const chargeSides = ['sell', 'buy', 'bilateral'] as const
+export type ChargeSide = (typeof chargeSides)[number]
+
+/**
+ * `call` and `message`: by a row of the deck. `attempt`: not answered, the attempt fee. `refused`: turned away by the
+ * hub itself, nothing is due. `emergency`: never charged. `with-ingress`: priced by the record of the other leg.
+ */
+export const chargeRules = ['call', 'message', 'attempt', 'refused', 'emergency', 'with-ingress'] as const
+export type ChargeRule = (typeof chargeRules)[number]
+
+/** Why an answered call waits for a person instead of being free (RATE-04). */
+export const suspenseReasons = ['no-agreement', 'no-rate', 'too-long', 'too-expensive'] as const
+export type SuspenseReason = (typeof suspenseReasons)[number]
+
+export interface Charge {
+  readonly side: ChargeSide
+  readonly rule: ChargeRule
+  /** Null where no agreement applies, which only a call that owes nothing may do. */
+  readonly agreement: Agreement | null
+  readonly row: RateRow | null
+  readonly billedUnits: number
+  readonly amountMicros: bigint
+  /** The moment that decides rate, period and day: the answer, the acceptance, or the request of an attempt. */
+  readonly at: EpochMs
+  /** The local day of the agreement. */
+  readonly day: string
+  /** How the amount came about, in words and decimal strings. */
+  readonly explanation: Readonly<Record<string, unknown>>
+}
+
+/** One movement between two accounts; it cannot be out of balance. */
+export interface Transfer {
+  /** Made from (cdr_id, rule, n): the same record always makes the same entries (LED-03). */
+  readonly entryId: string
+  readonly debit: string
+  readonly credit: string
+  readonly amountMicros: bigint
+  readonly currency: string
+}
+
+export type Outcome =
+  | { readonly charged: true; readonly charge: Charge; readonly transfers: readonly Transfer[] }
+  | { readonly charged: false; readonly reason: SuspenseReason }
+
+interface Deal {
+  readonly side: ChargeSide
+  readonly agreement: Agreement | null
+}
+
+/** What one final record owes. */
+export function chargeOf(record: CdrRecord, book: AgreementBook): Outcome {
+  const at = record.t_answer ?? record.t_request
+  const { side, agreement } = dealOf(record, book, at)
+  const charged = (rule: ChargeRule, row: RateRow | null, rated: Rated): Outcome => {
+    if (rated.amountMicros > limits.amountMicrosMax) return { charged: false, reason: 'too-expensive' }
+    const { billedUnits, amountMicros } = rated
+    const day = agreement?.zone.day(at) ?? new Date(at).toISOString().slice(0, 10)
+    const explanation = explain(record, agreement, row, rated)
+    const charge = { side, rule, agreement, row, billedUnits, amountMicros, at, day, explanation }
+    return { charged: true, charge, transfers: transfersOf(record.cdr_id, charge) }
+  }
+  if (record.emergency) return charged('emergency', null, free)
+  if (side === 'bilateral' && record.leg === 'egress') return charged('with-ingress', null, free)
+  if (record.t_answer === null) {
+    if (wasRefused(record)) return charged('refused', null, free)
+    return charged(
+      'attempt',
+      null,
+      agreement === null ? free : rateAttempt(agreement.attemptFeeNanos, agreement.rounding)
+    )
+  }
+  if (agreement === null) return { charged: false, reason: 'no-agreement' }
+  const { called, dialled } = record
+  const number = side === 'bilateral' ? book.numberOf(dialled) : (book.numberOf(called) ?? book.numberOf(dialled))
+  const row = agreement.deck.match(number, at)
+  if (row === null) return { charged: false, reason: 'no-rate' }
+  if (record.duration_ms > limits.callMsMax) return { charged: false, reason: 'too-long' }
+  const pricing = { row, rounding: agreement.rounding, zone: agreement.zone }
+  return record.service === 'message'
+    ? charged('message', row, rateMessages(pricing, at, 1))
+    : charged('call', row, rateCall(pricing, at, record.duration_ms))
+}
+
+const free: Rated = { billedUnits: 0, parts: [], amountMicros: 0n }
+
+/** Both legs of a call find the same answer: they share what was dialled and when it was answered. */
+function dealOf(
+  { leg, provider, other_provider, service, dialled }: CdrRecord,
+  book: AgreementBook,
+  at: EpochMs
+): Deal {
+  const [from, to] = leg === 'ingress' ? [provider, other_provider] : [other_provider, provider]
+  const bilateral = from === null ? null : book.bilateral({ from, to, service, dialled, at })
+  if (bilateral !== null) return { side: 'bilateral', agreement: bilateral }
+  return leg === 'ingress'
+    ? { side: 'sell', agreement: book.between(provider, hub, service) }
+    : { side: 'buy', agreement: book.between(hub, provider, service) }
+}
+
+/** The hub's own decision, taken before the other side heard of the call. */
+const ownRefusals: ReadonlySet<string> = new Set([
+  'no-agreement',
+  'no-rate',
+  'no-credit',
+  'limit-reached',
+  'forbidden',
+  'internal',
+  'congestion'
+])
+const wasRefused = ({ release_side, cause }: CdrRecord): boolean =>
+  release_side === 'hub' && cause !== null && ownRefusals.has(cause)
+
+/** The accounts of a posting (LED-01): what is owed is unbilled until it is invoiced. */
+function accountsOf(side: ChargeSide, { id, buyer, seller }: Agreement): readonly [debit: string, credit: string] {
+  switch (side) {
+    case 'sell':
+      return [`unbilled-receivable/${buyer}`, `revenue/${buyer}`]
+    case 'buy':
+      return [`cost/${seller}`, `unbilled-payable/${seller}`]
+    default:
+      return [`bilateral/${id}/${buyer}`, `bilateral/${id}/${seller}`]
+  }
+}
+
+function transfersOf(cdrId: string, { side, rule, agreement, amountMicros }: Charge): readonly Transfer[] {
+  if (agreement === null || amountMicros === 0n) return []
+  const [debit, credit] = accountsOf(side, agreement)
+  return [{ entryId: `${cdrId}/${rule}/1`, debit, credit, amountMicros, currency: agreement.currency }]
+}
+
+function explain(
+  record: CdrRecord,
+  agreement: Agreement | null,
+  row: RateRow | null,
+  { billedUnits, parts, amountMicros }: Rated
+): Charge['explanation'] {
+  const amount = printAmount(amountMicros)
+  if (agreement === null) return { amount }
+  const terms = {
+    buyer: agreement.buyer,
+    seller: agreement.seller,
+    timeZone: agreement.zone.name,
+    rounding: agreement.rounding
+  }
+  if (row === null) return { ...terms, attemptFee: printRate(agreement.attemptFeeNanos), amount }
+  return {
+    ...terms,
+    prefix: row.prefix,
+    destination: row.destination,
+    per: record.service === 'message' ? 'message' : 'minute',
+    setupFee: printRate(row.setupFeeNanos),
+    minimumSeconds: row.minimumSeconds,
+    increments: `${row.initialSeconds}/${row.nextSeconds}`,
+    durationMs: record.duration_ms,
+    billedUnits,
+    parts: parts.map(({ rateNanos, units }) => ({ rate: printRate(rateNanos), units })),
+    amount
+  }
+}

@@ -1,0 +1,50 @@
+// The number by which a party is priced: read from its canonical URI, or known of an island's user.
+
+import type { IslandConfig } from '../config.ts'
+
+/** Null: it has none, and only a row that matches everything prices it. */
+export type NumberOf = (uri: string) => string | null
+
+const e164 = /^\+[1-9][0-9]{1,14}$/
+const number = (text: string): string | null => {
+  const bare = text.replaceAll(/[-.()]/g, '')
+  return e164.test(bare) ? bare : null
+}
+
+/** The number of an island's user is the one the configuration gives it (`called` may name either). */
+export function createNumberOf(islands: readonly Pick<IslandConfig, 'domain' | 'users'>[]): NumberOf {
+  const users = new Map(
+    islands.flatMap(({ domain, users }) =>
+      users.flatMap(({ name, number }) => (number === undefined ? [] : [[address(name, domain), number] as const]))
+    )
+  )
+  return uri => {
+    const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/is.exec(uri) ?? ['', 'tel', uri]
+    switch (scheme.toLowerCase()) {
+      case 'tel':
+        return number(before(/[;?]/, rest))
+      case 'sip':
+      case 'sips': {
+        const at = rest.lastIndexOf('@')
+        const [user, host] = [
+          unescaped(before(/;/, rest.slice(0, Math.max(at, 0)))),
+          before(/[:;?]/, rest.slice(at + 1))
+        ]
+        return number(user) ?? users.get(address(user, host)) ?? null
+      }
+      default:
+        return null
+    }
+  }
+}
+
+const before = (mark: RegExp, text: string): string => text.split(mark, 1)[0] ?? ''
+const address = (name: string, domain: string): string => `${name}@${domain.toLowerCase()}`
+
+function unescaped(user: string): string {
+  try {
+    return decodeURIComponent(user)
+  } catch {
+    return user
+  }
+}

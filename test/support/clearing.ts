@@ -1,0 +1,113 @@
+// Records, agreements and books for tests of clearing: valid as they are, changed by what a test names.
+
+import { parseConfig } from '../../src/config.ts'
+import type { Config } from '../../src/config.ts'
+import { createAgreementBook } from '../../src/clearing/agreements.ts'
+import type { AgreementBook } from '../../src/clearing/agreements.ts'
+import { createNumberOf } from '../../src/clearing/numbers.ts'
+import type { CdrRecord } from '../../src/events/cdr.ts'
+
+/** UUIDs in order of `n`: the time-ordered shape of version 7. */
+export const uuid = (n: number): string =>
+  `019a0000-${String(n % 10_000).padStart(4, '0')}-7000-8000-${String(n).padStart(12, '0')}`
+
+const answeredAt = Date.parse('2026-11-02T12:00:00Z')
+
+/** The final record of an answered voice call of 61 s from `island` to `operator`. */
+export function record(over: Partial<CdrRecord> = {}): CdrRecord {
+  const leg = over.leg ?? 'ingress'
+  const [own, other] = leg === 'ingress' ? ['island', 'operator'] : ['operator', 'island']
+  const seq = over.seq ?? 1
+  return {
+    schema_version: 1,
+    hub_id: 'isthmus',
+    node_id: 'node-1',
+    seq,
+    prev_hash: '0'.repeat(64),
+    hash: String(seq).padStart(64, '0'),
+    cdr_id: uuid(seq),
+    call_id: uuid(1),
+    leg,
+    attempt: 1,
+    partial_seq: 1,
+    kind: 'final',
+    record_type: 'session',
+    service: 'voice',
+    icid: 'icid-1',
+    icid_generated_at: 'isthmus.invalid',
+    orig_ioi: null,
+    term_ioi: null,
+    transit_ioi: [],
+    sip_call_id: 'call-1',
+    session_id_hdr: null,
+    direction: leg === 'ingress' ? 'inbound' : 'outbound',
+    provider: own,
+    other_provider: other,
+    trunk: own,
+    access: leg === 'ingress' ? 'sip-ws' : 'nni',
+    neighbour_addr: '127.0.0.1:5060',
+    trust: 'user',
+    calling: 'tel:+4930100',
+    calling_raw: 'sip:alice@island.example',
+    called: 'tel:+4989200',
+    dialled: 'tel:+4989200',
+    t_request: answeredAt - 5_000,
+    t_alert: answeredAt - 3_000,
+    t_answer: answeredAt,
+    t_end: answeredAt + 61_000,
+    duration_ms: 61_000,
+    units: 61,
+    unit_type: 'seconds',
+    cause: 'normal',
+    final_code: 200,
+    q850: 16,
+    reason: null,
+    release_side: 'caller',
+    incomplete: false,
+    emergency: false,
+    media: [],
+    ...over
+  }
+}
+
+/** Both finals of one call; `n` names the call and numbers its records. */
+export const callRecords = (n: number, over: Partial<CdrRecord> = {}): readonly [CdrRecord, CdrRecord] => [
+  record({ call_id: uuid(1_000_000 + n), seq: 2 * n - 1, leg: 'ingress', ...over }),
+  record({ call_id: uuid(1_000_000 + n), seq: 2 * n, leg: 'egress', ...over })
+]
+
+const unanswered = {
+  t_answer: null,
+  duration_ms: 0,
+  units: 0,
+  cause: 'busy',
+  final_code: 486,
+  release_side: 'callee'
+} as const
+/** What makes a record one of a call that came to nothing. */
+export const failedCall: Partial<CdrRecord> = unanswered
+
+const peers = `
+islands:
+  - id: island
+    access: sip-ws
+    domain: island.example
+    users: [{ name: alice, password: secret, number: "+4930100" }, { name: bob, password: secret }]
+  - { id: isle, access: sip-ws, domain: isle.example }
+operators:
+  - { id: operator, address: { host: 127.0.0.1 } }
+  - { id: carrier, address: { host: 127.0.0.1 } }
+`
+/** R09: the island pays 0.0345 a minute to the hub, which pays 0.0300 to the operator. */
+export const cascade = `
+agreements:
+  - { id: sell, buyer: island, seller: hub, rates: [{ prefix: "+49", destination: Germany, rate: "0.0345" }] }
+  - { id: buy, buyer: hub, seller: operator, rates: [{ prefix: "+49", destination: Germany, rate: "0.0300" }] }
+`
+
+export const clearingConfig = (agreements: string = cascade): Config => parseConfig(peers + agreements)
+
+export function bookOf(agreements: string = cascade): AgreementBook {
+  const config = clearingConfig(agreements)
+  return createAgreementBook(config.agreements, createNumberOf(config.islands))
+}
