@@ -116,15 +116,16 @@ export async function startSipp(options: SippOptions): Promise<RunningSipp> {
     for (let times = 0; times < 2 && !left(); times++) child.kill('SIGUSR1')
     return done
   }
-  const until = Date.now() + sippLimits.readyMs
   // A client over TCP binds nothing before its first call.
-  const binds = transport === 'udp' || options.remote === undefined
-  while (binds && !left() && !(await isBound(port, transport))) {
-    if (Date.now() > until) {
-      child.kill('SIGKILL')
-      throw new Error(`SIPp did not bind ${transport} ${host}:${port}:\n${output}`)
+  if (transport === 'udp' || options.remote === undefined) {
+    const until = Date.now() + sippLimits.readyMs
+    while (!left() && !(await isBound(port, transport))) {
+      if (Date.now() > until) {
+        child.kill('SIGKILL')
+        throw new Error(`SIPp did not bind ${transport} ${host}:${port}:\n${output}`)
+      }
+      await new Promise(next => setTimeout(next, sippLimits.pollMs))
     }
-    await new Promise(next => setTimeout(next, sippLimits.pollMs))
   }
   if (left() && options.remote === undefined) {
     const { exitCode, errors } = await done
