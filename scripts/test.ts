@@ -1,0 +1,142 @@
+// `npm test [-- FILE...]`: checks types, lint and format, then runs the tests with the servers they need.
+// A test file names what it needs in a comment: `// needs: sipp rtpengine chromium kamailio`.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '..')
+const bin = (name: string): string => join(root, 'node_modules', '.bin', name)
+
+/** Servers and clients nobody here wrote: the program to look for and the Debian packages that bring it. */
+const needs: Readonly<Record<string, { readonly program: string; readonly packages: readonly string[] }>> = {
+  sipp: { program: '/usr/bin/sipp', packages: ['sip-tester'] },
+  // libavcodec-extra59: the plain build cannot encode AMR.
+  rtpengine: { program: '/usr/bin/rtpengine', packages: ['rtpengine-daemon', 'libavcodec-extra59'] },
+  chromium: { program: '/usr/bin/chromium', packages: ['chromium'] },
+  kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] }
+}
+
+const help = `npm test                 every test: types, lint, format, unit, conformance, interop
+npm test -- FILE...      only these test files (or folders), with the set-up that they need
+
+As root on Debian the packages that the chosen tests need are installed: ${Object.values(needs)
+  .flatMap(({ packages }) => packages)
+  .join(', ')}.
+Elsewhere tests whose programs are missing are left out and listed; with CI=true that is a failure.
+SEED=n replays the random walks of a run.`
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+interface Outcome {
+  passed: number
+  failed: number
+}
+
+function testFiles(asked: readonly string[]): readonly string[] {
+  const all = globSync('test/**/*.test.ts', { cwd: root }).sort()
+  if (asked.length === 0) return all
+  return asked.flatMap(name => {
+    const path = relative(root, resolve(name))
+    const found =
+      existsSync(join(root, path)) && statSync(join(root, path)).isDirectory()
+        ? all.filter(file => file.startsWith(`${path}/`))
+        : all.filter(file => file === path)
+    if (found.length === 0) throw new Error(`no test file ${name}`)
+    return found
+  })
+}
+
+function needsOf(file: string): readonly string[] {
+  const [, names = ''] = /^\/\/ needs: (.+)$/m.exec(readFileSync(join(root, file), 'utf8')) ?? []
+  const wanted = names.split(/\s+/).filter(name => name !== '')
+  for (const name of wanted) if (needs[name] === undefined) throw new Error(`${file} needs ${name}: not known here`)
+  return wanted
+}
+
+const missing = (names: Iterable<string>): readonly string[] =>
+  [...new Set(names)].filter(name => !existsSync(needs[name]?.program ?? ''))
+
+/** As root on Debian: brings what is missing. */
+function install(names: readonly string[]): void {
+  const packages = names.flatMap(name => needs[name]?.packages ?? [])
+  say(`installing Debian packages: ${packages.join(', ')}`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const steps = [['update'], ['install', '-y', '--no-install-recommends', ...packages]]
+  for (const step of steps) {
+    const from = performance.now()
+    const { status, stderr } = spawnSync('apt-get', ['-qq', ...step], { env, encoding: 'utf8' })
+    const seconds = ((performance.now() - from) / 1_000).toFixed(0)
+    say(`  apt-get ${step[0]}: ${status === 0 ? 'done' : `failed (${stderr.trim().split('\n').at(-1)})`}, ${seconds} s`)
+  }
+}
+
+function check(name: string, program: string, args: readonly string[], outcome: Outcome): void {
+  const { status, stdout, stderr } = spawnSync(bin(program), args, { cwd: root, encoding: 'utf8', env: environment() })
+  say(`${name}: ${status === 0 ? 'ok' : 'FAILED'}`)
+  if (status !== 0) say(`${stdout}${stderr}`)
+  if (status === 0) outcome.passed++
+  else outcome.failed++
+}
+
+const environment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH'] ?? '/usr/bin:/bin'}`
+})
+
+function runJest(files: readonly string[], outcome: Outcome): void {
+  if (files.length === 0) return
+  const folder = mkdtempSync(join(tmpdir(), 'isthmus-test-'))
+  const report = join(folder, 'report.json')
+  const args = ['--no-warnings', '--experimental-vm-modules', join(root, 'node_modules/jest/bin/jest.js')]
+  const { status } = spawnSync(
+    process.execPath,
+    [...args, '--json', `--outputFile=${report}`, '--runTestsByPath', ...files],
+    { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], env: environment() }
+  )
+  const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites, numPendingTests } = existsSync(report)
+    ? (JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>)
+    : { numPassedTests: 0, numFailedTests: 1, numRuntimeErrorTestSuites: 0, numPendingTests: 0 }
+  rmSync(folder, { recursive: true })
+  const pending = process.env['CI'] === 'true' ? (numPendingTests ?? 0) : 0
+  outcome.passed += numPassedTests ?? 0
+  const failed = (numFailedTests ?? 0) + (numRuntimeErrorTestSuites ?? 0) + pending
+  outcome.failed += failed === 0 && status !== 0 ? 1 : failed
+}
+
+function main(args: readonly string[]): number {
+  if (args.includes('--help') || args.includes('-h')) {
+    say(help)
+    return 0
+  }
+  const ci = process.env['CI'] === 'true'
+  const files = testFiles(args)
+  const wanted = new Map(files.map(file => [file, needsOf(file)]))
+  const lacking = missing([...wanted.values()].flat())
+  if (lacking.length > 0 && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) install(lacking)
+  const still = new Set(missing(lacking))
+  const skipped = files.filter(file => wanted.get(file)?.some(name => still.has(name)))
+  const outcome: Outcome = { passed: 0, failed: 0 }
+  if (args.length === 0) {
+    check('types', 'tsc', ['-p', '.'], outcome)
+    check('lint', 'oxlint', ['--type-aware', '--deny-warnings'], outcome)
+    check('format', 'oxfmt', ['--check', 'src', 'test', 'scripts'], outcome)
+  }
+  runJest(
+    files.filter(file => !skipped.includes(file)),
+    outcome
+  )
+  for (const file of skipped) {
+    const lacks = wanted
+      .get(file)
+      ?.filter(name => still.has(name))
+      .join(', ')
+    say(`${ci ? 'FAILED' : 'left out'}: ${file} (${lacks} is not installed)`)
+    if (ci) outcome.failed++
+  }
+  say(`${outcome.passed} passed, ${outcome.failed} failed`)
+  return outcome.failed === 0 && outcome.passed > 0 ? 0 : 1
+}
+
+process.exitCode = main(process.argv.slice(2))
