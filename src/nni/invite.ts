@@ -1,0 +1,214 @@
+// INVITE and MESSAGE to meaning and back, pure: golden files in test/nni/fixtures.
+
+import type { ChargingId, Leg, LegFacts, Sdp, Service } from '../session/model.ts'
+import type { Invitation, OutgoingText } from '../session/ports.ts'
+import { textTypes } from '../session/text.ts'
+import type { TextBody } from '../session/text.ts'
+import { parseNameAddr } from '../sip/message.ts'
+import type { Headers, SipRequest } from '../sip/message.ts'
+import { isBroken, sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
+import { allowOf, chargingFields, chargingOf, identityFields, numberUri, partyOf } from './headers.ts'
+import type { Fields } from './headers.ts'
+import { limits } from './limits.ts'
+import { calledOf, e164Of } from './numbers.ts'
+import type { Refused } from './numbers.ts'
+import type { HubFace, Peer } from './peers.ts'
+import { hasMedia } from './sdp.ts'
+
+export type Understood<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refused: Refused }
+
+/** What a call and a message share. */
+export interface Incoming {
+  readonly caller: Leg
+  readonly called: string
+  /** Null where the peer brought none, or none that counts. */
+  readonly charging: ChargingId | null
+  readonly facts: LegFacts
+  readonly maxForwards: number
+}
+
+/** What the caller's SIP can do, which the answers depend on. */
+export interface Abilities {
+  readonly reliable: 'no' | 'supported' | 'required'
+  readonly update: boolean
+  readonly earlyMedia: boolean
+  readonly info: boolean
+  /** The Session-Expires to put into the 2xx, with who refreshes (RFC 4028, 9). */
+  readonly sessionExpires: string
+  readonly timer: boolean
+}
+
+export interface IncomingCall extends Incoming {
+  readonly service: Service
+  readonly sdp: Sdp | null
+  readonly abilities: Abilities
+}
+
+export interface IncomingText extends Incoming {
+  readonly body: TextBody
+}
+
+export interface Surroundings {
+  readonly peer: Peer
+  readonly hub: HubFace
+  /** Of the neighbour, as seen on the wire. */
+  readonly neighbour: string
+  readonly sessionExpiresSeconds: number
+}
+
+const extensions: ReadonlySet<string> = new Set(['100rel', 'timer', '199'])
+export const supported = '100rel, timer, 199'
+
+const refuse = (status: number, headers?: Fields, reason?: string): { ok: false; refused: Refused } => ({
+  ok: false,
+  refused: { status, ...(headers === undefined ? {} : { headers }), ...(reason === undefined ? {} : { reason }) }
+})
+
+export function fromInvite(invite: SipRequest, at: Surroundings): Understood<IncomingCall> {
+  const incoming = fromRequest(invite, at)
+  if (!incoming.ok) return incoming
+  const { headers } = invite
+  const unknown = headers.all('Require').filter(tag => !extensions.has(tag.toLowerCase()))
+  if (unknown.length > 0) return refuse(420, { Unsupported: unknown.join(', ') })
+  const body = sdpOf(invite)
+  if (!body.ok) return refuse(415, { Accept: sdpTypes })
+  if (body.sdp === null && !at.peer.config.allowOfferless) return refuse(488, undefined, 'Offer Required')
+  const asked = intervalOf(headers.get('Session-Expires'))
+  if (asked !== null && asked < limits.minSessionExpires && has(headers, 'Supported', 'timer')) {
+    return refuse(422, { 'Min-SE': String(limits.minSessionExpires) })
+  }
+  const service = body.sdp !== null && hasMedia(body.sdp, 'video') ? 'video' : 'voice'
+  const abilities = abilitiesOf(headers, at)
+  return { ok: true, value: { ...incoming.value, service, sdp: body.sdp, abilities } }
+}
+
+/** RFC 3428; other types are refused with those that are taken (NNI-08). */
+export function fromMessage(message: SipRequest, at: Surroundings): Understood<IncomingText> {
+  const type = typeOf(message.headers.get('Content-Type') ?? '')
+  const known = textTypes.find(one => one === type)
+  if (known === undefined || isBroken(message.body)) return refuse(415, { Accept: textTypes.join(', ') })
+  if (message.body.length > limits.textBytesMax) return refuse(513)
+  const incoming = fromRequest(message, at)
+  if (!incoming.ok) return incoming
+  return { ok: true, value: { ...incoming.value, body: { type: known, text: message.body.toString() } } }
+}
+
+function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surroundings): Understood<Incoming> {
+  const { headers } = request
+  const hops = Number(headers.get('Max-Forwards') ?? limits.maxForwards)
+  if (!(hops > 0)) return refuse(483)
+  const called = calledOf(request.uri)
+  if (!called.ok) return called
+  const charging = chargingOf(headers, peer)
+  return {
+    ok: true,
+    value: {
+      caller: { access: 'nni', peerId: peer.id, party: partyOf(headers, peer), media: 'rtp' },
+      called: called.called,
+      charging: charging === null ? null : { icid: charging.icid, generatedAt: charging.generatedAt },
+      facts: {
+        dialogId: headers.get('Call-ID') ?? null,
+        traceId: traceOf(headers),
+        origIoi: charging?.origIoi ?? peer.ioi,
+        termIoi: hub.ioi,
+        transitIoi: charging?.transitIoi ?? [],
+        neighbour
+      },
+      maxForwards: Math.min(hops, limits.maxForwards)
+    }
+  }
+}
+
+/** RFC 7989: the identifier without its parameters. */
+export const traceOf = (headers: Headers): string | null => headers.get('Session-ID')?.split(';')[0]?.trim() || null
+
+function abilitiesOf(headers: Headers, { sessionExpiresSeconds }: Surroundings): Abilities {
+  const timer = has(headers, 'Supported', 'timer')
+  const asked = headers.get('Session-Expires')
+  const longest = Math.min(intervalOf(asked) ?? sessionExpiresSeconds, limits.sessionExpiresMax)
+  const seconds = Math.max(Math.min(longest, sessionExpiresSeconds), intervalOf(headers.get('Min-SE')) ?? 0)
+  const named = /;\s*refresher\s*=\s*(uac|uas)/i.exec(asked ?? '')?.[1]?.toLowerCase()
+  // A caller without timers leaves refreshing to us (RFC 4028, table 2).
+  const refresher = timer ? (named ?? 'uac') : 'uas'
+  return {
+    reliable: has(headers, 'Require', '100rel') ? 'required' : has(headers, 'Supported', '100rel') ? 'supported' : 'no',
+    update: has(headers, 'Allow', 'UPDATE'),
+    earlyMedia: has(headers, 'P-Early-Media', 'supported'),
+    info: has(headers, 'Allow', 'INFO'),
+    sessionExpires: `${seconds};refresher=${refresher}`,
+    timer
+  }
+}
+
+export const has = (headers: Headers, name: string, word: string): boolean =>
+  headers.all(name).some(value => value.toLowerCase() === word.toLowerCase())
+
+/** Whole seconds of Session-Expires or Min-SE; null where there is none. */
+export function intervalOf(text: string | undefined): number | null {
+  const seconds = text === undefined ? Number.NaN : Number.parseInt(text, 10)
+  return Number.isInteger(seconds) && seconds >= 0 ? seconds : null
+}
+
+/** What is to be sent: names of header fields as on the wire; tag, Via, CSeq and Contact are the engine's. */
+export interface Outgoing {
+  readonly method: string
+  readonly uri: string
+  readonly headers: Fields
+  readonly body: string
+}
+
+export interface Identifiers {
+  readonly callId: string
+  readonly fromTag: string
+  readonly maxForwards: number
+}
+
+/** `sdp` null: the peer makes the offer, and may not do so reliably before its answer, since the core answers an answer. */
+export function toInvite(
+  invitation: Invitation,
+  sdp: string | null,
+  ids: Identifiers,
+  at: Omit<Surroundings, 'neighbour'>
+): Outgoing {
+  const { peer, sessionExpiresSeconds } = at
+  const { uri, headers } = toRequest(invitation, ids, at)
+  headers['Allow'] = allowOf(peer)
+  headers['Supported'] = sdp === null ? 'timer, 199' : supported
+  headers['Session-Expires'] = `${sessionExpiresSeconds};refresher=uac`
+  headers['Min-SE'] = String(limits.minSessionExpires)
+  headers['Accept'] = sdpTypes
+  if (peer.trusted) headers['P-Early-Media'] = 'supported'
+  if (sdp !== null) headers['Content-Type'] = sdpType
+  return { method: 'INVITE', uri, headers, body: sdp ?? '' }
+}
+
+export function toMessage(text: OutgoingText, ids: Identifiers, at: Omit<Surroundings, 'neighbour'>): Outgoing {
+  const { uri, headers } = toRequest(text, ids, at)
+  headers['Content-Type'] = text.body.type
+  return { method: 'MESSAGE', uri, headers, body: text.body.text }
+}
+
+function toRequest(
+  { target, from, charging }: Pick<Invitation, 'target' | 'from' | 'charging'>,
+  { callId, fromTag, maxForwards }: Identifiers,
+  { peer, hub }: Pick<Surroundings, 'peer' | 'hub'>
+): { readonly uri: string; readonly headers: Fields } {
+  const number = e164Of(target.uri)
+  const uri = number === null ? target.uri : numberUri(number, peer.domain)
+  const { From, ...identity } = identityFields(from, peer, hub)
+  return {
+    uri,
+    headers: {
+      'Max-Forwards': String(maxForwards),
+      From: `${From};tag=${fromTag}`,
+      To: `<${uri}>`,
+      'Call-ID': callId,
+      'User-Agent': 'isthmus',
+      ...identity,
+      ...chargingFields(charging, { orig: hub.ioi }, peer)
+    }
+  }
+}
+
+/** The To tag, or null in an answer that forms no dialog. */
+export const tagOf = (value: string | undefined): string | null => parseNameAddr(value ?? '')?.params.get('tag') ?? null

@@ -1,0 +1,40 @@
+// Every bound of the NNI, named with its unit.
+
+export const limits = {
+  /** First connection to the SIP engine. */
+  connectMs: 10_000,
+  /** Longest pause between two attempts to reconnect. */
+  reconnectMs: 2_000,
+  /** The engine says that it has sent a request, or why not. */
+  controlReplyMs: 5_000,
+  /** A final answer to anything but a first INVITE: timer F (RTE-05) and some. */
+  requestMs: 35_000,
+  /** The last answer to an INVITE that was cancelled. */
+  cancelMs: 40_000,
+  /** A reliable 18x without PRACK: 64 * T1 (RFC 3262, 3). */
+  prackMs: 32_000,
+  /** A 2xx without ACK: 64 * T1 (RFC 3261, 13.3.1.4) and some, since the engine looks first. */
+  ackMs: 35_000,
+  /** The core's verdict on a message: before timer F gives up on us. */
+  verdictMs: 30_000,
+  /** OPTIONS without an answer counts as missed. */
+  probeMs: 32_000,
+  probesMissedMax: 3,
+  probesAnsweredMin: 2,
+  /** A drachtio-server hangs at control frames over 12 kB: headers and body must fit. */
+  bodyBytesMax: 8_192,
+  textBytesMax: 65_536,
+  /** Provisional answers passed on for one call. */
+  provisionalsMax: 32,
+  /** Early dialogs of one INVITE that are told apart. */
+  forksMax: 16,
+  /** Dialogs that lost their control connection and are ended after the next one. */
+  orphansMax: 1_000,
+  identityBytesMax: 255,
+  transitsMax: 16,
+  /** RFC 4028, 5. */
+  minSessionExpires: 90,
+  sessionExpiresMax: 86_400,
+  /** RFC 3261, 8.1.1.6. */
+  maxForwards: 70
+} as const

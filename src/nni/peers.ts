@@ -1,0 +1,72 @@
+// The operators at the border as data: who they are, where they are, what they may see.
+
+import { BlockList, isIP } from 'node:net'
+import type { OperatorConfig } from '../config.ts'
+
+export interface Peer {
+  readonly id: string
+  readonly config: OperatorConfig
+  /** Inside the trust domain: sees and tells asserted identities, charging, Q.850 reasons. */
+  readonly trusted: boolean
+  /** In Request-URI and To. */
+  readonly domain: string
+  /** Where requests go, as URI. */
+  readonly nextHop: string
+  readonly neighbour: string
+  readonly ioi: string | null
+}
+
+/** The hub as the border shows it. */
+export interface HubFace {
+  readonly domain: string
+  readonly ioi: string
+  readonly id: string
+}
+
+export interface Peers {
+  readonly all: readonly Peer[]
+  get(id: string): Peer | null
+  /** By the engine's verified name, or by source address where the engine gives none. */
+  identify(token: string | null, address: string): Peer | null
+}
+
+export function peerOf(config: OperatorConfig): Peer {
+  const { id, address, domain, trust, ioi } = config
+  const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host
+  return {
+    id,
+    config,
+    trusted: trust === 'network',
+    domain: domain ?? host,
+    nextHop: `sip:${host}:${address.port};transport=${address.transport}`,
+    neighbour: `${host}:${address.port}`,
+    ioi: ioi ?? null
+  }
+}
+
+export function createPeers(operators: readonly OperatorConfig[]): Peers {
+  const all = operators.filter(({ enabled }) => enabled).map(peerOf)
+  const byId = new Map(all.map(peer => [peer.id, peer]))
+  const exact = new Map<string, Peer>()
+  const blocks = all.map(peer => ({ peer, list: new BlockList() }))
+  for (const { peer, list } of blocks) {
+    for (const source of [peer.config.address.host, ...peer.config.sources]) {
+      const [host = '', bits] = source.split('/')
+      const version = isIP(host)
+      // A host name says nothing about a source address.
+      if (version === 0) continue
+      if (bits !== undefined) list.addSubnet(host, Number(bits), version === 6 ? 'ipv6' : 'ipv4')
+      else if (!exact.has(host)) exact.set(host, peer)
+    }
+  }
+  return {
+    all,
+    get: id => byId.get(id) ?? null,
+    identify: (token, address) => {
+      if (token !== null) return byId.get(token) ?? null
+      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+      const inBlock = isIP(address) === 0 ? undefined : blocks.find(({ list }) => list.check(address, family))?.peer
+      return exact.get(address) ?? inBlock ?? null
+    }
+  }
+}

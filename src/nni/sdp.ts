@@ -1,0 +1,40 @@
+// What SDP says about who made it: origin and session name are the hub's, nothing of the other side stays.
+
+/** Lines that name people, places or programs: they stay on their own side. */
+const personal = /^[iuepk]=|^a=tool:/
+
+/** The origin of one leg's session descriptions: its version rises with every change (RFC 3264, 8). */
+export interface Origin {
+  readonly id: string
+  readonly version: number
+  /** What was sent last, without its origin. */
+  readonly content: string
+  /** What was sent last, whole; empty at first. */
+  readonly text: string
+}
+
+export const firstOrigin = (id: string): Origin => ({ id, version: 0, content: '', text: '' })
+
+/** The description as this leg sends it; the same content again keeps its version. */
+export function written(origin: Origin, sdp: string): Origin {
+  const lines = sdp.split(/\r?\n/).filter(line => line !== '' && !personal.test(line))
+  const content = lines.map(line => (line.startsWith('s=') ? 's=-' : line)).filter(line => !line.startsWith('o='))
+  const joined = content.join('\r\n')
+  if (joined === origin.content) return origin
+  const version = origin.version + 1
+  const at = lines.find(line => line.startsWith('c='))?.slice(2) ?? 'IN IP4 0.0.0.0'
+  const owner = `o=- ${origin.id} ${version} ${at.split('/')[0] ?? at}`
+  const [first = 'v=0', ...rest] = content
+  return { id: origin.id, version, content: joined, text: `${[first, owner, ...rest].join('\r\n')}\r\n` }
+}
+
+/** True where a stream of that kind is offered or answered. */
+export const hasMedia = (sdp: string, kind: 'audio' | 'video'): boolean => new RegExp(`^m=${kind} [1-9]`, 'm').test(sdp)
+
+/** An answer that takes none of the offered streams (RFC 3264, 6): for an offer that comes when nobody is left. */
+export function refusal(offer: string): string {
+  const lines = offer.split(/\r?\n/)
+  const at = lines.find(line => line.startsWith('c=')) ?? 'c=IN IP4 0.0.0.0'
+  const media = lines.filter(line => line.startsWith('m=')).map(line => line.replace(/^(m=\S+ )\S+/, '$10'))
+  return ['v=0', `o=- 0 0 ${at.slice(2)}`, 's=-', at, 't=0 0', ...media].join('\r\n').concat('\r\n')
+}
