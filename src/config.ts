@@ -95,7 +95,10 @@ const agreement = z.strictObject({
   buyer: id,
   seller: id,
   service: z.enum(['voice', 'video', 'message']).default('voice'),
-  currency: z.string().regex(/^[A-Z]{3}$/).default('EUR'),
+  currency: z
+    .string()
+    .regex(/^[A-Z]{3}$/)
+    .default('EUR'),
   timeZone: z.string().default('UTC'),
   rounding: z
     .strictObject({
@@ -112,7 +115,11 @@ export const configSchema = z.strictObject({
   hub: z
     .strictObject({
       id: id.default('isthmus'),
-      node: z.string().min(1).max(64).default(() => hostname()),
+      node: z
+        .string()
+        .min(1)
+        .max(64)
+        .default(() => hostname()),
       /** The host name the hub writes in From, Contact and P-Asserted-Identity. */
       domain: host.default('isthmus.invalid'),
       ioi: ioi.default('isthmus.invalid'),
@@ -161,16 +168,17 @@ export const configSchema = z.strictObject({
   nni: z
     .strictObject({
       listen: z
-        .array(
-          z.strictObject({ transport: sipTransport, host: host.default('127.0.0.1'), port, tls: tls.optional() })
-        )
+        .array(z.strictObject({ transport: sipTransport, host: host.default('127.0.0.1'), port, tls: tls.optional() }))
         .default([
           { transport: 'udp', host: '127.0.0.1', port: 5_060 },
           { transport: 'tcp', host: '127.0.0.1', port: 5_060 }
         ]),
       /** `embedded`, or the control port of a drachtio-server. */
       engine: z
-        .union([z.literal('embedded'), z.strictObject({ host, port, secretEnv: z.string().default('DRACHTIO_SECRET') })])
+        .union([
+          z.literal('embedded'),
+          z.strictObject({ host, port, secretEnv: z.string().default('DRACHTIO_SECRET') })
+        ])
         .default('embedded'),
       sessionExpiresSeconds: z.int().min(90).default(1_800)
     })
@@ -227,18 +235,38 @@ function contradictions({ islands, operators, agreements }: Config): readonly st
       seen.add(name)
     }
   }
-  twice('peer id', [...islands, ...operators].map(peer => peer.id))
-  twice('domain', islands.map(({ domain }) => domain))
-  twice('agreement', agreements.map(agreement => agreement.id))
-  twice('number', islands.flatMap(({ users }) => users.flatMap(({ number }) => (number === undefined ? [] : [number]))))
-  for (const { id, users } of islands) twice(`user of island ${id}`, users.map(({ name }) => name))
+  twice(
+    'peer id',
+    [...islands, ...operators].map(peer => peer.id)
+  )
+  twice(
+    'domain',
+    islands.map(({ domain }) => domain)
+  )
+  twice(
+    'agreement',
+    agreements.map(agreement => agreement.id)
+  )
+  twice(
+    'number',
+    islands.flatMap(({ users }) => users.flatMap(({ number }) => (number === undefined ? [] : [number])))
+  )
+  for (const { id, users } of islands)
+    twice(
+      `user of island ${id}`,
+      users.map(({ name }) => name)
+    )
   const parties = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
-  if (parties.size <= islands.length + operators.length && [...islands, ...operators].some(p => providerOf(p) === 'hub')) {
+  if (
+    parties.size <= islands.length + operators.length &&
+    [...islands, ...operators].some(p => providerOf(p) === 'hub')
+  ) {
     problems.push('no peer may be called "hub": that is the hub itself')
   }
   for (const { id, buyer, seller } of agreements) {
     if (buyer === seller) problems.push(`agreement ${id}: buyer and seller are the same party`)
-    for (const party of [buyer, seller]) if (!parties.has(party)) problems.push(`agreement ${id}: nobody is called "${party}"`)
+    for (const party of [buyer, seller])
+      if (!parties.has(party)) problems.push(`agreement ${id}: nobody is called "${party}"`)
   }
   return problems
 }

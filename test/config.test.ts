@@ -1,0 +1,104 @@
+import { describe, it } from '@jest/globals'
+import { deepEqual as equal, match, ok, throws } from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { configSchema, parseConfig, passwordOf, readConfig, secretOf } from '../src/config.ts'
+
+const example = join(import.meta.dirname, '..', 'isthmus.example.yaml')
+const text = readFileSync(example, 'utf8')
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly items?: Schema
+}
+
+/** Every path of the schema, as `islands[].users[].name`. */
+function paths({ properties, items }: Schema, at = ''): readonly string[] {
+  if (items !== undefined) return paths(items, `${at}[]`)
+  return Object.entries(properties ?? {}).flatMap(([key, inner]) => {
+    const path = at === '' ? key : `${at}.${key}`
+    return [path, ...paths(inner, path)]
+  })
+}
+
+function given(value: unknown, at = ''): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap(item => given(item, `${at}[]`))
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const path = at === '' ? key : `${at}.${key}`
+    return [path, ...given(inner, path)]
+  })
+}
+
+const problem = (yaml: string): string => {
+  try {
+    parseConfig(yaml, 'test')
+  } catch (error) {
+    return (error as Error).message
+  }
+  return 'accepted'
+}
+
+describe('isthmus.example.yaml', () => {
+  it('is accepted, and shows every key of the schema', () => {
+    ok(readConfig(example).islands.length === 1)
+    const schema = z.toJSONSchema(configSchema, { io: 'input' }) as Schema
+    const shown = new Set(given(parse(text)))
+    equal(
+      paths(schema).filter(path => !shown.has(path)),
+      []
+    )
+  })
+  it('has a comment above or before every key', () => {
+    const lines = text.split('\n')
+    const bare = lines.filter((line, n) => {
+      if (!/^\s*(- )?[A-Za-z]+:/.test(line)) return false
+      // A second key of a pair (portMin and portMax, certFile and keyFile) shares the comment above the first.
+      return !/^\s*#/.test(lines[n - 1] ?? '') && !/^\s*#/.test(lines[n - 2] ?? '')
+    })
+    equal(bare, [])
+  })
+})
+
+describe('configuration', () => {
+  it('nothing at all is a hub on its defaults', () => {
+    equal(parseConfig('').media.anchor, 'embedded')
+  })
+  it('an unknown key is an error that names its path', () => {
+    match(problem('hub: { idd: x }'), /hub: .*idd/)
+    match(problem('islands: [{ id: a, access: sip-ws, domain: a.b, userz: [] }]'), /islands\.0: .*userz/)
+  })
+  it('every problem is told at once', () => {
+    const told = problem('hub: { drainMs: -1 }\nmedia: { anchor: none2, portMin: 99999 }')
+    for (const path of ['hub.drainMs', 'media.anchor', 'media.portMin']) match(told, new RegExp(path))
+  })
+  it('what is not YAML says where', () => {
+    match(problem('hub: ['), /line 1|at line/)
+  })
+  it('contradictions between keys are told in plain words', () => {
+    const island = (id: string, domain: string, users = '[]') =>
+      `{ id: ${id}, access: sip-ws, domain: ${domain}, users: ${users} }`
+    match(problem(`islands: [${island('a', 'x.y')}, ${island('a', 'z.y')}]`), /peer id "a" appears twice/)
+    match(problem(`islands: [${island('a', 'x.y')}, ${island('b', 'x.y')}]`), /domain "x.y" appears twice/)
+    const user = '[{ name: u, password: p, number: "+491" }]'
+    match(
+      problem(`islands: [${island('a', 'x.y', user)}, ${island('b', 'z.y', user)}]`),
+      /number "\+491" appears twice/
+    )
+    match(problem(`islands: [${island('hub', 'x.y')}]`), /no peer may be called "hub"/)
+    const rates = '[{ prefix: "+", destination: all, rate: "1" }]'
+    match(problem(`agreements: [{ id: x, buyer: hub, seller: hub, rates: ${rates} }]`), /the same party/)
+    match(problem(`agreements: [{ id: x, buyer: hub, seller: nobody, rates: ${rates} }]`), /nobody is called "nobody"/)
+  })
+  it('what was read cannot be changed', () => {
+    const config = parseConfig('')
+    throws(() => Object.assign(config.hub, { id: 'other' }), TypeError)
+  })
+  it('a secret comes from where the file says, and an empty place is an error', () => {
+    equal(passwordOf({ name: 'u', password: 'p' }), 'p')
+    throws(() => secretOf({ env: 'ISTHMUS_NOT_SET' }), /ISTHMUS_NOT_SET is empty/)
+    throws(() => readConfig('/nonexistent/isthmus.yaml'), /cannot read/)
+  })
+})
