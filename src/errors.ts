@@ -39,3 +39,7 @@ export class HubError extends Error {
 
 /** The text of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** The system's name for what failed (`ENOENT`, `EACCES`), or null. */
+export const errnoOf = (error: unknown): string | null =>
+  typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : null

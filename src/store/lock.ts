@@ -60,7 +60,7 @@ export function isLocked(options: LockOptions): boolean {
 }
 
 const isBusy = (error: unknown): boolean =>
-  error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY
+  typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === SQLITE_BUSY
 
 function holderOf(file: string): string {
   try {

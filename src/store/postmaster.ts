@@ -5,7 +5,8 @@ import type { ChildProcess } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { HubError } from '../errors.ts'
+import { errnoOf } from '../errors.ts'
+import type { HubError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { cleanEnvironment, databaseError } from './postgres-binaries.ts'
 import type { Account } from './postgres-binaries.ts'
@@ -49,7 +50,7 @@ export function isPostgres(pid: number): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM' && commandOf(pid) !== 'other'
+    return errnoOf(error) === 'EPERM' && commandOf(pid) !== 'other'
   }
   return commandOf(pid) !== 'other'
 }
@@ -81,7 +82,7 @@ function sent(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal)
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ESRCH') return false
+    if (errnoOf(cause) === 'ESRCH') return false
     throw databaseError(`the PostgreSQL server with pid ${pid} cannot be stopped`, { cause })
   }
 }

@@ -57,7 +57,7 @@ describe('migrations', () => {
     await open(url, [one, two], ['one', 'two'])
   })
 
-  it('refuse a step that was changed after it ran, a newer database, a step before an applied one, and twins', async () => {
+  it('refuse a changed step, a newer database, a step before an applied one, and twins', async () => {
     const url = await postgres.freshUrl()
     await open(url, [one, two])
     await expect(open(url, [one, { ...two, sql: 'select 1' }])).rejects.toThrow('"a/002" was changed')
