@@ -86,7 +86,7 @@ export interface ServerTransaction {
   readonly request: SipRequest
   readonly flow: Flow
   readonly state: ServerState
-  /** The To tag for answers to this request; `respond` adds it where an answer above 100 has none. */
+  /** The To tag for answers to this request (`toTag`); `respond` adds it where an answer above 100 has none. */
   readonly localTag: string
   /**
    * Sends, and retransmits what must be. After a 2xx to INVITE more 2xx may follow: those retransmissions are the

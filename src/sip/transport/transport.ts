@@ -1,6 +1,7 @@
 // What every SIP transport looks like from above: flows, destinations, screening, limits.
 
 import { isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
 
 export type TransportName = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss'
 
@@ -49,7 +50,7 @@ export interface RemoteDestination extends Address {
 
 export type Destination = { readonly flow: Flow } | RemoteDestination
 
-/** PEM text. With `ca`, a client certificate is required and checked against it. */
+/** PEM text. With `ca`, clients are asked for a certificate; its names reach `screen` only if `ca` vouches for it. */
 export interface TlsMaterial {
   readonly cert: string | Buffer
   readonly key: string | Buffer
@@ -92,6 +93,8 @@ export const transportLimits = {
   incompleteMs: 30_000,
   /** TCP and TLS handshakes, in and out. */
   connectMs: 10_000,
+  /** How long a connection closed here still swallows what comes, so that its last answer is not reset away. */
+  lingerMs: 1_000,
   /** Header block of a message on a stream. */
   headerBytesMax: 65_536,
   /** Header block and body of a message on a stream or in a frame. */
@@ -116,3 +119,32 @@ export const defaultPorts = { udp: 5060, tcp: 5060, tls: 5061, ws: 80, wss: 443 
 
 /** `host:port` as Via and URIs write it. */
 export const hostPort = ({ host, port }: Address): string => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)
+
+/** What a transport tells the stack, and asks of it. None of it throws. */
+export interface TransportPort {
+  readonly limits: TransportLimits
+  screen(source: Source): Verdict
+  /** Takes one message of that IP address off its rate: 0, or the milliseconds until there is room for it. */
+  admit(host: string): number
+  message(bytes: Buffer, flow: Flow): void
+  /** What a peer sent cannot be cut into messages: answer `status` if `head` allows it; the flow is closed after. */
+  unreadable(head: Buffer, status: number, flow: Flow): void
+  /** A peer nobody knows, on a connection: answer 403 if this is a request; the flow is closed after. */
+  refused(bytes: Buffer, flow: Flow): void
+  closed(flow: Flow): void
+  dropped(): void
+  warn(text: string, error: unknown): void
+}
+
+let lastFlow = 0
+export const newFlowId = (): number => ++lastFlow
+
+/** The host to write into Via for a listener: as told, else where it listens, else an address of this machine. */
+export function advertised({ host, advertise }: ListenOptions): string {
+  if (advertise !== undefined) return advertise
+  if (host !== '0.0.0.0' && host !== '::') return host
+  const family = host === '::' ? 'IPv6' : 'IPv4'
+  const addresses = Object.values(networkInterfaces()).flatMap(list => list ?? [])
+  const outside = addresses.find(address => !address.internal && address.family === family)
+  return outside?.address ?? (family === 'IPv6' ? '::1' : '127.0.0.1')
+}

@@ -1,0 +1,120 @@
+// SIP over UDP: one socket for each listener, one message in each datagram.
+
+import { createSocket } from 'node:dgram'
+import type { Socket } from 'node:dgram'
+import { isIPv6 } from 'node:net'
+import { advertised, newFlowId } from './transport.ts'
+import type { Address, Flow, Listening, ListenOptions, TransportPort } from './transport.ts'
+
+const noNames: readonly string[] = []
+/** What the kernel may hold while a burst is worked off; it clamps this to its own maximum. */
+const socketBufferBytes = 4_194_304
+
+/** The path between one local socket and one remote address; made for each datagram, so it holds nothing. */
+class UdpFlow implements Flow {
+  readonly id = newFlowId()
+  readonly transport = 'udp'
+  readonly remote: Address
+  readonly peerId: string | null
+  readonly #listener: UdpListener
+
+  constructor(listener: UdpListener, remote: Address, peerId: string | null) {
+    this.#listener = listener
+    this.remote = remote
+    this.peerId = peerId
+  }
+
+  get local(): Address {
+    return this.#listener.local
+  }
+
+  get closed(): boolean {
+    return this.#listener.closed
+  }
+
+  send(bytes: Buffer, failed?: (error: unknown) => void): void {
+    this.#listener.send(bytes, this.remote, failed)
+  }
+
+  close(): void {
+    // A path without a connection: nothing to close, and the socket serves others.
+  }
+}
+
+/** A bound UDP socket. */
+export class UdpListener {
+  local: Address
+  closed = false
+  readonly ipv6: boolean
+  readonly #socket: Socket
+  readonly #port: TransportPort
+
+  private constructor(socket: Socket, local: Address, port: TransportPort) {
+    this.#socket = socket
+    this.local = local
+    this.ipv6 = isIPv6(socket.address().address)
+    this.#port = port
+    socket.on('message', (bytes, { address, port }) => this.#receive(bytes, address, port))
+    // ICMP errors and their like: the transaction's own timers tell.
+    socket.on('error', error => this.#port.warn('UDP socket', error))
+  }
+
+  /** Rejects where the address cannot be bound. */
+  static async open(options: ListenOptions, port: TransportPort): Promise<UdpListener> {
+    const type = isIPv6(options.host) ? 'udp6' : 'udp4'
+    const buffers = { recvBufferSize: socketBufferBytes, sendBufferSize: socketBufferBytes }
+    // Only IP addresses come here, so that nothing needs to be looked up, in later ticks and for each datagram.
+    const lookup = (host: string, _options: unknown, done: (e: null, address: string, family: number) => void): void =>
+      done(null, host, isIPv6(host) ? 6 : 4)
+    const socket = createSocket({ type, lookup, ...buffers })
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject)
+      socket.bind({ port: options.port, address: options.host }, () => {
+        socket.off('error', reject)
+        resolve()
+      })
+    })
+    return new UdpListener(socket, { host: advertised(options), port: socket.address().port }, port)
+  }
+
+  get listening(): Listening {
+    const { address, port } = this.#socket.address()
+    return { transport: 'udp', host: address, port }
+  }
+
+  flowTo(remote: Address, peerId: string | null = null): Flow {
+    return new UdpFlow(this, remote, peerId)
+  }
+
+  send(bytes: Buffer, { host, port }: Address, failed?: (error: unknown) => void): void {
+    if (this.closed) {
+      failed?.(new Error('the socket is closed'))
+      return
+    }
+    try {
+      if (failed === undefined) this.#socket.send(bytes, port, host)
+      else this.#socket.send(bytes, port, host, error => (error === null ? undefined : failed(error)))
+    } catch (error) {
+      // Port 0 and its like: what a peer wrote into its Via.
+      failed?.(error)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    await new Promise<void>(resolve => this.#socket.close(resolve))
+  }
+
+  #receive(bytes: Buffer, host: string, port: number): void {
+    const remote = { host, port }
+    const verdict = this.#port.screen({ transport: 'udp', remote, certificateNames: noNames })
+    if (typeof verdict === 'string' || this.#port.admit(host) > 0) {
+      this.#port.dropped()
+      return
+    }
+    // Keepalives of address translators: line breaks, or nothing at all.
+    if (bytes.length <= 4) return
+    this.#port.message(bytes, new UdpFlow(this, remote, verdict.peerId))
+  }
+}
