@@ -1,4 +1,4 @@
-// Character classes of the SIP grammar (RFC 3261, section 25.1) and the small scanners built on them; nothing backtracks.
+// Character classes of the SIP grammar (RFC 3261, 25.1) and the small scanners built on them; nothing backtracks.
 
 const classOf = (text: string): Uint8Array => {
   const table = new Uint8Array(128)
@@ -31,11 +31,12 @@ export function skipSpace(text: string, at: number): number {
 }
 
 /** Without spaces and tabs at either end; String.trim would also take a byte order mark, which is data here. */
-export function trimSpace(text: string): string {
-  const start = skipSpace(text, 0)
-  let end = text.length
+export function trimSpace(text: string, from = 0, to = text.length): string {
+  let start = from
+  let end = to
+  while (start < end && isSpace(text.charCodeAt(start))) start++
   while (end > start && isSpace(text.charCodeAt(end - 1))) end--
-  return start === 0 && end === text.length ? text : text.slice(start, end)
+  return text.slice(start, end)
 }
 
 /** The index after the run of token characters that begins at `at`. */
@@ -71,11 +72,12 @@ export function parseNumber(text: string, max: number): number | null {
 }
 
 /** Whether this is `scheme:something` in visible ASCII without delimiters: what may stand where a URI stands. */
-export function isUriText(text: string): boolean {
-  const colon = text.indexOf(':')
-  if (colon < 1 || colon === text.length - 1 || !isAlpha(text.charCodeAt(0))) return false
-  for (let index = 1; index < colon; index++) if (!has(schemeTable, text.charCodeAt(index))) return false
-  for (let index = colon + 1; index < text.length; index++) {
+export function isUriText(text: string, start = 0, end = text.length): boolean {
+  if (start >= end || !isAlpha(text.charCodeAt(start))) return false
+  let index = start + 1
+  while (index < end && has(schemeTable, text.charCodeAt(index))) index++
+  if (index + 1 >= end || text.charCodeAt(index) !== 58) return false
+  for (index++; index < end; index++) {
     const code = text.charCodeAt(index)
     if (code <= 32 || code >= 127 || code === 34 || code === 60 || code === 62) return false
   }

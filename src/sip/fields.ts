@@ -55,26 +55,31 @@ const noParams: Params = new Map()
  * `;name=value;name` from index `at` to the end. Null where it is not that, or a name comes twice (RFC 3261, 7.3.1).
  */
 export function parseParams(text: string, at = 0): Params | null {
+  const scanned = scanParams(text, at, text.length)
+  return scanned?.end === text.length ? scanned.params : null
+}
+
+/** Parameters as far as they go, spaces behind them included; null where one is broken. */
+function scanParams(text: string, at: number, end: number): { readonly params: Params; readonly end: number } | null {
   let index = skipSpace(text, at)
-  if (index === text.length) return noParams
+  if (index >= end || text.charCodeAt(index) !== 59) return { params: noParams, end: Math.min(index, end) }
   const params = new Map<string, string | null>()
-  while (index < text.length) {
-    if (text.charCodeAt(index) !== 59) return null
+  while (index < end && text.charCodeAt(index) === 59) {
     const nameStart = skipSpace(text, index + 1)
     const nameEnd = skipToken(text, nameStart)
     if (nameEnd === nameStart) return null
     const name = text.slice(nameStart, nameEnd).toLowerCase()
     if (params.has(name)) return null
     index = skipSpace(text, nameEnd)
-    if (text.charCodeAt(index) === 61) {
+    if (index < end && text.charCodeAt(index) === 61) {
       const valueStart = skipSpace(text, index + 1)
       const valueEnd = text.charCodeAt(valueStart) === 34 ? skipQuoted(text, valueStart) : skipValue(text, valueStart)
-      if (valueEnd <= valueStart) return null
+      if (valueEnd <= valueStart || valueEnd > end) return null
       params.set(name, text.slice(valueStart, valueEnd))
       index = skipSpace(text, valueEnd)
     } else params.set(name, null)
   }
-  return params
+  return { params, end: Math.min(index, end) }
 }
 
 /** Wider than token and host, since P-Charging-Vector and its like carry more; never a delimiter. */
@@ -99,39 +104,54 @@ function printValue(value: string): string {
   return value.length > 0 && skipValue(value, 0) === value.length ? value : quote(value)
 }
 
-/** `host`, `1.2.3.4` or `[::1]` at `at`: the host without brackets and the index after it, or null. */
-export function scanHost(text: string, at: number): { readonly host: string; readonly end: number } | null {
-  if (text.charCodeAt(at) === 91) {
-    const close = text.indexOf(']', at)
-    if (close < 0 || close - at > 47) return null
-    const host = text.slice(at + 1, close)
-    for (let index = 0; index < host.length; index++) {
-      const code = host.charCodeAt(index) | 32
-      if (!isDigit(host.charCodeAt(index)) && !(code >= 97 && code <= 102) && !':.'.includes(host[index] ?? ''))
-        return null
-    }
-    return host.includes(':') ? { host, end: close + 1 } : null
-  }
+/** The index after the `host`, `1.2.3.4` or `[::1]` at `at`, or -1. */
+export function skipHost(text: string, at: number): number {
   let end = at
-  while (end < text.length && isHostCode(text.charCodeAt(end))) end++
-  return end === at ? null : { host: text.slice(at, end), end }
+  if (text.charCodeAt(at) !== 91) {
+    while (end < text.length && isHostCode(text.charCodeAt(end))) end++
+    return end === at ? -1 : end
+  }
+  let colons = 0
+  for (end = at + 1; end < text.length && end - at <= ipv6Length; end++) {
+    const code = text.charCodeAt(end)
+    if (code === 93) return colons > 1 ? end + 1 : -1
+    if (code === 58) colons++
+    else if (!isHexOrDot(code)) return -1
+  }
+  return -1
 }
+
+/** The longest IPv6 address as text, an IPv4 tail included, with its opening bracket. */
+const ipv6Length = 46
+const isHexOrDot = (code: number): boolean =>
+  isDigit(code) || code === 46 || (code >= 97 && code <= 102) || (code >= 65 && code <= 70)
+
+/** The host that `skipHost` passed over, without brackets. */
+export const hostIn = (text: string, at: number, end: number): string =>
+  text.charCodeAt(at) === 91 ? text.slice(at + 1, end - 1) : text.slice(at, end)
 
 export const printHost = (host: string): string => (host.includes(':') ? `[${host}]` : host)
 
-/** The digits of a port at `at`: the number and the index after them, or null. */
-export function scanPort(text: string, at: number): { readonly port: number; readonly end: number } | null {
+/** The index after the digits of a port at `at`, or -1 where there are none or too many. */
+export function skipPort(text: string, at: number): number {
   let end = at
-  while (end < text.length && end - at < 6 && isDigit(text.charCodeAt(end))) end++
-  const port = parseNumber(text.slice(at, end), 65_535)
-  return port === null ? null : { port, end }
+  let port = 0
+  while (end < text.length && end - at < 6 && isDigit(text.charCodeAt(end)))
+    port = port * 10 + text.charCodeAt(end++) - 48
+  return end === at || port > 65_535 ? -1 : end
 }
 
 /** One Via value, or null. */
 export function parseVia(text: string): Via | null {
-  const nameEnd = skipToken(text, 0)
+  const scanned = scanVia(text, 0, text.length)
+  return scanned?.end === text.length ? scanned.via : null
+}
+
+/** The Via value at `at` and where it ends: at `end` or before a comma, if all is well. */
+export function scanVia(text: string, start: number, end: number): { readonly via: Via; readonly end: number } | null {
+  const nameEnd = skipToken(text, start)
   let at = skipSpace(text, nameEnd)
-  if (nameEnd === 0 || text.charCodeAt(at) !== 47) return null
+  if (nameEnd === start || text.charCodeAt(at) !== 47) return null
   const versionStart = skipSpace(text, at + 1)
   const versionEnd = skipToken(text, versionStart)
   at = skipSpace(text, versionEnd)
@@ -139,21 +159,27 @@ export function parseVia(text: string): Via | null {
   const transportStart = skipSpace(text, at + 1)
   const transportEnd = skipToken(text, transportStart)
   if (transportEnd === transportStart || !isSpace(text.charCodeAt(transportEnd))) return null
-  const host = scanHost(text, skipSpace(text, transportEnd))
-  if (host === null) return null
-  at = skipSpace(text, host.end)
+  const hostStart = skipSpace(text, transportEnd)
+  const hostEnd = skipHost(text, hostStart)
+  if (hostEnd < 0) return null
+  at = skipSpace(text, hostEnd)
   let port: number | null = null
   if (text.charCodeAt(at) === 58) {
-    const scanned = scanPort(text, skipSpace(text, at + 1))
-    if (scanned === null) return null
-    port = scanned.port
-    at = scanned.end
+    const portStart = skipSpace(text, at + 1)
+    at = skipPort(text, portStart)
+    if (at < 0) return null
+    port = Number(text.slice(portStart, at))
   }
-  const params = parseParams(text, at)
-  if (params === null) return null
-  const protocol = `${text.slice(0, nameEnd).toUpperCase()}/${text.slice(versionStart, versionEnd)}`
-  return { protocol, transport: text.slice(transportStart, transportEnd).toUpperCase(), host: host.host, port, params }
+  const rest = scanParams(text, at, end)
+  if (rest === null || at > end) return null
+  const host = hostIn(text, hostStart, hostEnd)
+  const protocol = `${upperCase(text.slice(start, nameEnd))}/${text.slice(versionStart, versionEnd)}`
+  const transport = upperCase(text.slice(transportStart, transportEnd))
+  return { via: { protocol, transport, host, port, params: rest.params }, end: rest.end }
 }
+
+const upperNames = new Set(['SIP', 'UDP', 'TCP', 'TLS', 'WS', 'WSS'])
+const upperCase = (text: string): string => (upperNames.has(text) ? text : text.toUpperCase())
 
 export function printVia({ protocol, transport, host, port, params }: Via): string {
   return `${protocol}/${transport} ${printHost(host)}${port === null ? '' : `:${port}`}${printParams(params)}`
@@ -163,25 +189,28 @@ export function printVia({ protocol, transport, host, port, params }: Via): stri
  * `"Display" <uri>;params` or `uri;params`, or null. A bare URI may hold neither comma, question mark nor semicolon
  * (RFC 3261, 20.10), so what follows its first semicolon belongs to the header field.
  */
-export function parseNameAddr(text: string): NameAddr | null {
-  const start = skipSpace(text, 0)
+export const parseNameAddr = (text: string): NameAddr | null => scanNameAddr(text, 0, text.length)
+
+/** The name-addr that fills `text` from `at` to `end`, or null. */
+export function scanNameAddr(text: string, at: number, end: number): NameAddr | null {
+  const start = skipSpace(text, at)
   if (text.charCodeAt(start) === 34) {
-    const end = skipQuoted(text, start)
-    const open = end < 0 ? -1 : skipSpace(text, end)
-    if (open < 0 || text.charCodeAt(open) !== 60) return null
-    return inBrackets(text, open, unquote(text.slice(start, end)))
+    const quoted = skipQuoted(text, start)
+    const open = quoted < 0 ? end : skipSpace(text, quoted)
+    if (open >= end || text.charCodeAt(open) !== 60) return null
+    return inBrackets(text, open, end, unquote(text.slice(start, quoted)))
   }
   const open = skipDisplay(text, start)
-  if (text.charCodeAt(open) === 60) {
+  if (open < end && text.charCodeAt(open) === 60) {
     const display = trimSpace(text.slice(start, open))
-    return inBrackets(text, open, display === '' ? null : display)
+    return inBrackets(text, open, end, display === '' ? null : display)
   }
-  let end = start
-  while (end < text.length && text.charCodeAt(end) !== 59 && !isSpace(text.charCodeAt(end))) end++
-  const uri = text.slice(start, end)
-  if (!isUriText(uri) || uri.includes('?') || uri.includes(',')) return null
-  const params = parseParams(text, end)
-  return params === null ? null : { display: null, uri, params }
+  let uriEnd = start
+  while (uriEnd < end && text.charCodeAt(uriEnd) !== 59 && !isSpace(text.charCodeAt(uriEnd))) uriEnd++
+  const uri = text.slice(start, uriEnd)
+  if (!isUriText(text, start, uriEnd) || uri.includes('?') || uri.includes(',')) return null
+  const rest = scanParams(text, uriEnd, end)
+  return rest?.end === end ? { display: null, uri, params: rest.params } : null
 }
 
 /** Tokens and spaces; also letters beyond ASCII, which many write unquoted. */
@@ -194,13 +223,11 @@ function skipDisplay(text: string, at: number): number {
   return index
 }
 
-function inBrackets(text: string, open: number, display: string | null): NameAddr | null {
+function inBrackets(text: string, open: number, end: number, display: string | null): NameAddr | null {
   const close = text.indexOf('>', open)
-  if (close < 0) return null
-  const uri = text.slice(open + 1, close)
-  if (!isUriText(uri)) return null
-  const params = parseParams(text, close + 1)
-  return params === null ? null : { display, uri, params }
+  if (close < 0 || close >= end || !isUriText(text, open + 1, close)) return null
+  const rest = scanParams(text, close + 1, end)
+  return rest?.end === end ? { display, uri: text.slice(open + 1, close), params: rest.params } : null
 }
 
 /** Always in brackets, so that the URI's parameters stay its own; the display name always quoted. */

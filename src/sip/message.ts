@@ -1,10 +1,13 @@
-// SIP messages: parse and print whole ones (RFC 3261 section 7 and 25, RFC 4475). Bounded, no backtracking, never throws.
+// SIP messages: parse and print whole ones (RFC 3261, 7 and 25, RFC 4475). Bounded, no backtracking, never throws.
 
+import { isAscii } from 'node:buffer'
 import { HubError } from '../errors.ts'
-import { isSpace, isToken, isUriText, oneLine, parseNumber, trimSpace } from './characters.ts'
-import { parseCSeq, parseNameAddr, parseVia } from './fields.ts'
-import { createHeaders, fieldKey, headersFrom, printHeaders } from './headers.ts'
-import type { HeaderFields, HeaderInit, Headers } from './headers.ts'
+import { isSpace, isToken, isUriText, oneLine, parseNumber, skipToken, trimSpace } from './characters.ts'
+import { fieldAt, fieldNamed } from './field-names.ts'
+import type { FieldName } from './field-names.ts'
+import { parseCSeq, parseNameAddr, scanNameAddr, scanVia } from './fields.ts'
+import { createHeaders, HeaderFields, printHeaders } from './headers.ts'
+import type { HeaderInit, Headers } from './headers.ts'
 import { newTag } from './identifiers.ts'
 import { reasonPhrase } from './reasons.ts'
 
@@ -13,7 +16,8 @@ export { isToken, quote, unquote } from './characters.ts'
 export { cseqMax, parseCSeq, parseNameAddr, parseParams, parseVia } from './fields.ts'
 export { printHost, printNameAddr, printParams, printVia } from './fields.ts'
 export type { CSeq, NameAddr, Params, Via } from './fields.ts'
-export { createHeaders, fieldKey, isListField, splitList } from './headers.ts'
+export { fieldKey, isListField } from './field-names.ts'
+export { createHeaders, splitList } from './headers.ts'
 export type { HeaderInit, HeaderLine, Headers } from './headers.ts'
 export { newBranch, newCallId, newTag } from './identifiers.ts'
 export { reasonPhrase } from './reasons.ts'
@@ -46,8 +50,8 @@ export interface SipResponse {
 export type SipMessage = SipRequest | SipResponse
 
 /**
- * A message that cannot be used. `status` and `reason` are what RFC 3261/4475 suggest to answer (null for responses, ACK
- * and for what is too broken to answer); `request` is as much of it as an answer needs (Via, From, To, Call-ID, CSeq).
+ * A message that cannot be used. `status` and `reason` are what RFC 3261/4475 suggest to answer (null for responses,
+ * ACK and what is too broken to answer); `request` is as much of it as an answer needs (Via, From, To, Call-ID, CSeq).
  */
 export interface Malformed {
   readonly ok: false
@@ -68,6 +72,7 @@ interface Fault {
 interface Fields {
   readonly headers: HeaderFields
   readonly fault: Fault | null
+  readonly end: number
 }
 
 const emptyBody = Buffer.alloc(0)
@@ -83,43 +88,34 @@ const tooLarge: Fault = { status: 513, reason: 'Message Too Large' }
 export function parseMessage(bytes: Buffer, limits: SipLimits = sipLimits): Parsed {
   let start = 0
   while (bytes[start] === 13 && bytes[start + 1] === 10) start += 2
-  const blank = bytes.indexOf(blankLine, start)
-  const headEnd = blank < 0 ? bytes.length : blank
-  const oversized = bytes.length > limits.messageBytesMax || headEnd - start > limits.headerBytesMax
-  const text = bytes.toString('utf8', start, Math.min(headEnd, start + limits.headerBytesMax))
+  // Nearly every message is ASCII: then text and bytes have the same offsets, and the blank line needs no search.
+  const ascii = isAscii(bytes)
+  const blank = ascii ? -1 : bytes.indexOf(blankLine, start)
+  const cap = start + limits.headerBytesMax
+  const text = bytes.toString(ascii ? 'latin1' : 'utf8', start, blank < 0 ? cap : Math.min(cap, blank + 4))
 
   const lineEnd = text.indexOf('\r\n')
-  const startLine = parseStartLine(lineEnd < 0 ? text : text.slice(0, lineEnd))
+  const startLine = parseStartLine(text, lineEnd < 0 ? text.length : lineEnd)
   if (startLine === null) return { ok: false, status: null, reason: 'Not a SIP message', request: null }
-  const fields = parseFields(text, lineEnd < 0 ? text.length : lineEnd + 2, limits.headersMax)
-  const rest = blank < 0 ? emptyBody : bytes.subarray(blank + 4)
-  const body = bodyOf(fields.headers, rest)
+  const { headers, fault, end } = parseFields(text, lineEnd < 0 ? text.length : lineEnd + 2, limits.headersMax)
+  const bodyStart = end < 0 ? bytes.length : ascii ? start + end : blank + 4
+  const body = bodyOf(headers, bytes, bodyStart)
 
-  const fault =
-    (oversized ? tooLarge : null) ??
+  const found =
+    (bytes.length > limits.messageBytesMax || (end < 0 && bytes.length > cap) ? tooLarge : null) ??
     startLine.fault ??
-    fields.fault ??
-    (blank < 0 ? bad('Message Ends Inside Its Header') : null) ??
-    coreFault(fields.headers) ??
-    (body === null ? bad('Content-Length Does Not Fit') : null)
-  if (fault !== null) return malformed(startLine, fields.headers, fault)
+    fault ??
+    (end < 0 ? bad('Message Ends Inside Its Header') : null) ??
+    coreFault(headers)
+  if (found !== null) return malformed(startLine, headers, found)
+  if (body === null) return malformed(startLine, headers, bad('Content-Length Does Not Fit'))
 
-  const { headers } = fields
-  return startLine.kind === 'request'
-    ? {
-        ok: true,
-        message: { kind: 'request', method: startLine.method, uri: startLine.uri, headers, body: body ?? emptyBody }
-      }
-    : {
-        ok: true,
-        message: {
-          kind: 'response',
-          status: startLine.status,
-          reason: startLine.reason,
-          headers,
-          body: body ?? emptyBody
-        }
-      }
+  if (startLine.kind === 'request') {
+    const { method, uri } = startLine
+    return { ok: true, message: { kind: 'request', method, uri, headers, body } }
+  }
+  const { status, reason } = startLine
+  return { ok: true, message: { kind: 'response', status, reason, headers, body } }
 }
 
 function malformed(startLine: StartLine, headers: Headers, { status, reason }: Fault): Malformed {
@@ -129,23 +125,29 @@ function malformed(startLine: StartLine, headers: Headers, { status, reason }: F
   return { ok: false, status: method === 'ACK' ? null : status, reason, request }
 }
 
-/** Null where nothing says that this is SIP at all. */
-function parseStartLine(line: string): StartLine | null {
-  if (line.slice(0, 4).toUpperCase() === 'SIP/') return parseStatusLine(line)
-  const first = line.indexOf(' ')
-  const method = line.slice(0, Math.max(0, first))
-  const trimmed = trimSpace(line)
-  const last = trimmed.lastIndexOf(' ')
-  const version = trimmed.slice(last + 1).toUpperCase()
-  if (!isToken(method) || !version.startsWith('SIP/')) return null
-  const uri = line.slice(first + 1, Math.max(first + 1, last))
-  return { kind: 'request', method, uri, fault: requestLineFault(uri, version, trimmed.length !== line.length) }
+/** Null where nothing says that this is SIP at all. No method has a slash, every status line has one at its fourth. */
+function parseStartLine(text: string, end: number): StartLine | null {
+  if (text.charCodeAt(3) === 47) return parseStatusLine(text.slice(0, end))
+  const methodEnd = skipToken(text, 0)
+  if (methodEnd === 0 || text.charCodeAt(methodEnd) !== 32) return null
+  const method = text.slice(0, methodEnd)
+  const versionStart = end - 8
+  if (text.startsWith(' SIP/2.0', versionStart) && isUriText(text, methodEnd + 1, versionStart)) {
+    return { kind: 'request', method, uri: text.slice(methodEnd + 1, versionStart), fault: null }
+  }
+  return oddRequestLine(method, text.slice(methodEnd + 1, end))
 }
 
 /** Exactly one space on either side of the URI, none inside it and none at the end (25.1). */
-function requestLineFault(uri: string, version: string, trailing: boolean): Fault | null {
-  if (version !== 'SIP/2.0') return { status: 505, reason: reasonPhrase(505) }
-  return trailing || !isUriText(uri) ? bad('Bad Request-Line') : null
+function oddRequestLine(method: string, rest: string): StartLine | null {
+  const trimmed = trimSpace(rest)
+  const last = trimmed.lastIndexOf(' ')
+  const version = trimmed.slice(last + 1).toUpperCase()
+  if (!version.startsWith('SIP/')) return null
+  const uri = trimmed.slice(0, Math.max(0, last))
+  if (version !== 'SIP/2.0') return { kind: 'request', method, uri, fault: { status: 505, reason: reasonPhrase(505) } }
+  const sound = trimmed.length === rest.length && isUriText(uri)
+  return { kind: 'request', method, uri, fault: sound ? null : bad('Bad Request-Line') }
 }
 
 function parseStatusLine(line: string): StartLine {
@@ -158,36 +160,52 @@ function parseStatusLine(line: string): StartLine {
   return { kind: 'response', status: status ?? 0, reason: line.slice(12), fault: sound ? null : bad('Bad Status-Line') }
 }
 
-/** Reads on behind a fault, so that an answer can carry the fields that were sound. */
+/** Reads on behind a fault, so that an answer can carry the fields that were sound. `end`: after the blank line. */
 function parseFields(text: string, start: number, headersMax: number): Fields {
-  const names: string[] = []
+  const names: FieldName[] = []
   const values: string[] = []
-  const keys: string[] = []
+  const starts: number[] = []
   let fault: Fault | null = null
+  let bodyAt = -1
   for (let at = start, line = 0; at < text.length; line++) {
-    if (line === headersMax)
-      return { headers: headersFrom(names, values, keys), fault: fault ?? bad('Too Many Header Fields') }
-    let end = carriageReturn(text, at)
-    let folded = false
-    while (text.charCodeAt(end + 1) === 10 && isSpace(text.charCodeAt(end + 2))) {
-      folded = true
-      end = carriageReturn(text, end + 2)
+    if (text.charCodeAt(at) === 13 && text.charCodeAt(at + 1) === 10) {
+      bodyAt = at + 2
+      break
     }
+    if (line === headersMax) {
+      fault ??= bad('Too Many Header Fields')
+      break
+    }
+    let end = carriageReturn(text, at)
+    const folded = continues(text, end)
+    while (continues(text, end)) end = carriageReturn(text, end + 2)
+    const lineFeed = text.indexOf('\n', at)
     const colon = text.indexOf(':', at)
-    const name = colon < 0 || colon > end ? '' : trimSpace(text.slice(at, colon))
-    const raw = text.slice(colon + 1, end)
-    const value = trimSpace(folded ? raw.replaceAll(/\r\n[ \t]+/g, ' ') : raw)
-    if (end < text.length && text.charCodeAt(end + 1) !== 10) fault ??= bad('Bare Carriage Return')
-    else if (!isToken(name) || value.includes('\n')) fault ??= bad('Bad Header Field')
+    let nameEnd = colon
+    while (nameEnd > at && isSpace(text.charCodeAt(nameEnd - 1))) nameEnd--
+    const name = colon < 0 || colon >= end ? null : fieldAt(text, at, nameEnd)
+    // A folded line is searched for a bare line feed once it is unfolded; in any other the first one must end it.
+    const ended = folded ? text.charCodeAt(end + 1) === 10 : lineFeed === end + 1
+    if (name === null || !ended) fault ??= bad('Bad Header Field')
     else {
+      const value = folded ? unfold(text.slice(colon + 1, end)) : trimSpace(text, colon + 1, end)
+      if (folded && value.includes('\n')) fault ??= bad('Bad Header Field')
+      const plain =
+        !folded && nameEnd === colon && text.charCodeAt(colon + 1) === 32 && colon + 2 + value.length === end
       names.push(name)
       values.push(value)
-      keys.push(fieldKey(name))
+      starts.push(plain ? at : -1)
     }
     at = end + 2
   }
-  return { headers: headersFrom(names, values, keys), fault }
+  return { headers: new HeaderFields(names, values, { text, starts }), fault, end: bodyAt }
 }
+
+/** Whether the line that ends at `end` goes on in the next one (7.3.1). */
+const continues = (text: string, end: number): boolean =>
+  text.charCodeAt(end + 1) === 10 && isSpace(text.charCodeAt(end + 2))
+
+const unfold = (text: string): string => trimSpace(text.replaceAll(/\r\n[ \t]+/g, ' '))
 
 /** The next carriage return, or the end of the text. */
 function carriageReturn(text: string, at: number): number {
@@ -197,31 +215,30 @@ function carriageReturn(text: string, at: number): number {
 
 /** The fields without which there is no transaction, and those that a second one would make ambiguous. */
 function coreFault(headers: HeaderFields): Fault | null {
-  const twice = headers.firstDuplicate(singleFields)
+  const twice = headers.duplicate()
   if (twice !== null) return bad(`Duplicate ${twice}`)
-  if (parseVia(headers.get('Via') ?? '') === null) return bad('Bad or Missing Via')
-  if (parseNameAddr(headers.get('From') ?? '') === null) return bad('Bad or Missing From')
-  if (parseNameAddr(headers.get('To') ?? '') === null) return bad('Bad or Missing To')
+  const via = headers.first(viaField)
+  const scanned = via === null ? null : scanVia(via.text, via.at, via.end)
+  if (via === null || scanned === null || (scanned.end !== via.end && via.text.charCodeAt(scanned.end) !== 44)) {
+    return bad('Bad or Missing Via')
+  }
+  const from = headers.first(fromField)
+  if (from === null || scanNameAddr(from.text, from.at, from.end) === null) return bad('Bad or Missing From')
+  const to = headers.first(toField)
+  if (to === null || scanNameAddr(to.text, to.at, to.end) === null) return bad('Bad or Missing To')
   if ((headers.get('Call-ID') ?? '') === '') return bad('Missing Call-ID')
   return parseCSeq(headers.get('CSeq') ?? '') === null ? bad('Bad or Missing CSeq') : null
 }
-
-const singleFields: ReadonlySet<string> = new Set([
-  'from',
-  'to',
-  'call-id',
-  'cseq',
-  'content-length',
-  'content-type',
-  'max-forwards'
-])
+const viaField = fieldNamed('Via')
+const fromField = fieldNamed('From')
+const toField = fieldNamed('To')
 
 /** Null where Content-Length is no number or asks for more than there is. */
-function bodyOf(headers: Headers, rest: Buffer): Buffer | null {
+function bodyOf(headers: Headers, bytes: Buffer, start: number): Buffer | null {
   const length = headers.get('Content-Length')
-  if (length === undefined) return rest
-  const bytes = parseNumber(length, rest.length)
-  return bytes === null ? null : rest.subarray(0, bytes)
+  const count = length === undefined ? bytes.length - start : parseNumber(length, bytes.length - start)
+  if (count === null) return null
+  return count === 0 ? emptyBody : bytes.subarray(start, start + count)
 }
 
 /** The message as bytes; Content-Length is recomputed. */
@@ -248,7 +265,7 @@ export interface RequestInit {
   readonly body?: Buffer | string
 }
 
-/** A request with the given fields; Via is the stack's. Throws HUB_INTERNAL for a method that is no token or a bad URI. */
+/** A request with these fields; Via is the stack's. Throws HUB_INTERNAL for a method that is no token or a bad URI. */
 export function makeRequest({ method, uri, headers = [], body = emptyBody }: RequestInit): SipRequest {
   if (!isToken(method) || !isUriText(uri)) throw new HubError('HUB_INTERNAL', 'not a request line', { method, uri })
   return { kind: 'request', method, uri, headers: toHeaders(headers), body: toBody(body) }

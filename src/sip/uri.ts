@@ -1,7 +1,7 @@
 // URIs that SIP carries: sip, sips (RFC 3261, 19.1), tel (RFC 3966) and urn (RFC 8141, RFC 5031); parse and print.
 
 import { charactersOf, isToken } from './characters.ts'
-import { printHost, scanHost, scanPort } from './fields.ts'
+import { hostIn, printHost, skipHost, skipPort } from './fields.ts'
 
 /** Values unescaped, names in lower case; null for a bare name. */
 export type UriParams = ReadonlyMap<string, string | null>
@@ -59,22 +59,23 @@ function parseSip(scheme: 'sip' | 'sips', text: string, start: number): SipUri |
   const at = text.indexOf('@', start)
   const userInfo = at < 0 ? noUser : parseUserInfo(text.slice(start, at))
   if (userInfo === null) return null
-  const host = scanHost(text, at < 0 ? start : at + 1)
-  if (host === null) return null
-  let index = host.end
+  const hostStart = at < 0 ? start : at + 1
+  const hostEnd = skipHost(text, hostStart)
+  if (hostEnd < 0) return null
+  let index = hostEnd
   let port: number | null = null
   if (text.charCodeAt(index) === 58) {
-    const scanned = scanPort(text, index + 1)
-    if (scanned === null) return null
-    port = scanned.port
-    index = scanned.end
+    index = skipPort(text, hostEnd + 1)
+    if (index < 0) return null
+    port = Number(text.slice(hostEnd + 1, index))
   }
   const question = text.indexOf('?', index)
   const paramsEnd = question < 0 ? text.length : question
   const params = index === paramsEnd ? nothing : parseUriParams(text.slice(index, paramsEnd))
   const headers = question < 0 ? nothing : parseUriHeaders(text.slice(question + 1))
   if (params === null || headers === null) return null
-  return { scheme, ...userInfo, host: host.host.toLowerCase(), port, params, headers }
+  const host = hostIn(text, hostStart, hostEnd).toLowerCase()
+  return { scheme, ...userInfo, host, port, params, headers }
 }
 
 const noUser = { user: null, password: null }
