@@ -8,6 +8,24 @@ import { printAmount, printRate } from './money.ts'
 import { rateAttempt, rateCall, rateMessages } from './rating.ts'
 import type { Rated, RateRow } from './rating.ts'
 
+/** What of a final record decides about money. */
+export type Chargeable = Pick<
+  CdrRecord,
+  | 'cdr_id'
+  | 'leg'
+  | 'service'
+  | 'provider'
+  | 'other_provider'
+  | 'called'
+  | 'dialled'
+  | 'duration_ms'
+  | 'cause'
+  | 'release_side'
+  | 'emergency'
+  | 't_request'
+  | 't_answer'
+>
+
 export const limits = {
   /** A longer call is no call: somebody has to look at it. */
   callMsMax: 31 * 86_400_000,
@@ -58,7 +76,7 @@ export interface Transfer {
 
 export type Outcome =
   | { readonly charged: true; readonly charge: Charge; readonly transfers: readonly Transfer[] }
-  | { readonly charged: false; readonly reason: SuspenseReason }
+  | { readonly charged: false; readonly reason: SuspenseReason; readonly day: string }
 
 interface Deal {
   readonly side: ChargeSide
@@ -66,13 +84,14 @@ interface Deal {
 }
 
 /** What one final record owes. */
-export function chargeOf(record: CdrRecord, book: AgreementBook): Outcome {
+export function chargeOf(record: Chargeable, book: AgreementBook): Outcome {
   const at = record.t_answer ?? record.t_request
   const { side, agreement } = dealOf(record, book, at)
+  const day = agreement?.zone.day(at) ?? new Date(at).toISOString().slice(0, 10)
+  const suspended = (reason: SuspenseReason): Outcome => ({ charged: false, reason, day })
   const charged = (rule: ChargeRule, row: RateRow | null, rated: Rated): Outcome => {
-    if (rated.amountMicros > limits.amountMicrosMax) return { charged: false, reason: 'too-expensive' }
+    if (rated.amountMicros > limits.amountMicrosMax) return suspended('too-expensive')
     const { billedUnits, amountMicros } = rated
-    const day = agreement?.zone.day(at) ?? new Date(at).toISOString().slice(0, 10)
     const explanation = explain(record, agreement, row, rated)
     const charge = { side, rule, agreement, row, billedUnits, amountMicros, at, day, explanation }
     return { charged: true, charge, transfers: transfersOf(record.cdr_id, charge) }
@@ -87,12 +106,12 @@ export function chargeOf(record: CdrRecord, book: AgreementBook): Outcome {
       agreement === null ? free : rateAttempt(agreement.attemptFeeNanos, agreement.rounding)
     )
   }
-  if (agreement === null) return { charged: false, reason: 'no-agreement' }
+  if (agreement === null) return suspended('no-agreement')
   const { called, dialled } = record
   const number = side === 'bilateral' ? book.numberOf(dialled) : (book.numberOf(called) ?? book.numberOf(dialled))
   const row = agreement.deck.match(number, at)
-  if (row === null) return { charged: false, reason: 'no-rate' }
-  if (record.duration_ms > limits.callMsMax) return { charged: false, reason: 'too-long' }
+  if (row === null) return suspended('no-rate')
+  if (record.duration_ms > limits.callMsMax) return suspended('too-long')
   const pricing = { row, rounding: agreement.rounding, zone: agreement.zone }
   return record.service === 'message'
     ? charged('message', row, rateMessages(pricing, at, 1))
@@ -103,7 +122,7 @@ const free: Rated = { billedUnits: 0, parts: [], amountMicros: 0n }
 
 /** Both legs of a call find the same answer: they share what was dialled and when it was answered. */
 function dealOf(
-  { leg, provider, other_provider, service, dialled }: CdrRecord,
+  { leg, provider, other_provider, service, dialled }: Chargeable,
   book: AgreementBook,
   at: EpochMs
 ): Deal {
@@ -125,7 +144,7 @@ const ownRefusals: ReadonlySet<string> = new Set([
   'internal',
   'congestion'
 ])
-const wasRefused = ({ release_side, cause }: CdrRecord): boolean =>
+const wasRefused = ({ release_side, cause }: Chargeable): boolean =>
   release_side === 'hub' && cause !== null && ownRefusals.has(cause)
 
 /** The accounts of a posting (LED-01): what is owed is unbilled until it is invoiced. */
@@ -147,7 +166,7 @@ function transfersOf(cdrId: string, { side, rule, agreement, amountMicros }: Cha
 }
 
 function explain(
-  record: CdrRecord,
+  record: Chargeable,
   agreement: Agreement | null,
   row: RateRow | null,
   { billedUnits, parts, amountMicros }: Rated

@@ -5,7 +5,9 @@ import type { Config } from '../../src/config.ts'
 import { createAgreementBook } from '../../src/clearing/agreements.ts'
 import type { AgreementBook } from '../../src/clearing/agreements.ts'
 import { createNumberOf } from '../../src/clearing/numbers.ts'
+import type { RecordSource } from '../../src/clearing/consumer.ts'
 import type { CdrRecord } from '../../src/events/cdr.ts'
+import type { Sql } from '../../src/store/sql.ts'
 
 /** UUIDs in order of `n`: the time-ordered shape of version 7. */
 export const uuid = (n: number): string =>
@@ -110,4 +112,46 @@ export const clearingConfig = (agreements: string = cascade): Config => parseCon
 export function bookOf(agreements: string = cascade): AgreementBook {
   const config = clearingConfig(agreements)
   return createAgreementBook(config.agreements, createNumberOf(config.islands))
+}
+
+/** An event log in memory: the position of a record is its place, counted from 1. */
+export const memoryLog = (records: readonly unknown[]): RecordSource => ({
+  read: (_topic, after, max) => {
+    const from = Number(after)
+    const page = records.slice(from, from + max)
+    return Promise.resolve({ records: page, position: BigInt(from + page.length) })
+  }
+})
+
+/** All that "identical" means for a ledger: no insert time, row id or worker (EOS-02). */
+export async function dumpOf(sql: Sql): Promise<Readonly<Record<string, readonly unknown[]>>> {
+  const tables = {
+    charges: `select cdr_id, side, rule, agreement_id, rate_id, currency, billed_units, amount_micros, day::text, explanation
+      from charge order by 1`,
+    transfers: 'select entry_id, cdr_id, debit, credit, currency, amount_micros, day::text from transfer order by 1',
+    balances: 'select * from balance order by 1, 2',
+    rollup: 'select day::text as on_day, rollup.* from rollup order by 1, 3, 4, 5, 6, 7, 8, 9',
+    suspense: 'select cdr_id, reason, day::text from suspense order by 1',
+    rejected: 'select content_hash, reason, detail, record from rejected order by 1',
+    received: 'select node_id, seqs::text from received order by 1'
+  }
+  const dump: Record<string, readonly unknown[]> = {}
+  for (const [name, query] of Object.entries(tables)) dump[name] = (await sql.query(query)).rows
+  return dump
+}
+
+/** The balances as they follow from the transfers, and those that stand; equal, and zero together (LED-01, LED-02). */
+export async function balancesOf(
+  sql: Sql
+): Promise<{ stand: readonly unknown[]; follow: readonly unknown[]; sums: readonly unknown[] }> {
+  const stand = await sql.query('select account, currency, debit_micros, credit_micros from balance order by 1, 2')
+  const follow = await sql.query(`
+    select account, currency, sum(d)::numeric as debit_micros, sum(c)::numeric as credit_micros from (
+      select debit as account, currency, amount_micros as d, 0 as c from transfer
+      union all select credit, currency, 0, amount_micros from transfer) as sides
+    group by 1, 2 order by 1, 2`)
+  const sums = await sql.query(
+    'select currency, sum(debit_micros - credit_micros) as sum from balance group by 1 order by 1'
+  )
+  return { stand: stand.rows, follow: follow.rows, sums: sums.rows }
 }

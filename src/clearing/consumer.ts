@@ -1,0 +1,129 @@
+// Reads final records from the event log into the ledger, batch after batch, and never twice.
+
+import { HubError, messageOf } from '../errors.ts'
+import { cdrTopic } from '../events/event-log.ts'
+import type { EventLog } from '../events/event-log.ts'
+import type { Logger } from '../log.ts'
+import type { Database } from '../store/database.ts'
+import type { AgreementBook } from './agreements.ts'
+import { positionOf, postBatch, releaseSuspense } from './ledger.ts'
+import type { Posted } from './ledger.ts'
+
+export const limits = {
+  /** Records of one transaction. */
+  batchMax: 500,
+  /** Between two looks at a log that has nothing new. */
+  pollMs: 200,
+  /** After a failure, doubled each time up to the maximum. */
+  retryMs: 500,
+  retryMsMax: 30_000
+} as const
+export type ConsumerLimits = { readonly [Name in keyof typeof limits]: number }
+
+/** What the consumer needs of the event log. */
+export type RecordSource = Pick<EventLog, 'read'>
+
+export interface ConsumerOptions {
+  readonly source: RecordSource
+  readonly database: Database
+  readonly book: AgreementBook
+  readonly log: Logger
+  readonly topic?: string
+  readonly limits?: Partial<ConsumerLimits>
+  /** Something that trying again will not mend; the consumer has stopped. */
+  readonly onFault: (error: unknown) => void
+}
+
+export interface Consumer {
+  /** Charges what suspense holds and can now be priced, then follows the log. */
+  start(): void
+  /** Posts all there is now, without starting; returns how many records it read. */
+  catchUp(): Promise<number>
+  /** Resolves at the edge of a batch. */
+  stop(): Promise<void>
+}
+
+export function createConsumer(options: ConsumerOptions): Consumer {
+  const { source, database, book, log, topic = cdrTopic, onFault } = options
+  const bounds: ConsumerLimits = { ...limits, ...options.limits }
+  let running: Promise<void> | null = null
+  const stopping = new AbortController()
+
+  /** Returns how many records it read: 0 at the end of the log. */
+  async function step(): Promise<number> {
+    const after = await positionOf(database, topic)
+    const { records, position } = await source.read(topic, after, bounds.batchMax)
+    if (position === after) return 0
+    const posted = await database.transaction(sql => postBatch(sql, { topic, after, position, records }, book))
+    if (posted !== null) report(posted)
+    return Math.max(records.length, 1)
+  }
+
+  function report(posted: Posted): void {
+    log.debug({ topic, ...posted }, 'records cleared')
+    if (posted.suspended > 0) log.warn({ topic, suspended: posted.suspended }, 'answered calls that nothing prices')
+    if (posted.rejected > 0) log.error({ topic, rejected: posted.rejected }, 'records rejected')
+  }
+
+  async function release(): Promise<void> {
+    let from = '00000000-0000-0000-0000-000000000000'
+    let total = 0
+    for (;;) {
+      const page = { from, max: bounds.batchMax }
+      const { looked, charged, last } = await database.transaction(sql => releaseSuspense(sql, book, page))
+      total += charged
+      from = last
+      if (looked < bounds.batchMax || stopping.signal.aborted) break
+    }
+    if (total > 0) log.info({ topic, charged: total }, 'suspended calls charged')
+  }
+
+  async function follow(): Promise<void> {
+    let failures = 0
+    let released = false
+    while (!stopping.signal.aborted) {
+      try {
+        if (!released) await release()
+        released = true
+        const read = await step()
+        failures = 0
+        if (read === 0) await pause(bounds.pollMs, stopping.signal)
+      } catch (error) {
+        if (!(error instanceof HubError && error.retryable)) throw error
+        const waitMs = Math.min(bounds.retryMs * 2 ** failures, bounds.retryMsMax)
+        failures += 1
+        log.warn({ topic, waitMs, reason: messageOf(error) }, 'clearing cannot go on, trying again')
+        await pause(waitMs, stopping.signal)
+      }
+    }
+  }
+
+  return {
+    start() {
+      running ??= follow().catch((error: unknown) => onFault(error))
+    },
+    async catchUp() {
+      await release()
+      let total = 0
+      for (let read = await step(); read > 0; read = await step()) total += read
+      return total
+    },
+    async stop() {
+      stopping.abort()
+      await running
+    }
+  }
+}
+
+/** Ends early, and quietly, when told to stop. */
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+    if (signal.aborted) done()
+  })
