@@ -1,0 +1,299 @@
+// The border to the operators' networks: a SignallingAdapter over drachtio-srf, whichever engine answers its control port.
+
+import { randomUUID } from 'node:crypto'
+import type { OperatorConfig } from '../config.ts'
+import type { Logger } from '../log.ts'
+import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
+import type { Clock, Inbox, Invitation, OutgoingText, SignallingAdapter, TextOutcome } from '../session/ports.ts'
+import { newTag } from '../sip/message.ts'
+import { sdpTypes } from './body.ts'
+import { createControl } from './control.ts'
+import type { Control, ControlOptions, Received } from './control.ts'
+import { allowOf } from './headers.ts'
+import { InboundLeg } from './inbound.ts'
+import { fromInvite, supported, tagOf } from './invite.ts'
+import type { Surroundings } from './invite.ts'
+import { keepAlive } from './keepalive.ts'
+import type { Keepalive } from './keepalive.ts'
+import type { Leg, LegParts } from './leg.ts'
+import { limits } from './limits.ts'
+import type { Refused } from './numbers.ts'
+import { OutboundLeg } from './outbound.ts'
+import { createPeers } from './peers.ts'
+import type { HubFace, Peer, Peers } from './peers.ts'
+import { receiveText, sendText } from './texts.ts'
+
+/** What the NNI sees of the configuration. */
+export interface NniSlice {
+  readonly hub: HubFace
+  readonly peers: readonly OperatorConfig[]
+  readonly sessionExpiresSeconds: number
+}
+
+export interface NniParts {
+  readonly config: NniSlice
+  readonly log: Logger
+  readonly clock: Clock
+  /** Unique over space and time, a token: Call-IDs, tags and charging ids are made of it. */
+  readonly newId?: () => string
+  /** The control port of the SIP engine. */
+  readonly connect: ControlOptions['connect']
+  /** By keepalive, on changes only; a peer counts as up until then. */
+  readonly onHealth: (peerId: string, up: boolean) => void
+}
+
+export interface Nni extends SignallingAdapter {
+  /** Lets go of the engine; what still lives is lost. */
+  close(): Promise<void>
+}
+
+/** The adapter for `nni`. `start` rejects with HUB_SIP_ENGINE where the engine cannot be reached. */
+export const createNni = (parts: NniParts): Nni => createAdapter(parts, createControl(parts))
+
+/** For tests: the same over any control connection. */
+export const createAdapter = (parts: Omit<NniParts, 'connect'>, control: Control): Nni => new Border(parts, control)
+
+/** Methods that we know and serve no operator with (table 6.1 of 29.165). */
+const refusedMethods: ReadonlySet<string> = new Set(['REGISTER', 'SUBSCRIBE', 'NOTIFY', 'PUBLISH', 'REFER'])
+/** Methods that mean something inside a dialog only. */
+const dialogMethods: ReadonlySet<string> = new Set(['BYE', 'PRACK', 'UPDATE', 'INFO', 'CANCEL'])
+
+class Border implements Nni {
+  readonly access = 'nni'
+  readonly #parts: Omit<NniParts, 'connect'>
+  readonly #control: Control
+  readonly #peers: Peers
+  readonly #newId: () => string
+  readonly #legs = new Map<LegRef, Leg>()
+  readonly #dialogs = new Map<string, Leg>()
+  /** Max-Forwards of live calls that came in, by charging id: a call never gains hops by crossing (RTE-08). */
+  readonly #hops = new Map<string, { readonly leg: LegRef; readonly left: number }>()
+  /** Charging id and target of live calls that went out: the same coming back is a loop (RTE-08). */
+  readonly #targets = new Map<string, LegRef>()
+  readonly #keepalives: Keepalive[] = []
+  /** Dialogs that lost their connection: the peers in them are told after the next one. */
+  readonly #orphans = new Set<string>()
+  #inbox: Inbox | null = null
+  #draining = false
+
+  constructor(parts: Omit<NniParts, 'connect'>, control: Control) {
+    this.#parts = parts
+    this.#control = control
+    this.#peers = createPeers(parts.config.peers)
+    this.#newId = parts.newId ?? randomUUID
+  }
+
+  async start(inbox: Inbox): Promise<void> {
+    this.#inbox = inbox
+    await this.#control.start({
+      received: request => this.#received(request, inbox),
+      lost: () => this.#lost(),
+      connected: () => this.#connected()
+    })
+    const { clock, onHealth, config } = this.#parts
+    for (const peer of this.#peers.all) {
+      const parts = { peer, hub: config.hub, control: this.#control, clock, newId: this.#newId, onHealth }
+      this.#keepalives.push(keepAlive(parts))
+    }
+  }
+
+  drain(): Promise<void> {
+    this.#draining = true
+    for (const keepalive of this.#keepalives) keepalive.stop()
+    return Promise.resolve()
+  }
+
+  async close(): Promise<void> {
+    await this.drain()
+    this.#control.close()
+  }
+
+  // From the network
+
+  #received(request: Received, inbox: Inbox): void {
+    const leg = this.#dialogs.get(request.dialogId)
+    if (leg !== undefined && request.method !== 'MESSAGE') return leg.receive(request)
+    if (request.method === 'ACK' || request.unsolicited) return
+    const peer = leg?.parts.peer ?? this.#peers.identify(request.peerId, request.address)
+    if (peer === null) return request.respond(403)
+    if (leg === undefined && tagOf(request.message.headers.get('To')) !== null) return request.respond(481)
+    this.#outside(request, peer, inbox)
+  }
+
+  #outside(request: Received, peer: Peer, inbox: Inbox): void {
+    const { method } = request
+    const Allow = allowOf(peer)
+    if (this.#draining) return request.respond(503, { headers: { 'Retry-After': '10' } })
+    if (method === 'INVITE') return this.#invited(request, peer, inbox)
+    if (method === 'OPTIONS')
+      return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supported } })
+    if (method === 'MESSAGE' && peer.config.messages) {
+      return void receiveText(request, this.#around(request, peer), this.#textParts, text => inbox.texted(text))
+    }
+    if (dialogMethods.has(method)) return request.respond(481)
+    const known = method === 'MESSAGE' || refusedMethods.has(method)
+    request.respond(known ? 405 : 501, { headers: { Allow } })
+  }
+
+  #invited(request: Received, peer: Peer, inbox: Inbox): void {
+    const { headers } = request.message
+    const dialogId = `${headers.get('Call-ID') ?? ''};from-tag=${tagOf(headers.get('From')) ?? ''}`
+    const refuse = ({ status, ...parts }: Refused): void => request.respond(status, parts)
+    // The same call over another path (RFC 3261, 8.2.2.2).
+    if (this.#dialogs.has(dialogId)) return refuse({ status: 482 })
+    const understood = fromInvite(request.message, this.#around(request, peer))
+    if (!understood.ok) return refuse(understood.refused)
+    const { value: call } = understood
+    const { caller, called, service, sdp, facts, maxForwards } = call
+    const charging = call.charging ?? { icid: this.#newId(), generatedAt: this.#parts.config.hub.domain }
+    if (this.#targets.has(loopKey(charging, called))) return refuse({ status: 482 })
+    const ref = this.#newId() as LegRef
+    const leg = new InboundLeg(this.#legParts({ ref, peer, dialogId, charging, called, inbox }), request, call)
+    this.#remember(leg)
+    this.#hops.set(charging.icid, { leg: ref, left: maxForwards })
+    inbox.offered({ leg: ref, caller, called, service, sdp, charging, facts })
+  }
+
+  #around({ address, port }: Received, peer: Peer): Surroundings {
+    const { hub, sessionExpiresSeconds } = this.#parts.config
+    const neighbour = `${address.includes(':') ? `[${address}]` : address}:${port}`
+    return { peer, hub, sessionExpiresSeconds, neighbour }
+  }
+
+  // Legs
+
+  #legParts(own: Pick<LegParts, 'ref' | 'peer' | 'dialogId' | 'charging' | 'called' | 'inbox'>): LegParts {
+    const { clock, config } = this.#parts
+    const originId = String(Number.parseInt(newTag().slice(0, 12), 16))
+    const forget = (leg: Leg): void => this.#forget(leg)
+    return { ...own, clock, originId, forget, hub: config.hub, control: this.#control }
+  }
+
+  #remember(leg: Leg): void {
+    this.#legs.set(leg.ref, leg)
+    this.#dialogs.set(leg.parts.dialogId, leg)
+  }
+
+  #forget({ ref, parts: { dialogId, charging, called } }: Leg): void {
+    const leg = this.#legs.get(ref)
+    if (leg?.parts.dialogId === dialogId) this.#legs.delete(ref)
+    this.#dialogs.delete(dialogId)
+    if (this.#hops.get(charging.icid)?.leg === ref) this.#hops.delete(charging.icid)
+    const key = loopKey(charging, called)
+    if (this.#targets.get(key) === ref) this.#targets.delete(key)
+  }
+
+  #lost(): void {
+    for (const leg of Array.from(this.#legs.values())) {
+      const { dialogId } = leg.parts
+      if (leg.state !== 'early' && this.#orphans.size < limits.orphansMax) this.#orphans.add(dialogId)
+      leg.over({ cause: 'peer-failed', text: 'the connection to the SIP engine was lost' })
+    }
+  }
+
+  /** The engine still knows the dialogs (protocol, 11): the peers in them need not wait for their session timers. */
+  #connected(): void {
+    const headers = { Reason: 'Q.850;cause=41' }
+    const unheard = { answered: () => {}, failed: () => {}, updated: () => {} }
+    for (const dialogId of this.#orphans) this.#control.send({ method: 'BYE', dialogId, headers }, unheard)
+    this.#orphans.clear()
+  }
+
+  // From the core
+
+  invite(invitation: Invitation): LegRef {
+    const ref = this.#newId() as LegRef
+    this.#place(ref, invitation, this.#parts.config.sessionExpiresSeconds, false)
+    return ref
+  }
+
+  #place(ref: LegRef, invitation: Invitation, sessionExpiresSeconds: number, second: boolean): void {
+    const { target, charging, sdp } = invitation
+    const inbox = this.#started()
+    const peer = this.#peers.get(target.peerId)
+    const hops = (this.#hops.get(charging.icid)?.left ?? limits.maxForwards + 1) - 1
+    const never = (reason: Reason): void => void this.#parts.clock.after(0, () => inbox.ended(ref, reason))
+    if (peer === null) return never({ cause: 'unreachable', text: 'no such peer' })
+    if (hops < 1) return never({ cause: 'unreachable', sip: 483, text: 'too many hops' })
+    if (Buffer.byteLength(sdp ?? '') > limits.bodyBytesMax) {
+      return never({ cause: 'incompatible-media', text: 'the media description is too long' })
+    }
+    const ids = { callId: this.#newId(), fromTag: this.#newId(), maxForwards: hops }
+    const dialogId = `${ids.callId};from-tag=${ids.fromTag}`
+    const leg: OutboundLeg = new OutboundLeg(
+      this.#legParts({ ref, peer, dialogId, charging, called: target.uri, inbox }),
+      {
+        invitation,
+        ids,
+        sessionExpiresSeconds,
+        again: seconds => {
+          this.#forget(leg)
+          if (second) return inbox.ended(ref, { cause: 'peer-failed', sip: 422 })
+          this.#place(ref, invitation, seconds, true)
+        }
+      }
+    )
+    this.#remember(leg)
+    this.#targets.set(loopKey(charging, target.uri), ref)
+    leg.place()
+  }
+
+  /** A leg that has ended hears nothing: the core is on its way to knowing. */
+  #tell(ref: LegRef, run: (leg: Leg) => void): Promise<void> {
+    const leg = this.#legs.get(ref)
+    if (leg !== undefined) run(leg)
+    return Promise.resolve()
+  }
+
+  alert(ref: LegRef): Promise<void> {
+    return this.#tell(ref, leg => leg.alert())
+  }
+  progress(ref: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void> {
+    return this.#tell(ref, leg => leg.progress(early))
+  }
+  answer(ref: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void> {
+    return this.#tell(ref, leg => leg.answer(answer))
+  }
+  acknowledge(ref: LegRef, sdp: Sdp): Promise<void> {
+    return this.#tell(ref, leg => leg.acknowledge(sdp))
+  }
+  reoffer(ref: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void> {
+    return this.#tell(ref, leg => leg.reoffer(offer))
+  }
+  answerReoffer(ref: LegRef, sdp: Sdp): Promise<void> {
+    return this.#tell(ref, leg => leg.answerReoffer(sdp))
+  }
+  refuseReoffer(ref: LegRef, why: Refusal): Promise<void> {
+    return this.#tell(ref, leg => leg.refuseReoffer(why))
+  }
+  sendTone(ref: LegRef, tone: Tone): Promise<void> {
+    return this.#tell(ref, leg => leg.sendTone(tone))
+  }
+  end(ref: LegRef, release: Release): Promise<void> {
+    return this.#tell(ref, leg => leg.end(release))
+  }
+
+  sendText(text: OutgoingText): Promise<TextOutcome> {
+    const { hub, sessionExpiresSeconds } = this.#parts.config
+    const peer = this.#peers.get(text.target.peerId)
+    if (peer !== null) return sendText(text, { peer, hub, sessionExpiresSeconds }, this.#textParts)
+    const facts = { dialogId: null, traceId: null, origIoi: null, termIoi: null, transitIoi: [], neighbour: null }
+    return Promise.resolve({ taken: false, reason: { cause: 'unreachable', text: 'no such peer' }, facts })
+  }
+
+  /** MESSAGE has no word for it that operators agree on. */
+  sendReceipt(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  get #textParts() {
+    return { clock: this.#parts.clock, control: this.#control, newId: this.#newId }
+  }
+
+  #started(): Inbox {
+    if (this.#inbox === null) throw new Error('the NNI has not been started')
+    return this.#inbox
+  }
+}
+
+const loopKey = ({ icid }: ChargingId, called: string): string => `${icid} ${called}`

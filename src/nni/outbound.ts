@@ -1,0 +1,238 @@
+// A call that the hub places with a peer: one early dialog towards the core whatever the peer forks into, CANCEL and its
+// races, the ACK of an answer that brings an offer.
+
+import type { LegFacts, Reason, Release, Sdp } from '../session/model.ts'
+import type { Invitation } from '../session/ports.ts'
+import type { SipResponse } from '../sip/message.ts'
+import { sdpOf } from './body.ts'
+import { reasonOfStatus } from './causes.ts'
+import type { Answer, Received, Sent } from './control.ts'
+import { chargingOf, connectedOf, endingFields, toldIn } from './headers.ts'
+import { has, intervalOf, tagOf, toInvite, traceOf } from './invite.ts'
+import type { Identifiers } from './invite.ts'
+import { Leg } from './leg.ts'
+import type { LegParts } from './leg.ts'
+import { limits } from './limits.ts'
+import { refusal } from './sdp.ts'
+
+/** The early dialog whose media the core has. */
+interface Standing {
+  readonly tag: string
+  readonly sdp: Sdp
+  readonly reliable: boolean
+}
+
+export interface Placing {
+  readonly invitation: Invitation
+  readonly ids: Identifiers
+  readonly sessionExpiresSeconds: number
+  /** 422: the same call once more, under a new name (RFC 4028, 7.2). */
+  readonly again: (seconds: number) => void
+}
+
+export class OutboundLeg extends Leg {
+  readonly #placing: Placing
+  #sent: Sent | null = null
+  /** To tags of early dialogs that live: their number is bounded. */
+  readonly #forks = new Set<string>()
+  #standing: Standing | null = null
+  #provisionals = 0
+  #alerted = false
+  #mayUpdate = false
+  #takesInfo = false
+  /** The 2xx that waits for our answer in its ACK. */
+  #offered: Answer | null = null
+  /** The core has ended the leg, the peer has not had its last word. */
+  #cancelled: Release | null = null
+  #facts: LegFacts
+
+  constructor(parts: LegParts, placing: Placing) {
+    super(parts)
+    const { peer, hub } = parts
+    this.#placing = placing
+    this.#facts = {
+      dialogId: placing.ids.callId,
+      traceId: null,
+      origIoi: hub.ioi,
+      termIoi: peer.ioi,
+      transitIoi: [],
+      neighbour: peer.neighbour
+    }
+  }
+
+  learn(): LegFacts {
+    return this.#facts
+  }
+  protected get origIoi(): string {
+    return this.parts.hub.ioi
+  }
+  protected get termIoi(): string | null {
+    return this.#facts.termIoi
+  }
+  protected get mayUpdate(): boolean {
+    return this.#mayUpdate
+  }
+  protected get takesInfo(): boolean {
+    return this.#takesInfo
+  }
+
+  place(): void {
+    const { peer, hub, control, inbox } = this.parts
+    const { invitation, ids, sessionExpiresSeconds } = this.#placing
+    const sdp = invitation.sdp === null ? null : this.written(invitation.sdp)
+    const { method, uri, headers, body } = toInvite(invitation, sdp, ids, { peer, hub, sessionExpiresSeconds })
+    this.#sent = control.send(
+      { method, uri, headers, body, nextHop: peer.nextHop },
+      {
+        sent: () => inbox.learned(this.ref, this.#facts),
+        answered: answer => this.#answered(answer),
+        failed: why => this.#finish({ cause: 'peer-failed', text: why }),
+        updated: update => this.receive(update)
+      }
+    )
+  }
+
+  #answered(answer: Answer): void {
+    const { status } = answer.message
+    if (status < 200) return this.#provisional(answer)
+    if (status < 300) return this.#accepted(answer)
+    if (status === 422 && this.#cancelled === null) {
+      const seconds = intervalOf(answer.message.headers.get('Min-SE'))
+      const { sessionExpiresSeconds, again } = this.#placing
+      if (seconds !== null && seconds > sessionExpiresSeconds && seconds <= limits.sessionExpiresMax)
+        return again(seconds)
+    }
+    this.#learnFrom(answer.message)
+    const { peer } = this.parts
+    const told = peer.trusted ? toldIn(answer.message.headers.all('Reason')) : []
+    const reason = reasonOfStatus(status, told)
+    const silent = status === 408 && !this.#alerted
+    if (answer.local) return this.#finish({ cause: 'unreachable', text: status === 408 ? 'no answer' : 'no path' })
+    this.#finish(status === 408 && !silent ? { ...reason, cause: 'no-answer' } : reason)
+  }
+
+  #finish(reason: Reason): void {
+    if (this.#cancelled === null) this.over(reason)
+    else super.close()
+  }
+
+  #provisional(answer: Answer): void {
+    const { message } = answer
+    const reliable = message.headers.has('RSeq')
+    if (reliable) answer.ack()
+    if (this.ended || this.state !== 'early' || ++this.#provisionals > limits.provisionalsMax) return
+    const { inbox } = this.parts
+    const tag = tagOf(message.headers.get('To')) ?? ''
+    if (message.status === 199) return this.#forkEnded(tag)
+    if (this.#forks.size < limits.forksMax) this.#forks.add(tag)
+    const alerting = message.status === 180
+    if (alerting && !this.#alerted) inbox.alerting(this.ref)
+    this.#alerted ||= alerting
+    const sdp = this.#earlyMedia(message, tag, reliable)
+    if (sdp !== null || !alerting) inbox.progressed(this.ref, { sdp, reliable: reliable && sdp !== null })
+  }
+
+  /** The first early description stands; that of another fork waits for its 2xx (design, section 4). */
+  #earlyMedia(message: SipResponse, tag: string, reliable: boolean): Sdp | null {
+    const body = sdpOf(message)
+    if (!body.ok || body.sdp === null || this.#placing.invitation.sdp === null) return null
+    const before = this.#standing
+    if (before !== null && (before.tag !== tag || before.reliable || before.sdp === body.sdp)) return null
+    this.#standing = { tag, sdp: body.sdp, reliable }
+    if (reliable) this.agreed(body.sdp)
+    this.#mayUpdate = reliable && has(message.headers, 'Allow', 'UPDATE')
+    return body.sdp
+  }
+
+  /** RFC 6228. A preview that is gone makes room for that of another fork. */
+  #forkEnded(tag: string): void {
+    this.#forks.delete(tag)
+    if (this.#standing?.tag === tag && !this.#standing.reliable) this.#standing = null
+  }
+
+  #accepted(answer: Answer): void {
+    const { message } = answer
+    const { inbox, peer } = this.parts
+    const body = sdpOf(message)
+    const sdp = body.ok ? body.sdp : null
+    const offers = this.#placing.invitation.sdp === null
+    this.#takesInfo = has(message.headers, 'Allow', 'INFO')
+    if (this.#cancelled !== null) return this.#tooLate(answer, offers ? sdp : null, this.#cancelled)
+    if (this.ended) return
+    this.#learnFrom(message)
+    this.state = offers ? 'answered' : 'confirmed'
+    if (offers) this.#offered = answer
+    else answer.ack()
+    if (offers) this.after(limits.ackMs, () => this.#unanswered())
+    const standing = this.#standing
+    const tag = tagOf(message.headers.get('To')) ?? ''
+    const repeated = standing !== null && standing.tag === tag ? standing.sdp : null
+    const media = sdp ?? repeated
+    this.agreed(media)
+    inbox.answered(this.ref, { sdp: media, party: connectedOf(message.headers, peer) })
+    // The core has the answer of a fork that lost, reliably: this one's media replaces it.
+    if (sdp !== null && standing?.reliable === true && standing.tag !== tag) this.changed(sdp)
+  }
+
+  /** CANCEL was slower than the 2xx: acknowledged, then ended (RFC 3261, 9.1). */
+  #tooLate(answer: Answer, offer: Sdp | null, release: Release): void {
+    answer.ack(offer === null ? undefined : refusal(offer))
+    this.bye(release)
+    super.close()
+  }
+
+  acknowledge(sdp: Sdp): void {
+    const answer = this.#offered
+    if (answer === null || this.ended) return
+    this.#offered = null
+    this.state = 'confirmed'
+    answer.ack(this.written(sdp))
+  }
+
+  #unanswered(): void {
+    if (this.#offered === null || this.ended) return
+    this.endAnswered({ cause: 'expired', from: 'hub' })
+    this.parts.inbox.ended(this.ref, { cause: 'expired', text: 'the offer was not answered' })
+  }
+
+  protected endAnswered(release: Release): void {
+    const answer = this.#offered
+    this.#offered = null
+    const body = answer === null ? null : sdpOf(answer.message)
+    answer?.ack(body?.ok === true && body.sdp !== null ? refusal(body.sdp) : undefined)
+    this.bye(release)
+    this.close()
+  }
+
+  /** The leg is over for the core; its names stay until the peer's last answer, or the end of patience. */
+  protected endEarly(release: Release): void {
+    if (this.#cancelled !== null) return
+    this.#cancelled = release
+    this.#sent?.cancel(endingFields(release))
+    this.after(limits.cancelMs, () => super.close())
+  }
+
+  override get ended(): boolean {
+    return this.#cancelled !== null || super.ended
+  }
+
+  #learnFrom(message: SipResponse): void {
+    const charging = chargingOf(message.headers, this.parts.peer)
+    this.#facts = {
+      ...this.#facts,
+      traceId: traceOf(message.headers),
+      termIoi: charging?.termIoi ?? this.#facts.termIoi,
+      transitIoi: charging?.transitIoi ?? []
+    }
+    if (!this.ended) this.parts.inbox.learned(this.ref, this.#facts)
+  }
+
+  alert(): void {}
+  progress(): void {}
+  answer(): void {}
+
+  /** The hub sends no reliable answers here, so there is nothing to acknowledge. */
+  protected pracked(request: Received): void {
+    request.respond(481)
+  }
+}

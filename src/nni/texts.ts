@@ -1,0 +1,98 @@
+// Messages over the border: MESSAGE in, answered with the core's verdict; MESSAGE out (RFC 3428).
+
+import type { LegFacts } from '../session/model.ts'
+import type { Clock, Inbox, OutgoingText, TextOutcome } from '../session/ports.ts'
+import type { TextRef } from '../session/text.ts'
+import type { SipResponse } from '../sip/message.ts'
+import { reasonOfStatus, statusOf } from './causes.ts'
+import type { Control, Received } from './control.ts'
+import { chargingFields, chargingOf, plainWords, refusalFields, toldIn } from './headers.ts'
+import { fromMessage, toMessage, traceOf } from './invite.ts'
+import type { Surroundings } from './invite.ts'
+import { limits } from './limits.ts'
+import type { Peer } from './peers.ts'
+
+export interface TextParts {
+  readonly clock: Clock
+  readonly control: Control
+  readonly newId: () => string
+}
+
+/** Hands a message to the core and answers with what became of it. */
+export async function receiveText(
+  request: Received,
+  at: Surroundings,
+  { clock, newId }: Pick<TextParts, 'clock' | 'newId'>,
+  texted: Inbox['texted']
+): Promise<void> {
+  const understood = fromMessage(request.message, at)
+  if (!understood.ok) return request.respond(understood.refused.status, understood.refused)
+  const { caller, called, body, facts } = understood.value
+  const charging = understood.value.charging ?? { icid: newId(), generatedAt: at.hub.domain }
+  const iois = { orig: facts.origIoi ?? at.hub.ioi, term: at.hub.ioi }
+  const fields = chargingFields(charging, iois, at.peer)
+  let answered = false
+  const answer = (status: number, headers = fields, reason?: string): void => {
+    if (answered) return
+    answered = true
+    cancel()
+    request.respond(status, { headers, reason })
+  }
+  const cancel = clock.after(limits.verdictMs, () => answer(504))
+  const verdict = await texted({ ref: newId() as TextRef, caller, called, body, charging, facts })
+  if (verdict.taken) return answer(200)
+  const { release } = verdict
+  answer(statusOf(release), { ...fields, ...refusalFields(release, at.peer) }, plainWords(release) ?? undefined)
+}
+
+/** Sends one message; a refusal is data. */
+export function sendText(
+  text: OutgoingText,
+  at: Omit<Surroundings, 'neighbour'>,
+  { control, newId }: Pick<TextParts, 'control' | 'newId'>
+): Promise<TextOutcome> {
+  const { peer, hub } = at
+  const ids = { callId: newId(), fromTag: newId(), maxForwards: limits.maxForwards }
+  const { method, uri, headers, body } = toMessage(text, ids, at)
+  const facts: LegFacts = {
+    dialogId: ids.callId,
+    traceId: null,
+    origIoi: hub.ioi,
+    termIoi: peer.ioi,
+    transitIoi: [],
+    neighbour: peer.neighbour
+  }
+  if (!peer.config.messages) return refusedText('forbidden', 'the peer takes no messages', facts)
+  if (Buffer.byteLength(body) > limits.bodyBytesMax) return refusedText('unavailable', 'the message is too long', facts)
+  return new Promise(resolve => {
+    control.send(
+      { method, uri, headers, body, nextHop: peer.nextHop },
+      {
+        answered: ({ message, local }) => {
+          const { status } = message
+          if (status < 200) return
+          const known = learnt(facts, message, peer)
+          if (status < 300) return resolve({ taken: true, ref: newId() as TextRef, facts: known })
+          const told = peer.trusted ? toldIn(message.headers.all('Reason')) : []
+          const reason = local ? ({ cause: 'unreachable' } as const) : reasonOfStatus(status, told)
+          resolve({ taken: false, reason, facts: known })
+        },
+        failed: why => resolve({ taken: false, reason: { cause: 'peer-failed', text: why }, facts }),
+        updated: () => {}
+      }
+    )
+  })
+}
+
+const refusedText = (cause: 'forbidden' | 'unavailable', text: string, facts: LegFacts): Promise<TextOutcome> =>
+  Promise.resolve({ taken: false, reason: { cause, text }, facts })
+
+function learnt(facts: LegFacts, { headers }: SipResponse, peer: Peer): LegFacts {
+  const charging = chargingOf(headers, peer)
+  return {
+    ...facts,
+    traceId: traceOf(headers),
+    termIoi: charging?.termIoi ?? facts.termIoi,
+    transitIoi: charging?.transitIoi ?? []
+  }
+}
