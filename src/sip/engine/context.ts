@@ -1,0 +1,110 @@
+// What the parts of the engine share: the stack below, the applications above, the tables between, and the tokens told.
+
+import type { Logger } from '../../log.ts'
+import type { HeaderLine, SipRequest } from '../message.ts'
+import type { ClientTransaction, ServerTransaction, SipStack, SipTimers } from '../ports.ts'
+import type { Address, Flow, TransportName } from '../transport/transport.ts'
+import type { Bindings } from './bindings.ts'
+import type { App, ControlServer } from './control.ts'
+import type { SessionDefaults } from './session-timer.ts'
+import type { Usage, Usages } from './usages.ts'
+
+export const engineLimits = {
+  /** Dialogs; an INVITE or SUBSCRIBE beyond it is refused with 503, or NOK where an application asks. */
+  dialogsMax: 100_000,
+  /** Requests of the network that wait for an application; beyond it 503. */
+  waitingMax: 50_000,
+  /** From INVITE to the application's first answer; then 480. */
+  firstAnswerMs: 64_000,
+  /** Answers of one INVITE that wait for a PRACK. */
+  heldAnswersMax: 8,
+  /** Early dialogs, and answered ones beyond the first, of one INVITE sent. */
+  forksMax: 16,
+  /** Contacts that are reached over the connection they registered on. */
+  bindingsMax: 100_000,
+  /** Dialogs of a dead application ended at once, and the pause before the next ones. */
+  releasesMax: 200,
+  releasePauseMs: 20
+} as const
+export type EngineLimits = { readonly [name in keyof typeof engineLimits]: number }
+
+/** A request of the network that an application answers. */
+export interface Inbound {
+  readonly txn: string
+  readonly tx: ServerTransaction
+  readonly app: App
+  usage: Usage | null
+  toTag: string
+  answered: 'no' | 'early' | 'final'
+  /** RSeq of the last reliable 1xx; what waits for its PRACK, and what stops its retransmission. */
+  rseq: number
+  unacknowledged: (() => void) | null
+  readonly held: HeldAnswer[]
+  guard: NodeJS.Timeout | null
+}
+
+export interface HeldAnswer {
+  run(): void
+  fail(text: string): void
+}
+
+/** A request of an application on its way. */
+export interface Outbound {
+  readonly txn: string
+  readonly app: App
+  readonly tx: ClientTransaction
+  readonly usage: Usage | null
+  /** What the application was told about the path, until an answer shows it. */
+  cancelled: boolean
+}
+
+export interface Context {
+  readonly stack: SipStack
+  readonly control: ControlServer
+  readonly log: Logger
+  readonly limits: EngineLimits
+  readonly timers: SipTimers
+  readonly session: SessionDefaults
+  /** How long a second of a session lasts; 1000 but in tests. */
+  readonly secondMs: number
+  readonly usages: Usages
+  readonly bindings: Bindings
+  readonly inbound: Map<string, Inbound>
+  readonly outbound: Map<string, Outbound>
+}
+
+let lastMs = 0
+let lastTime = ''
+/** `HH:MM:SS.micros`, UTC. */
+export function timeOfDay(): string {
+  const now = Date.now()
+  if (now !== lastMs) {
+    lastMs = now
+    lastTime = `${new Date(now).toISOString().slice(11, 23)}000`
+  }
+  return lastTime
+}
+
+/** Tokens of a message that came from the network. */
+export const fromNetwork = (flow: Flow, bytes: number, txn: string, dialog: string): string =>
+  `network|${bytes}|${flow.transport}|${flow.remote.host}|${flow.remote.port}|${timeOfDay()}|${txn}|${dialog}|`
+
+/** Tokens of a response that the engine had to make up: no path, no bytes. */
+export const fromNowhere = (txn: string, dialog: string): string => `network|0|||0|${timeOfDay()}|${txn}|${dialog}|`
+
+/** Tokens of a message that was sent from here. */
+export const fromHere = (transport: TransportName, remote: Address, bytes: number, txn: string): string =>
+  `application|${bytes}|${transport}|${remote.host}|${remote.port}|${timeOfDay()}|${txn}`
+
+/** What the meta line may carry: a peer writes Call-ID and tag, and must not write tokens. */
+export const oneToken = (text: string): string =>
+  /[|\r\n]/.test(text) ? text.replaceAll(/[|\r\n]/g, found => `%${found.charCodeAt(0)}`) : text
+
+/** A Reason header (RFC 3326) for what the engine ends by itself. */
+export const reasonLine = (cause: number, text: string): HeaderLine => ({
+  name: 'Reason',
+  value: `SIP;cause=${cause};text="${text}"`
+})
+
+/** Where the answers and later requests of this request's sender come from, as Contact names it. */
+export const cseqOf = (request: SipRequest): number => Number.parseInt(request.headers.get('CSeq') ?? '0', 10)

@@ -1,0 +1,161 @@
+// The embedded SIP engine: a drachtio-compatible server in this process, on our own stack.
+
+import type { Logger } from '../../log.ts'
+import type { StackLimits, StackOptions, SipTimers } from '../ports.ts'
+import { createStack } from '../stack.ts'
+import { timersFrom } from '../timers.ts'
+import type { Listening, ListenOptions } from '../transport/transport.ts'
+import { hostPort } from '../transport/transport.ts'
+import { answer } from './answers.ts'
+import { Bindings } from './bindings.ts'
+import { engineLimits, reasonLine } from './context.ts'
+import type { Context, EngineLimits } from './context.ts'
+import { answerNok, createControlServer } from './control.ts'
+import type { App, ControlLimits, SipCommand } from './control.ts'
+import { endByEngine } from './ending.ts'
+import { acknowledged, answerFor, receive } from './inbound.ts'
+import { sendInside } from './inside.ts'
+import { abandon, cancel, sendOutside, stray } from './outbound.ts'
+import { sessionDefaults } from './session-timer.ts'
+import type { SessionDefaults } from './session-timer.ts'
+import { parseAppMessage } from './text.ts'
+import { Usages } from './usages.ts'
+
+export { engineLimits } from './context.ts'
+export type { EngineLimits } from './context.ts'
+
+export interface EngineOptions {
+  /** Where applications connect; port 0: any free one. */
+  readonly control: { readonly host: string; readonly port: number; readonly secret: string }
+  readonly listen: readonly ListenOptions[]
+  /** Who may send, decided before anything is parsed; see `screenPeers`. */
+  readonly screen?: StackOptions['screen']
+  readonly timers?: Partial<SipTimers>
+  readonly limits?: Partial<EngineLimits & ControlLimits & StackLimits>
+  readonly session?: Partial<SessionDefaults>
+  /** A second of a session timer in ms; tests shorten it. */
+  readonly secondMs?: number
+  readonly tap?: StackOptions['tap']
+  readonly tlsCa?: StackOptions['tlsCa']
+  readonly userAgent?: string
+  readonly log: Logger
+}
+
+export interface Engine {
+  /** Rejects with HUB_LISTEN where a port cannot be had; nothing stays open then. */
+  start(): Promise<void>
+  close(): Promise<void>
+  readonly control: { readonly host: string; readonly port: number }
+  readonly listening: readonly Listening[]
+  /** For metrics and tests: nothing of it may grow without end. */
+  readonly counts: {
+    readonly dialogs: number
+    readonly waiting: number
+    readonly sent: number
+    readonly bindings: number
+  }
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { log } = options
+  const limits = { ...engineLimits, ...options.limits }
+  const timers = timersFrom(options.timers)
+  const stack = createStack({
+    listen: options.listen,
+    timers,
+    log,
+    limits: options.limits ?? {},
+    handler: {
+      request: tx => receive(ctx, tx),
+      ack: (ack, flow) => acknowledged(ctx, ack, flow),
+      strayResponse: response => stray(ctx, response)
+    },
+    ...(options.screen === undefined ? {} : { screen: options.screen }),
+    ...(options.tap === undefined ? {} : { tap: options.tap }),
+    ...(options.tlsCa === undefined ? {} : { tlsCa: options.tlsCa }),
+    ...(options.userAgent === undefined ? {} : { userAgent: options.userAgent })
+  })
+  const hostports = (): string => stack.listening.map(own => `${own.transport}/${hostPort(own)}`).join(',')
+  const control = createControlServer({
+    ...options.control,
+    limits: options.limits ?? {},
+    log,
+    hostports,
+    handler: { sip: (app, command) => obey(ctx, app, command), gone: app => release(ctx, app) }
+  })
+  const ctx: Context = {
+    stack,
+    control,
+    log,
+    limits,
+    timers,
+    session: { ...sessionDefaults, ...options.session },
+    secondMs: options.secondMs ?? 1_000,
+    usages: new Usages(64 * timers.T1),
+    bindings: new Bindings(limits.bindingsMax),
+    inbound: new Map(),
+    outbound: new Map()
+  }
+  return {
+    async start() {
+      await stack.start()
+      try {
+        await control.start()
+      } catch (error) {
+        await stack.close()
+        throw error
+      }
+    },
+    async close() {
+      await control.close()
+      await stack.close()
+    },
+    get control() {
+      return control.address
+    },
+    get listening() {
+      return stack.listening
+    },
+    get counts() {
+      const { usages, inbound, outbound, bindings } = ctx
+      return { dialogs: usages.size, waiting: inbound.size, sent: outbound.size, bindings: bindings.size }
+    }
+  }
+}
+
+/** A response by its transaction; a request by its dialog, CANCEL by its transaction, else a new one. */
+function obey(ctx: Context, app: App, command: SipCommand): void {
+  const message = parseAppMessage(command.text)
+  if (message === null) {
+    answerNok(app, command.id, 'not a SIP message')
+    return
+  }
+  if (message.rest.skipped.length > 0) ctx.log.warn({ names: message.rest.skipped }, 'header names left out')
+  if (message.kind === 'response') {
+    if (command.txn === '') answerNok(app, command.id, 'transaction id missing')
+    else answer(ctx, app, command, message)
+    return
+  }
+  if (command.dialog !== '') sendInside(ctx, app, command, message)
+  else if (message.method === 'CANCEL') cancel(ctx, app, command, message)
+  else if (message.method === 'ACK') sendInside(ctx, app, command, message)
+  else if (command.txn !== '') answerNok(app, command.id, `${message.method} with a transaction but no dialog`)
+  else sendOutside(ctx, app, command, message)
+}
+
+/** An application is gone: what it has not answered is refused, what it has built is taken down, in batches. */
+function release(ctx: Context, app: App): void {
+  const waiting = [...ctx.inbound.values()].filter(inbound => inbound.app === app)
+  const { length: dialogs } = ctx.usages.of(app)
+  if (waiting.length + dialogs > 0) ctx.log.warn({ waiting: waiting.length, dialogs }, 'application gone')
+  for (const inbound of waiting) answerFor(ctx, inbound, inbound.tx.request.method === 'BYE' ? 200 : 503)
+  abandon(ctx, app)
+  const rest = ctx.usages.of(app).filter(usage => usage.phase === 'confirmed')
+  const next = (): void => {
+    for (const usage of rest.splice(0, ctx.limits.releasesMax)) {
+      endByEngine(ctx, usage, reasonLine(503, 'Application gone'))
+    }
+    if (rest.length > 0) setTimeout(next, ctx.limits.releasePauseMs).unref()
+  }
+  next()
+}

@@ -1,0 +1,269 @@
+// Requests of the network: answered by the engine where no application can, else handed up.
+
+import { randomInt, randomUUID } from 'node:crypto'
+import { tagOf } from '../hop.ts'
+import { makeResponse, printMessage } from '../message.ts'
+import type { HeaderInit, SipRequest } from '../message.ts'
+import type { ServerTransaction } from '../ports.ts'
+import type { Flow } from '../transport/transport.ts'
+import { cseqOf, fromNetwork, oneToken, reasonLine } from './context.ts'
+import type { Context, Inbound } from './context.ts'
+import { tellSip } from './control.ts'
+import type { App } from './control.ts'
+import { endByEngine } from './ending.ts'
+import { tooShort } from './session-timer.ts'
+import type { Usage } from './usages.ts'
+
+/** What may open something with an application; `not here` is answered by the engine. */
+const outside: ReadonlyMap<string, 'served' | 'no dialog' | 'not here'> = new Map([
+  ['INVITE', 'served'],
+  ['REGISTER', 'served'],
+  ['MESSAGE', 'served'],
+  ['OPTIONS', 'served'],
+  ['INFO', 'served'],
+  ['NOTIFY', 'served'],
+  ['SUBSCRIBE', 'served'],
+  ['PUBLISH', 'served'],
+  ['BYE', 'no dialog'],
+  ['UPDATE', 'no dialog'],
+  ['PRACK', 'no dialog'],
+  ['REFER', 'not here']
+])
+const allowed = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, REGISTER, MESSAGE, OPTIONS, INFO, NOTIFY, SUBSCRIBE, PUBLISH'
+
+/** A new request: the stack has checked and screened it. */
+export function receive(ctx: Context, tx: ServerTransaction): void {
+  const toTag = tagOf(tx.request.headers.get('To'))
+  if (toTag === '') receiveOutside(ctx, tx)
+  else receiveInside(ctx, tx, toTag)
+}
+
+const refuse = (tx: ServerTransaction, status: number, headers: HeaderInit = []): void =>
+  tx.respond(makeResponse(tx.request, status, { headers, toTag: tx.localTag }))
+
+const pending = (tx: ServerTransaction): void => refuse(tx, 500, [['Retry-After', String(randomInt(11))]])
+
+function receiveOutside(ctx: Context, tx: ServerTransaction): void {
+  const { method, headers } = tx.request
+  const place = outside.get(method)
+  if (place === undefined) {
+    refuse(tx, 501, [['Allow', allowed]])
+    return
+  }
+  if (place === 'not here') {
+    refuse(tx, 405, [['Allow', allowed]])
+    return
+  }
+  if (place === 'no dialog') {
+    refuse(tx, 481)
+    return
+  }
+  if (method === 'INVITE' && tooShort(headers, ctx.session)) {
+    refuse(tx, 422, [['Min-SE', String(ctx.session.minSeconds)]])
+    return
+  }
+  const full = ctx.inbound.size >= ctx.limits.waitingMax || ctx.usages.size >= ctx.limits.dialogsMax
+  const app = full ? null : ctx.control.pick(method.toLowerCase())
+  if (app === null) {
+    refuse(tx, 503, full ? [['Retry-After', '5']] : [])
+    return
+  }
+  const inbound = offer(ctx, tx, app, null)
+  if (method === 'INVITE') {
+    tx.respond(makeResponse(tx.request, 100))
+    inbound.guard = setTimeout(() => expire(ctx, inbound), ctx.limits.firstAnswerMs)
+    inbound.guard.unref()
+  }
+  const { local, peerId } = tx.flow
+  const raw = printMessage(tx.request)
+  const tokens = fromNetwork(tx.flow, raw.length, inbound.txn, '')
+  tellSip(app, `${tokens}${local.host}|${local.port}|${peerId === null ? '' : oneToken(peerId)}`, raw)
+}
+
+function receiveInside(ctx: Context, tx: ServerTransaction, toTag: string): void {
+  const { request } = tx
+  const usage = ctx.usages.tagged(request.headers.get('Call-ID') ?? '', toTag)
+  if (usage === undefined || usage.phase === 'ended' || usage.app.gone) {
+    refuse(tx, 481)
+    return
+  }
+  const dialog = usage.dialogWith(tagOf(request.headers.get('From')))
+  // The first NOTIFY of a subscription may be faster than the answer to SUBSCRIBE (RFC 6665, 4.4.1).
+  const early = request.method === 'NOTIFY' && usage.opening.method === 'SUBSCRIBE' && usage.dialog === null
+  if (dialog === null && !early) {
+    refuse(tx, 481)
+    return
+  }
+  if (dialog?.receive(request) === 'out-of-order') {
+    refuse(tx, 500)
+    return
+  }
+  usage.flow = tx.flow
+  if (!admit(ctx, tx, usage)) return
+  const inbound = offer(ctx, tx, usage.app, usage)
+  if (request.method === 'INVITE') tx.respond(makeResponse(request, 100))
+  if (request.method === 'BYE') endByPeer(ctx, usage, inbound)
+  tellRequest(usage.app, inbound, usage.id)
+  if (request.method === 'PRACK') release(usage, request)
+  if (endsSubscription(usage, request)) ctx.usages.end(usage, Date.now())
+}
+
+/** Whether a request may be handed up now; if not, it has been answered. */
+function admit(ctx: Context, tx: ServerTransaction, usage: Usage): boolean {
+  const { request } = tx
+  const open = (method: string): boolean => [...usage.open].some(other => other.tx.request.method === method)
+  switch (request.method) {
+    case 'INVITE':
+      if (tooShort(request.headers, ctx.session)) refuse(tx, 422, [['Min-SE', String(ctx.session.minSeconds)]])
+      else if (usage.reinvite !== null || usage.refreshing || usage.owedAck !== null) refuse(tx, 491)
+      else if (usage.phase === 'early' || open('INVITE') || open('UPDATE')) pending(tx)
+      else return true
+      return false
+    case 'UPDATE':
+      if (tooShort(request.headers, ctx.session)) refuse(tx, 422, [['Min-SE', String(ctx.session.minSeconds)]])
+      else if (request.body.length > 0 && (usage.reinvite !== null || usage.refreshing)) refuse(tx, 491)
+      else if (open('UPDATE') || (usage.phase === 'confirmed' && open('INVITE'))) pending(tx)
+      else return true
+      return false
+    case 'PRACK':
+      if (invitationOf(usage, request) !== null) return true
+      refuse(tx, 481)
+      return false
+    default:
+      return true
+  }
+}
+
+function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | null): Inbound {
+  const inbound: Inbound = {
+    txn: randomUUID(),
+    tx,
+    app,
+    usage,
+    toTag: tx.localTag,
+    answered: 'no',
+    rseq: 0,
+    unacknowledged: null,
+    held: [],
+    guard: null
+  }
+  ctx.inbound.set(inbound.txn, inbound)
+  usage?.open.add(inbound)
+  if (tx.request.method === 'INVITE') tx.onCancel = cancel => cancelled(ctx, inbound, cancel)
+  tx.onEnd = () => {
+    if (inbound.answered === 'final') return
+    if (tx.request.method === 'INVITE') expire(ctx, inbound)
+    else forget(ctx, inbound)
+  }
+  return inbound
+}
+
+function tellRequest(app: App, { tx, txn }: Inbound, dialog: string): void {
+  const raw = printMessage(tx.request)
+  tellSip(app, fromNetwork(tx.flow, raw.length, txn, dialog), raw)
+}
+
+/** Nothing waits for the application's answer any more: whatever it still says is NOK. */
+export function forget(ctx: Context, inbound: Inbound): void {
+  inbound.answered = 'final'
+  if (inbound.guard !== null) clearTimeout(inbound.guard)
+  inbound.guard = null
+  inbound.unacknowledged?.()
+  inbound.unacknowledged = null
+  ctx.inbound.delete(inbound.txn)
+  inbound.usage?.open.delete(inbound)
+  for (const held of inbound.held.splice(0)) held.fail('Response not sent due to unknown transaction')
+}
+
+/** Answers in the application's place; an INVITE that opened a dialog takes it along. */
+export function answerFor(ctx: Context, inbound: Inbound, status: number): void {
+  if (inbound.answered === 'final') return
+  forget(ctx, inbound)
+  const { usage, tx } = inbound
+  tx.respond(makeResponse(tx.request, status, { toTag: inbound.toTag }))
+  if (usage !== null && usage.phase === 'early' && tx.request === usage.opening) ctx.usages.end(usage, Date.now())
+}
+
+/** CANCEL: the stack has answered it. The INVITE is over before or after the first answer; later it is too late. */
+function cancelled(ctx: Context, inbound: Inbound, cancel: SipRequest): void {
+  const { usage, app, txn, tx } = inbound
+  if (inbound.answered === 'final') {
+    if (usage !== null && usage.awaitedAck?.txn === txn) endByEngine(ctx, usage, reasonLine(487, 'CANCEL after 200 OK'))
+    return
+  }
+  answerFor(ctx, inbound, 487)
+  const raw = printMessage(cancel)
+  tellSip(app, fromNetwork(tx.flow, raw.length, txn, usage?.id ?? ''), raw)
+}
+
+/** The application said nothing, or no PRACK came: the peer gets an end, the application a CANCEL. */
+export function expire(ctx: Context, inbound: Inbound, status = 480): void {
+  const { tx, usage, txn, app } = inbound
+  answerFor(ctx, inbound, status)
+  const raw = printMessage(cancelOf(tx.request))
+  tellSip(app, fromNetwork(tx.flow, raw.length, txn, usage?.id ?? ''), raw)
+}
+
+function cancelOf(invite: SipRequest): SipRequest {
+  const headers = invite.headers.clone()
+  for (const name of ['Content-Type', 'Content-Disposition', 'Require', 'Contact']) headers.remove(name)
+  headers.set('CSeq', `${cseqOf(invite)} CANCEL`)
+  return { ...invite, method: 'CANCEL', headers, body: Buffer.alloc(0) }
+}
+
+/** BYE from the peer: what else is open ends with it (15.1.2). */
+function endByPeer(ctx: Context, usage: Usage, bye: Inbound): void {
+  for (const other of usage.open) {
+    if (other !== bye) answerFor(ctx, other, other.tx.request.method === 'INVITE' ? 487 : 500)
+  }
+  usage.reinvite?.tx.cancel()
+  ctx.usages.end(usage, Date.now())
+}
+
+const endsSubscription = (usage: Usage, { method, headers }: SipRequest): boolean =>
+  method === 'NOTIFY' &&
+  usage.opening.method === 'SUBSCRIBE' &&
+  /^\s*terminated\b/i.test(headers.get('Subscription-State') ?? '') &&
+  !/^\s*refer\b/i.test(headers.get('Event') ?? '')
+
+/** The INVITE whose reliable 1xx a PRACK acknowledges (RFC 3262, 3), or null. */
+function invitationOf(usage: Usage, prack: SipRequest): Inbound | null {
+  const [rseq, cseq, method] = (prack.headers.get('RAck') ?? '').trim().split(/\s+/)
+  for (const inbound of usage.open) {
+    const { request } = inbound.tx
+    if (request.method !== 'INVITE' || inbound.unacknowledged === null || method !== 'INVITE') continue
+    if (Number(rseq) === inbound.rseq && Number(cseq) === cseqOf(request)) return inbound
+  }
+  return null
+}
+
+/** Sends what waited for this PRACK, up to the next reliable answer. */
+function release(usage: Usage, prack: SipRequest): void {
+  const inbound = invitationOf(usage, prack)
+  inbound?.unacknowledged?.()
+  if (inbound === null) return
+  inbound.unacknowledged = null
+  while (inbound.unacknowledged === null && inbound.held.length > 0) inbound.held.shift()?.run()
+}
+
+/** ACK to a 2xx: told once, whatever was waiting for it goes on. */
+export function acknowledged(ctx: Context, ack: SipRequest, flow: Flow): void {
+  const usage = ctx.usages.tagged(ack.headers.get('Call-ID') ?? '', tagOf(ack.headers.get('To')))
+  const awaited = usage?.awaitedAck ?? null
+  if (usage === undefined || awaited === null || awaited.cseq !== cseqOf(ack)) return
+  awaited.stop()
+  usage.awaitedAck = null
+  usage.flow = flow
+  const raw = printMessage(ack)
+  tellSip(usage.app, fromNetwork(flow, raw.length, awaited.txn, usage.id), raw)
+  afterAck(ctx, usage)
+}
+
+/** The ACK has come or never will: a BYE that waited for it goes now. */
+export function afterAck(ctx: Context, usage: Usage): void {
+  const { heldBye, endAfterAck } = usage
+  usage.heldBye = null
+  usage.endAfterAck = null
+  if (heldBye !== null) heldBye()
+  else if (endAfterAck !== null) endByEngine(ctx, usage, endAfterAck)
+}

@@ -1,0 +1,38 @@
+// Where a request outside dialogs leaves to: the named next hop or the Request-URI, on a transport that listens here.
+
+import { networkInterfaces } from 'node:os'
+import { destinationOf } from '../dialog.ts'
+import type { Listening, RemoteDestination } from '../transport/transport.ts'
+import { parseUri } from '../uri.ts'
+
+export type NextHop = { readonly to: RemoteDestination } | { readonly refused: string }
+
+/** `uri` is the next hop that the application named, else the Request-URI. The texts are drachtio-server's. */
+export function nextHop(uri: string, listening: readonly Listening[]): NextHop {
+  const found = destinationOf(uri)
+  const parsed = parseUri(uri)
+  if (found === null || parsed === null || parsed.scheme === 'tel' || parsed.scheme === 'urn') {
+    return { refused: `no next hop: ${uri} names no host, give one as proxy` }
+  }
+  const named = parsed.params.has('transport') || parsed.scheme === 'sips'
+  const served = listening.some(({ transport }) => transport === found.transport)
+  const other = named ? undefined : listening[0]
+  if (!served && other === undefined) return { refused: 'requested protocol/transport not available' }
+  const to = served || other === undefined ? found : { ...found, transport: other.transport }
+  return isOwn(to, listening) ? { refused: 'can not send request to myself' } : { to }
+}
+
+/** A request to one of our own listeners would come back in. */
+function isOwn({ transport, host, port }: RemoteDestination, listening: readonly Listening[]): boolean {
+  return listening.some(own => {
+    if (own.transport !== transport || own.port !== port) return false
+    if (own.host === host || (host === 'localhost' && isLoopback(own.host))) return true
+    return isWildcard(own.host) && (host === 'localhost' || isLoopback(host) || ownAddresses().has(host))
+  })
+}
+
+const isLoopback = (host: string): boolean => host.startsWith('127.') || host === '::1'
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'
+
+const ownAddresses = (): ReadonlySet<string> =>
+  new Set(Object.values(networkInterfaces()).flatMap(addresses => (addresses ?? []).map(({ address }) => address)))

@@ -1,0 +1,241 @@
+// Requests of applications outside dialogs, CANCEL of them, and what comes back.
+
+import { randomInt, randomUUID } from 'node:crypto'
+import { Dialog } from '../dialog.ts'
+import { tagOf } from '../hop.ts'
+import { createHeaders, isToken, makeRequest, makeResponse, newCallId, newTag } from '../message.ts'
+import { parseCSeq, parseNameAddr, printMessage } from '../message.ts'
+import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
+import type { Address, Destination, Flow } from '../transport/transport.ts'
+import { hostPort } from '../transport/transport.ts'
+import { cseqOf, fromHere, fromNetwork, fromNowhere, reasonLine } from './context.ts'
+import type { Context, Outbound } from './context.ts'
+import { answerNok, answerOk, tellSip } from './control.ts'
+import type { App, SipCommand } from './control.ts'
+import { endByEngine, endFork, pathOf } from './ending.ts'
+import { completeBody, contactOf, linesOf } from './fill.ts'
+import { nextHop } from './next-hop.ts'
+import { heardSession } from './refresh.ts'
+import type { AppMessage } from './text.ts'
+import { Usage } from './usages.ts'
+
+export type AppRequest = Extract<AppMessage, { readonly kind: 'request' }>
+
+/** `sip||` with a request: sent, or NOK with the reason. */
+export function sendOutside(ctx: Context, app: App, command: SipCommand, message: AppRequest): void {
+  const { method, rest } = message
+  const bound = ctx.bindings.find(method, message.uri, Date.now())
+  const hop = bound === null ? nextHop(command.proxy || message.uri, ctx.stack.listening) : { to: { flow: bound } }
+  if ('refused' in hop) {
+    answerNok(app, command.id, hop.refused)
+    return
+  }
+  const { to } = hop
+  const transport = 'flow' in to ? to.flow.transport : to.transport
+  const local = 'flow' in to ? to.flow.local : ctx.stack.localAddress(transport, to.host)
+  if (local === null) {
+    answerNok(app, command.id, 'requested protocol/transport not available')
+    return
+  }
+  if (ctx.usages.size >= ctx.limits.dialogsMax) {
+    answerNok(app, command.id, 'too many dialogs')
+    return
+  }
+  const lines = linesOf(rest, local, 'outside')
+  if (!completeBody(rest, lines)) {
+    answerNok(app, command.id, 'missing content-type')
+    return
+  }
+  if (opens(method)) openingLines(ctx, message, lines, contactOf(local, transport))
+  const request = requestOf(message, lines, local)
+  if (typeof request === 'string') {
+    answerNok(app, command.id, request)
+    return
+  }
+  launch(ctx, { app, command, request, to, pinned: bound !== null })
+}
+
+const opens = (method: string): boolean => method === 'INVITE' || method === 'SUBSCRIBE'
+
+function openingLines(ctx: Context, { method, rest }: AppRequest, lines: HeaderLine[], contact: string): void {
+  const said = (key: string): boolean => rest.fields.some(field => field.key === key)
+  if (!said('contact')) lines.push({ name: 'Contact', value: contact })
+  if (method !== 'INVITE' || ctx.session.seconds === null || said('session-expires')) return
+  lines.push({ name: 'Session-Expires', value: String(ctx.session.seconds) })
+  if (!said('min-se')) lines.push({ name: 'Min-SE', value: String(ctx.session.minSeconds) })
+  lines.push({ name: 'Supported', value: 'timer' })
+}
+
+/** From, To, Call-ID and CSeq as the application wrote them, or made up. A text says what is wrong with them. */
+function requestOf(
+  { method, uri, rest }: AppRequest,
+  lines: readonly HeaderLine[],
+  local: Address
+): SipRequest | string {
+  const given = (name: string): string | undefined => lines.find(line => line.name === name)?.value
+  const from = given('From') ?? `<sip:${hostPort(local)}>`
+  const to = given('To') ?? `<${uri}>`
+  if (parseNameAddr(from) === null) return `bad From: ${from}`
+  if (parseNameAddr(to) === null) return `bad To: ${to}`
+  const number = parseCSeq(given('CSeq') ?? '')?.number ?? randomInt(1, 1_000_000)
+  const headers = createHeaders([
+    ['From', tagOf(from) === '' ? `${from};tag=${newTag()}` : from],
+    ['To', to],
+    ['Call-ID', given('Call-ID') ?? newCallId()],
+    ['CSeq', `${number} ${method}`]
+  ])
+  for (const { name, value } of lines) if (!own.has(name)) headers.add(name, value)
+  try {
+    return makeRequest({ method, uri, headers, body: rest.body })
+  } catch {
+    return `bad request line: ${method} ${uri}`
+  }
+}
+const own: ReadonlySet<string> = new Set(['From', 'To', 'Call-ID', 'CSeq'])
+
+interface Launch {
+  readonly app: App
+  readonly command: SipCommand
+  readonly request: SipRequest
+  readonly to: Destination
+  readonly pinned: boolean
+}
+
+function launch(ctx: Context, { app, command, request, to, pinned }: Launch): void {
+  const usage = opens(request.method) ? usageOf(ctx, app, request) : null
+  const txn = randomUUID()
+  const tx = ctx.stack.send(request, to, {
+    response: (response, flow) => outside(ctx, outbound, response, flow),
+    failed: why => outside(ctx, outbound, faked(request, why), null)
+  })
+  const outbound: Outbound = { txn, app, tx, usage, cancelled: false }
+  ctx.outbound.set(txn, outbound)
+  if (usage !== null) usage.pinned = pinned
+  echoRequest(app, command.id, outbound, to)
+}
+
+function usageOf(ctx: Context, app: App, request: SipRequest): Usage {
+  const fromTag = tagOf(request.headers.get('From'))
+  const callId = request.headers.get('Call-ID') ?? ''
+  const usage = new Usage({ role: 'uac', callId, localTag: fromTag, fromTag, opening: request, app })
+  usage.contact = request.headers.get('Contact') ?? null
+  ctx.usages.add(usage)
+  return usage
+}
+
+/** The answer to a command: the request exactly as it was sent. Before anything else about its transaction. */
+export function echoRequest(app: App, id: string, { tx, txn }: Outbound, to: Destination): void {
+  const sent = printMessage(tx.request)
+  answerOk(app, id, `${fromHere(...pathOf(tx, to), sent.length, txn)}|Msg sent:|`, sent)
+}
+
+/** What no answer at all is to the application (RFC 3261, 8.1.3.1). */
+export const faked = (request: SipRequest, why: 'timeout' | 'transport'): SipResponse =>
+  makeResponse(request, why === 'timeout' ? 408 : 503)
+
+/** Hands an answer up; 100 is the stack's business. `flow` null: it was made up here. */
+export function tellResponse(outbound: Outbound, response: SipResponse, flow: Flow | null, dialog: string): void {
+  const raw = printMessage(response)
+  const { txn } = outbound
+  const tokens = flow === null ? fromNowhere(txn, dialog) : fromNetwork(flow, raw.length, txn, dialog)
+  tellSip(outbound.app, tokens, raw)
+}
+
+function outside(ctx: Context, outbound: Outbound, response: SipResponse, flow: Flow | null): void {
+  const { usage } = outbound
+  const { status } = response
+  if (status === 100) return
+  if (status >= 200) ctx.outbound.delete(outbound.txn)
+  if (usage === null) {
+    tellResponse(outbound, response, flow, '')
+    return
+  }
+  if (flow !== null) usage.flow = flow
+  if (status < 200) early(ctx, usage, outbound, response)
+  else if (status < 300) confirm(ctx, usage, outbound, response)
+  else ctx.usages.end(usage, Date.now())
+  tellResponse(outbound, response, flow, usage.id)
+  if (usage.app.gone && status < 300 && status >= 200) endByEngine(ctx, usage, reasonLine(503, 'Application gone'))
+}
+
+function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipResponse): void {
+  const tag = tagOf(response.headers.get('To'))
+  if (tag === '' || usage.phase !== 'early') return
+  const rseq = Number.parseInt(response.headers.get('RSeq') ?? '', 10)
+  const known = usage.forks.get(tag)
+  if (known !== undefined) {
+    if (!Number.isNaN(rseq)) known.rseq = rseq
+    return
+  }
+  if (usage.forks.size >= ctx.limits.forksMax) return
+  const dialog = Dialog.uac(tx.request, response)
+  usage.forks.set(tag, { dialog, rseq: Number.isNaN(rseq) ? null : rseq })
+  usage.dialog ??= dialog
+}
+
+/** The first 2xx makes the dialog: the early one of its tag, or a new one. */
+function confirm(ctx: Context, usage: Usage, outbound: Outbound, response: SipResponse): void {
+  if (usage.phase !== 'early') return
+  const { request } = outbound.tx
+  const before = usage.forks.get(tagOf(response.headers.get('To')))?.dialog
+  before?.confirm(response)
+  usage.dialog = before ?? Dialog.uac(request, response)
+  usage.forks.clear()
+  usage.phase = 'confirmed'
+  usage.peerAllowsUpdate = response.headers.all('Allow').includes('UPDATE')
+  if (request.body.length > 0) usage.localBody = request.body
+  if (request.method !== 'INVITE') return
+  usage.owedAck = cseqOf(request)
+  // The 2xx was faster than our CANCEL: the application acknowledges, the engine ends it.
+  if (outbound.cancelled) usage.endAfterAck = reasonLine(487, 'Call cancelled')
+  heardSession(ctx, usage, request, response)
+}
+
+/** A 2xx after the first: again the one we know, or another fork. */
+export function stray(ctx: Context, response: SipResponse): void {
+  const usage = ctx.usages.tagged(response.headers.get('Call-ID') ?? '', tagOf(response.headers.get('From')))
+  const known = usage?.dialog ?? null
+  if (usage === undefined || known === null || usage.opening.method !== 'INVITE') return
+  if (tagOf(response.headers.get('To')) !== known.remoteTag) {
+    if (usage.phase !== 'early') endFork(ctx, usage, response)
+    return
+  }
+  const { lastAck } = usage
+  // Before the application's ACK a copy of the 2xx says nothing new.
+  const number = parseCSeq(response.headers.get('CSeq') ?? '')?.number
+  if (lastAck !== null && lastAck.cseq === number) ctx.stack.sendAck(lastAck.request, lastAck.to)
+}
+
+/** `sip|<txn>|` with CANCEL: of the application's message only what it adds counts. */
+export function cancel(ctx: Context, app: App, command: SipCommand, message: AppRequest): void {
+  const outbound = ctx.outbound.get(command.txn)
+  if (outbound === undefined || outbound.tx.request.method !== 'INVITE') {
+    answerNok(app, command.id, 'CANCEL for an unknown transaction')
+    return
+  }
+  const lines = message.rest.fields.filter(({ key, name }) => !kept.has(key) && isToken(name))
+  outbound.cancelled = true
+  outbound.tx.cancel(lines)
+  const { request } = outbound.tx
+  const headers = createHeaders()
+  headers.add('Via', request.headers.all('Via')[0] ?? '')
+  for (const name of ['From', 'To', 'Call-ID']) headers.add(name, request.headers.get(name) ?? '')
+  headers.add('CSeq', `${cseqOf(request)} CANCEL`)
+  headers.add('Max-Forwards', '70')
+  for (const { name, value } of lines) headers.add(name, value)
+  const sent = printMessage({ ...request, method: 'CANCEL', headers, body: Buffer.alloc(0) })
+  const [transport, remote] = pathOf(outbound.tx, null)
+  answerOk(app, command.id, `${fromHere(transport, remote, sent.length, randomUUID())}|Msg sent:|`, sent)
+}
+const kept: ReadonlySet<string> = new Set(
+  'from to call-id cseq contact p-asserted-identity max-forwards content-type require supported'.split(' ')
+)
+
+/** The application of these requests is gone: nobody waits for what they ring. */
+export function abandon(ctx: Context, app: App): void {
+  for (const outbound of ctx.outbound.values()) {
+    if (outbound.app === app && outbound.tx.request.method === 'INVITE' && outbound.usage?.phase === 'early') {
+      outbound.tx.cancel([reasonLine(503, 'Application gone')])
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// SIP text as applications write it: without Via, names in any case, Content-Length counted in who knows what.
+
+import { isToken, reasonPhrase } from '../message.ts'
+import type { HeaderLine } from '../message.ts'
+import { headerName } from './names.ts'
+
+export const textLimits = { headersMax: 256, headerBytesMax: 262_144 } as const
+
+/** What an application wants sent. Header fields that the engine alone may write are not among `fields`. */
+export type AppMessage =
+  | { readonly kind: 'request'; readonly method: string; readonly uri: string; readonly rest: AppFields }
+  | { readonly kind: 'response'; readonly status: number; readonly reason: string; readonly rest: AppFields }
+
+export interface AppFields {
+  /** Canonical names, lower-case keys beside them, in the order written. */
+  readonly fields: readonly AppField[]
+  /** Names that are no token: left out, the message is sent all the same. */
+  readonly skipped: readonly string[]
+  readonly body: Buffer
+}
+
+export interface AppField extends HeaderLine {
+  readonly key: string
+}
+
+/** The engine's own: what an application writes there is dropped without a word. */
+const immutable: ReadonlySet<string> = new Set(['via', 'route', 'record-route', 'rseq', 'content-length'])
+
+/** Null where this is no start line. */
+export function parseAppMessage(text: Buffer): AppMessage | null {
+  const blank = text.indexOf('\r\n\r\n')
+  const headEnd = blank < 0 ? text.length : blank
+  if (headEnd > textLimits.headerBytesMax) return null
+  const lines = text.toString('utf8', 0, headEnd).split('\r\n')
+  const start = lines[0] ?? ''
+  const rest = fieldsOf(lines, blank < 0 ? text.subarray(text.length) : text.subarray(blank + 4))
+  if (rest === null) return null
+  if (start.startsWith('SIP/2.0 ')) {
+    const status = Number(start.slice(8, 11))
+    if (!Number.isInteger(status) || status < 100 || status > 699) return null
+    const reason = start.slice(12).trim()
+    return { kind: 'response', status, reason: reason === '' ? reasonPhrase(status) : reason, rest }
+  }
+  const [method = '', uri = '', version = '', ...more] = start.trim().split(/\s+/)
+  if (!isToken(method) || uri === '' || version !== 'SIP/2.0' || more.length > 0) return null
+  return { kind: 'request', method, uri, rest }
+}
+
+function fieldsOf(lines: readonly string[], body: Buffer): AppFields | null {
+  if (lines.length > textLimits.headersMax) return null
+  const fields: AppField[] = []
+  const skipped: string[] = []
+  for (let index = 1; index < lines.length; index++) {
+    const line = lines[index] ?? ''
+    const colon = line.indexOf(':')
+    const name = line.slice(0, Math.max(0, colon)).trim()
+    if (!isToken(name)) {
+      if (line !== '') skipped.push(name)
+      continue
+    }
+    let value = line.slice(colon + 1).trim()
+    // A folded value: drachtio-srf hands back what it was given.
+    while (/^[ \t]/.test(lines[index + 1] ?? '')) value += ` ${lines[++index]?.trim()}`
+    const known = headerName(name)
+    if (!immutable.has(known.key)) fields.push({ name: known.name, key: known.key, value })
+  }
+  return { fields, skipped, body }
+}
+
+/** The first value of a field, or undefined. */
+export function fieldOf({ fields }: AppFields, key: string): string | undefined {
+  for (const field of fields) if (field.key === key) return field.value
+  return undefined
+}

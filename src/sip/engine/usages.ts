@@ -1,0 +1,175 @@
+// The dialogs that applications use: one record each, found by the name applications know and by the tag peers write.
+
+import type { Dialog } from '../dialog.ts'
+import type { HeaderLine, SipRequest } from '../message.ts'
+import type { Destination, Flow } from '../transport/transport.ts'
+import { parseUri } from '../uri.ts'
+import { oneToken } from './context.ts'
+import type { Inbound, Outbound } from './context.ts'
+import type { App } from './control.ts'
+import type { SessionTerms } from './session-timer.ts'
+
+/** A 2xx of ours that the peer has not acknowledged. */
+export interface AwaitedAck {
+  /** The INVITE's transaction, by which the application hears of the ACK. */
+  readonly txn: string
+  readonly cseq: number
+  stop(): void
+}
+
+/** An ACK of ours, kept for retransmissions of the 2xx. */
+export interface SentAck {
+  readonly request: SipRequest
+  readonly to: Destination
+}
+
+export interface UsageInit {
+  readonly role: 'uas' | 'uac'
+  readonly callId: string
+  readonly localTag: string
+  /** The tag of the dialog's initiator: part of the name that applications know. */
+  readonly fromTag: string
+  /** The request that opens the dialog: INVITE or SUBSCRIBE. */
+  readonly opening: SipRequest
+  readonly app: App
+}
+
+export class Usage {
+  readonly id: string
+  readonly role: 'uas' | 'uac'
+  readonly callId: string
+  readonly localTag: string
+  readonly opening: SipRequest
+  readonly app: App
+  phase: 'early' | 'confirmed' | 'ended' = 'early'
+  /** Null until the peer's tag is known. */
+  dialog: Dialog | null = null
+  /** Early dialogs of an INVITE sent, by the peer's tag; the RSeq each acknowledged last. */
+  readonly forks = new Map<string, { readonly dialog: Dialog; rseq: number | null }>()
+  /** The path of the peer's last message. */
+  flow: Flow | null = null
+  /** Reached over the connection it registered on, whatever its Contact says. */
+  pinned = false
+  /** Our Contact as last sent. */
+  contact: string | null = null
+  awaitedAck: AwaitedAck | null = null
+  /** CSeq of an INVITE of ours that was answered and has no ACK yet. */
+  owedAck: number | null = null
+  lastAck: (SentAck & { readonly cseq: number }) | null = null
+  /** ACKs to answered forks beyond the first. */
+  readonly forkAcks = new Map<string, SentAck>()
+  /** Requests of the peer that the application has not answered. */
+  readonly open = new Set<Inbound>()
+  /** Our INVITE inside this dialog that has no final answer. */
+  reinvite: Outbound | null = null
+  /** The engine's own INVITE is out. */
+  refreshing = false
+  /** What waits for the ACK: the application's BYE, or the reason for one of ours. */
+  heldBye: (() => void) | null = null
+  endAfterAck: HeaderLine | null = null
+  /** RFC 4028: what holds, who the peer is, the body a refresh repeats. */
+  session: SessionTerms | null = null
+  sessionTimer: NodeJS.Timeout | null = null
+  peerAllowsUpdate = false
+  localBody: Buffer | null = null
+
+  constructor({ role, callId, localTag, fromTag, opening, app }: UsageInit) {
+    this.id = oneToken(`${callId};from-tag=${fromTag}`)
+    this.role = role
+    this.callId = callId
+    this.localTag = localTag
+    this.opening = opening
+    this.app = app
+  }
+
+  /** Where requests inside this dialog go; null where the peer's Contact leads nowhere. */
+  get to(): Destination | null {
+    const { dialog, flow } = this
+    if (dialog === null) return null
+    if (flow !== null && flow.transport !== 'udp' && !flow.closed && dialog.routeSet.length === 0) {
+      if (this.pinned || isUnreachable(dialog.remoteTarget)) return { flow }
+    }
+    return dialog.nextHop()
+  }
+
+  /** The dialog of the peer with that tag. */
+  dialogWith(remoteTag: string): Dialog | null {
+    if (this.dialog?.remoteTag === remoteTag) return this.dialog
+    return this.phase === 'early' ? (this.forks.get(remoteTag)?.dialog ?? null) : null
+  }
+}
+
+/** What browsers behind a proxy write (RFC 7118): only the connection leads there. */
+function isUnreachable(target: string): boolean {
+  const uri = parseUri(target)
+  return uri === null || uri.scheme === 'tel' || uri.scheme === 'urn' || uri.host.endsWith('.invalid')
+}
+
+interface Ended {
+  readonly key: string
+  readonly at: number
+}
+
+/** All dialogs of the engine. An ended one stays for late 2xx and retransmissions, but has no name any more. */
+export class Usages {
+  readonly #byId = new Map<string, Usage>()
+  readonly #byTag = new Map<string, Usage>()
+  #ended: Ended[] = []
+  readonly #keepMs: number
+
+  /** `keepMs`: how long a late 2xx may come, 64*T1. */
+  constructor(keepMs: number) {
+    this.#keepMs = keepMs
+  }
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  add(usage: Usage): void {
+    this.#byId.set(usage.id, usage)
+    this.#byTag.set(keyOf(usage.callId, usage.localTag), usage)
+  }
+
+  named(id: string): Usage | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** By Call-ID and the tag of this side. */
+  tagged(callId: string, localTag: string): Usage | undefined {
+    return this.#byTag.get(keyOf(callId, localTag))
+  }
+
+  of(app: App): readonly Usage[] {
+    return [...this.#byId.values()].filter(usage => usage.app === app)
+  }
+
+  /** Takes its name away; nothing about it runs any more. */
+  end(usage: Usage, now: number): void {
+    if (usage.phase === 'ended') return
+    usage.phase = 'ended'
+    usage.awaitedAck?.stop()
+    usage.awaitedAck = null
+    usage.heldBye = null
+    if (usage.sessionTimer !== null) clearTimeout(usage.sessionTimer)
+    usage.sessionTimer = null
+    if (this.#byId.get(usage.id) === usage) this.#byId.delete(usage.id)
+    const key = keyOf(usage.callId, usage.localTag)
+    if (usage.role === 'uac' && usage.opening.method === 'INVITE') this.#ended.push({ key, at: now })
+    else this.#byTag.delete(key)
+    this.#sweep(now)
+  }
+
+  /** In batches, so that the list is not rebuilt for each. */
+  #sweep(now: number): void {
+    const oldest = this.#ended[0]
+    if (oldest === undefined || now - oldest.at < this.#keepMs * 1.5) return
+    const kept = this.#ended.findIndex(({ at }) => now - at < this.#keepMs)
+    for (const { key } of this.#ended.slice(0, kept < 0 ? undefined : kept)) {
+      if (this.#byTag.get(key)?.phase === 'ended') this.#byTag.delete(key)
+    }
+    this.#ended = kept < 0 ? [] : this.#ended.slice(kept)
+  }
+}
+
+const keyOf = (callId: string, localTag: string): string => `${callId}\n${localTag}`
