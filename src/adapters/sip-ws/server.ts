@@ -54,9 +54,7 @@ const noOrigin = 'null'
 
 export function createWebSockets(parts: WebSocketParts): WebSockets {
   const { config, limits, clock, log } = parts
-  const server = createHttpServer(config)
-  server.headersTimeout = limits.upgradeMs
-  server.requestTimeout = limits.upgradeMs
+  const server = createHttpServer(config, limits)
   server.maxConnections = config.connectionsMax + limits.halfOpenMax
   const upgrader = new WebSocketServer({
     noServer: true,
@@ -186,8 +184,11 @@ class Connection {
   }
 
   #close(code: number, why: string): void {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return
     this.#parts.log.info({ code, why }, 'websocket closed by the hub')
     this.#webSocket.close(code, why)
+    // Who goes on sending instead of closing its side is cut off.
+    this.#parts.clock.after(this.#parts.limits.closeMs, () => this.#webSocket.terminate())
   }
 }
 
@@ -211,14 +212,18 @@ function protocolProblem({ headers }: IncomingMessage): 400 | null {
 const phrases = { 400: 'Bad Request', 403: 'Forbidden', 503: 'Service Unavailable' } as const
 
 function refuse(socket: Duplex, status: keyof typeof phrases): void {
-  socket.end(`HTTP/1.1 ${status} ${phrases[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  const answer = `HTTP/1.1 ${status} ${phrases[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`
+  // A peer that never closes its side would keep the socket for good.
+  socket.end(answer, () => socket.destroy())
 }
 
-function createHttpServer({ tls }: SipWsConfig): Server {
-  if (tls === undefined) return createServer()
+function createHttpServer({ tls }: SipWsConfig, { upgradeMs }: Limits): Server {
+  const bounds = { headersTimeout: upgradeMs, requestTimeout: upgradeMs, connectionsCheckingInterval: upgradeMs }
+  if (tls === undefined) return createServer(bounds)
   try {
     const ca = tls.caFile === undefined ? {} : { ca: readFileSync(tls.caFile) }
-    return createTlsServer({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), ...ca })
+    const own = { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) }
+    return createTlsServer({ ...bounds, ...own, ...ca, handshakeTimeout: upgradeMs })
   } catch (cause) {
     throw new HubError('HUB_CONFIG', `sipWs.tls: ${messageOf(cause)}`, { cause })
   }
