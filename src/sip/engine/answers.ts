@@ -6,7 +6,7 @@ import { tagOf } from '../hop.ts'
 import { makeResponse, printMessage } from '../message.ts'
 import type { Headers, HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import { retransmit } from '../retransmit.ts'
-import { cseqOf, fromHere, oneToken, reasonLine } from './context.ts'
+import { cseqOf, fromHere, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
 import { answerNok, answerOk } from './control.ts'
 import type { App, SipCommand } from './control.ts'
@@ -17,7 +17,7 @@ import { runSession } from './refresh.ts'
 import { grant, parseSessionExpires, printSessionExpires, termsOf } from './session-timer.ts'
 import { fieldOf } from './text.ts'
 import type { AppFields, AppMessage } from './text.ts'
-import { Usage } from './usages.ts'
+import { dialogName, Usage } from './usages.ts'
 
 export type AppResponse = Extract<AppMessage, { readonly kind: 'response' }>
 
@@ -186,7 +186,7 @@ function usageFor(ctx: Context, inbound: Inbound, response: SipResponse): Usage 
 function dialogOf(request: SipRequest, usage: Usage | null): string {
   if (usage !== null) return usage.id
   if (request.method !== 'INVITE' && request.method !== 'SUBSCRIBE') return ''
-  return oneToken(`${request.headers.get('Call-ID') ?? ''};from-tag=${tagOf(request.headers.get('From'))}`)
+  return dialogName(request.headers.get('Call-ID') ?? '', tagOf(request.headers.get('From')))
 }
 
 /** A reliable 1xx again and again until its PRACK; without one the INVITE is refused (RFC 3262, 3). */

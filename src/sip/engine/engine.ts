@@ -13,7 +13,7 @@ import type { Context, EngineLimits } from './context.ts'
 import { answerNok, createControlServer } from './control.ts'
 import type { App, ControlLimits, SipCommand } from './control.ts'
 import { endByEngine } from './ending.ts'
-import { acknowledged, answerFor, receive } from './inbound.ts'
+import { acknowledged, answerFor, cancelledLate, receive } from './inbound.ts'
 import { sendInside } from './inside.ts'
 import { abandon, cancel, sendOutside, stray } from './outbound.ts'
 import { sessionDefaults } from './session-timer.ts'
@@ -71,7 +71,10 @@ export function createEngine(options: EngineOptions): Engine {
       strayResponse: response => stray(ctx, response)
     },
     ...(options.screen === undefined ? {} : { screen: options.screen }),
-    ...(options.tap === undefined ? {} : { tap: options.tap }),
+    tap: (direction, message, flow) => {
+      if (direction === 'in' && message.kind === 'request' && message.method === 'CANCEL') cancelledLate(ctx, message)
+      options.tap?.(direction, message, flow)
+    },
     ...(options.tlsCa === undefined ? {} : { tlsCa: options.tlsCa }),
     ...(options.userAgent === undefined ? {} : { userAgent: options.userAgent })
   })

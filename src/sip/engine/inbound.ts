@@ -12,6 +12,7 @@ import { tellSip } from './control.ts'
 import type { App } from './control.ts'
 import { endByEngine } from './ending.ts'
 import { tooShort } from './session-timer.ts'
+import { dialogName } from './usages.ts'
 import type { Usage } from './usages.ts'
 
 /** What may open something with an application; `not here` is answered by the engine. */
@@ -184,16 +185,22 @@ export function answerFor(ctx: Context, inbound: Inbound, status: number): void 
   if (usage !== null && usage.phase === 'early' && tx.request === usage.opening) ctx.usages.end(usage, Date.now())
 }
 
-/** CANCEL: the stack has answered it. The INVITE is over before or after the first answer; later it is too late. */
+/** CANCEL before the 2xx: the stack has answered it, the INVITE is over, and the application hears of both. */
 function cancelled(ctx: Context, inbound: Inbound, cancel: SipRequest): void {
   const { usage, app, txn, tx } = inbound
-  if (inbound.answered === 'final') {
-    if (usage !== null && usage.awaitedAck?.txn === txn) endByEngine(ctx, usage, reasonLine(487, 'CANCEL after 200 OK'))
-    return
-  }
+  if (inbound.answered === 'final') return
   answerFor(ctx, inbound, 487)
   const raw = printMessage(cancel)
   tellSip(app, fromNetwork(tx.flow, raw.length, txn, usage?.id ?? ''), raw)
+}
+
+/** CANCEL after the 2xx has no effect on the INVITE (RFC 3261, 9.2), but whoever sent it wants no call. */
+export function cancelledLate(ctx: Context, { headers }: SipRequest): void {
+  const fromTag = tagOf(headers.get('From'))
+  const usage = ctx.usages.named(dialogName(headers.get('Call-ID') ?? '', fromTag))
+  if (usage === undefined || usage.role !== 'uas' || usage.awaitedAck === null) return
+  if (usage.awaitedAck.cseq !== Number.parseInt(headers.get('CSeq') ?? '', 10)) return
+  endByEngine(ctx, usage, reasonLine(487, 'CANCEL after 200 OK'))
 }
 
 /** The application said nothing, or no PRACK came: the peer gets an end, the application a CANCEL. */

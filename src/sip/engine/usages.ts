@@ -74,7 +74,7 @@ export class Usage {
   localBody: Buffer | null = null
 
   constructor({ role, callId, localTag, fromTag, opening, app }: UsageInit) {
-    this.id = oneToken(`${callId};from-tag=${fromTag}`)
+    this.id = dialogName(callId, fromTag)
     this.role = role
     this.callId = callId
     this.localTag = localTag
@@ -171,5 +171,8 @@ export class Usages {
     this.#ended = kept < 0 ? [] : this.#ended.slice(kept)
   }
 }
+
+/** What applications call a dialog: Call-ID and the tag of its initiator. */
+export const dialogName = (callId: string, fromTag: string): string => oneToken(`${callId};from-tag=${fromTag}`)
 
 const keyOf = (callId: string, localTag: string): string => `${callId}\n${localTag}`
