@@ -56,6 +56,8 @@ const operator = z.strictObject({
   address: z.strictObject({ host, port: port.default(5060), transport: sipTransport.default('udp') }),
   /** Where requests may come from: IP addresses or CIDR blocks. The address above is always among them. */
   sources: z.array(z.string()).default([]),
+  /** Names in its client certificate, any of which proves it on TLS (RFC 5922). */
+  certificateNames: z.array(z.string().min(1)).default([]),
   /** The domain written in Request-URI and To towards this peer; the address's host unless named. */
   domain: host.optional(),
   trust: z.enum(['network', 'user']).default('user'),

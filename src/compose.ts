@@ -1,0 +1,245 @@
+// Composition: builds the parts a hub needs from its configuration, wires them, and takes them down again in order.
+
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { createSipWs } from './adapters/sip-ws/sip-ws.ts'
+import { createAgreementBook, createAgreements } from './clearing/agreements.ts'
+import type { AgreementBook } from './clearing/agreements.ts'
+import { createConsumer } from './clearing/consumer.ts'
+import { clearingMigrations } from './clearing/migrations.ts'
+import { createNumberOf } from './clearing/numbers.ts'
+import { databaseUrl, passwordOf, providerOf, secretOf } from './config.ts'
+import type { Config } from './config.ts'
+import { createTableLog, eventMigrations } from './events/embedded.ts'
+import { openOutbox } from './events/outbox.ts'
+import type { Logger } from './log.ts'
+import { createMediaAnchor } from './media/media.ts'
+import { createNni } from './nni/nni.ts'
+import { createPolicy } from './qos-policy/policy.ts'
+import { postpaid } from './qos-policy/postpaid.ts'
+import { createRouter } from './routing/routing.ts'
+import { Hub } from './session/hub.ts'
+import type { Observed } from './session/hub.ts'
+import type { Clock } from './session/ports.ts'
+import { createEngine } from './sip/engine/engine.ts'
+import type { EngineOptions } from './sip/engine/engine.ts'
+import { screenPeers } from './sip/engine/screening.ts'
+import { openDatabase } from './store/database.ts'
+import type { Database, DatabasePlace } from './store/database.ts'
+
+export interface HubOptions {
+  readonly log: Logger
+  /** Every event and command of every session. */
+  readonly observe?: (seen: Observed) => void
+  /** Something that nothing here can mend: the process should drain. */
+  readonly onFault?: (error: unknown) => void
+}
+
+export interface RunningHub {
+  readonly listening: readonly { readonly what: string; readonly where: string }[]
+  readonly sessionCount: number
+  readonly database: Database
+  /**
+   * Drains and takes everything down; calling it again only hurries it. Returns how many sessions had to be left
+   * behind with records that were not yet durable.
+   */
+  stop(how?: { readonly hurry?: boolean }): Promise<number>
+}
+
+/** Wall clock and timers. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms)
+    return () => clearTimeout(timer)
+  }
+}
+
+/** The database of a configuration; `join`: a running hub's embedded one may be used. */
+export const placeOf = (config: Config, join = false): DatabasePlace => {
+  const url = databaseUrl(config)
+  return url === null ? { dataDir: resolve(config.hub.dataDir), join } : { url }
+}
+
+export const migrations = [...eventMigrations, ...clearingMigrations]
+
+/** Which party a peer belongs to; the peers of records, charges and reports. */
+export const partyOf = ({ islands, operators }: Config): ((peerId: string) => string) => {
+  const byId = new Map([...islands, ...operators].map(peer => [peer.id, providerOf(peer)]))
+  return peerId => byId.get(peerId) ?? peerId
+}
+
+export const bookOf = (config: Config): AgreementBook =>
+  createAgreementBook(config.agreements, createNumberOf(config.islands))
+
+/** Starts everything; where one part cannot start, those before it are taken down and its error is thrown. */
+export async function startHub(config: Config, options: HubOptions): Promise<RunningHub> {
+  const { log } = options
+  await using parts = new AsyncDisposableStack()
+  const { poolMax } = config.database
+  const database = await openDatabase({ place: placeOf(config), poolMax, migrations, log })
+  parts.defer(() => database.close())
+  const eventLog = createTableLog(database)
+  const party = partyOf(config)
+  const book = bookOf(config)
+  const consumer = createConsumer({
+    source: eventLog,
+    database,
+    book,
+    log,
+    onFault: error => options.onFault?.(error)
+  })
+  parts.defer(() => consumer.stop())
+  const outbox = await openOutbox({
+    folder: join(resolve(config.hub.dataDir), 'journal'),
+    slots: config.events.journalSlots,
+    heartbeatMs: config.events.heartbeatMs,
+    hubId: config.hub.id,
+    nodeId: config.hub.node,
+    providerOf: party,
+    eventLog,
+    log
+  })
+  parts.defer(() => outbox.close())
+  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party })
+  consumer.start()
+  const running = parts.move()
+  let stopping: Promise<number> | null = null
+  const stop = async (): Promise<number> => {
+    const left = await hub.drain(config.hub.drainMs)
+    await running.disposeAsync()
+    return left
+  }
+  return {
+    listening: [...listening, { what: 'database', where: databaseUrl(config) === null ? 'embedded' : 'DATABASE_URL' }],
+    get sessionCount() {
+      return hub.sessionCount
+    },
+    database,
+    stop: ({ hurry = false } = {}) => {
+      stopping ??= stop()
+      if (hurry) hub.hurry()
+      return stopping
+    }
+  }
+}
+
+interface Below {
+  readonly parts: AsyncDisposableStack
+  readonly outbox: Awaited<ReturnType<typeof openOutbox>>
+  readonly book: AgreementBook
+  readonly party: (peerId: string) => string
+}
+
+async function signalling(config: Config, options: HubOptions, { parts, outbox, book, party }: Below) {
+  const { log } = options
+  const { islands, operators } = config
+  const clock = systemClock
+  const router = createRouter({ islands, operators })
+  const policy = createPolicy({
+    peers: [...islands, ...operators].map(({ id, enabled, codecs, limits }) => ({ id, enabled, codecs, ...limits })),
+    agreements: createAgreements(book, party),
+    clock
+  })
+  const engine = await startEngine(config, log, parts)
+  const sipWs = createSipWs({
+    config: { sipWs: config.sipWs, islands, hub: config.hub },
+    log,
+    clock,
+    passwordOf
+  })
+  const nni = createNni({
+    config: { hub: config.hub, peers: operators, sessionExpiresSeconds: config.nni.sessionExpiresSeconds },
+    log,
+    clock,
+    connect: engine.connect,
+    onHealth: (peerId, up) => {
+      log.warn({ peerId, up }, up ? 'operator answers again' : 'operator does not answer')
+      router.health(peerId, up)
+    }
+  })
+  const hub = new Hub({
+    adapters: [nni, sipWs],
+    router,
+    policy,
+    credit: postpaid,
+    media: createMediaAnchor({ config: config.media, log, clock }),
+    cdrs: outbox,
+    clock,
+    chargingHost: config.hub.domain,
+    sessionsMax: config.hub.sessionsMax,
+    onFault: ({ sessionId, doing, error }) => log.error({ sessionId, doing, err: error }, 'a part failed'),
+    observe: seen => {
+      report(seen, log)
+      options.observe?.(seen)
+    }
+  })
+  parts.defer(() => nni.close())
+  parts.defer(() => sipWs.close())
+  await hub.start()
+  return { hub, listening: [{ what: 'SIP over WebSocket', where: sipWs.url }, ...engine.listening] }
+}
+
+/** The embedded engine, or the drachtio-server that the configuration names. */
+async function startEngine({ nni, operators }: Config, log: Logger, parts: AsyncDisposableStack) {
+  if (nni.engine !== 'embedded') {
+    const { host, port, secretEnv } = nni.engine
+    const connect = { host, port, secret: secretOf({ env: secretEnv }) }
+    return { connect, listening: [{ what: 'drachtio-server', where: `${host}:${port}` }] }
+  }
+  const secret = randomBytes(16).toString('hex')
+  const listen: EngineOptions['listen'] = nni.listen.map(({ tls, ...place }) => ({
+    ...place,
+    ...(tls === undefined ? {} : { tls: material(tls) })
+  }))
+  const engine = createEngine({
+    control: { host: '127.0.0.1', port: 0, secret },
+    listen,
+    screen: screenPeers(
+      operators.map(({ id, address, sources, certificateNames }) => ({
+        id,
+        addresses: [...(/^[0-9.]+$|:/.test(address.host) ? [address.host] : []), ...sources],
+        certificateNames
+      }))
+    ),
+    userAgent: 'isthmus',
+    log
+  })
+  await engine.start()
+  parts.defer(() => engine.close())
+  const { host, port } = engine.control
+  return {
+    connect: { host, port, secret },
+    listening: engine.listening.map(({ transport, host, port }) => ({
+      what: `operators, SIP/${transport.toUpperCase()}`,
+      where: `sip:${host.includes(':') ? `[${host}]` : host}:${port};transport=${transport}`
+    }))
+  }
+}
+
+const material = ({
+  certFile,
+  keyFile,
+  caFile
+}: {
+  certFile: string
+  keyFile: string
+  caFile?: string | undefined
+}) => ({
+  cert: readFileSync(certFile),
+  key: readFileSync(keyFile),
+  ...(caFile === undefined ? {} : { ca: readFileSync(caFile) })
+})
+
+/** Debug for every step, one info line for every finished call. */
+function report(seen: Observed, log: Logger): void {
+  const { sessionId } = seen
+  if ('event' in seen) return log.debug({ sessionId, event: seen.event.type })
+  const { command } = seen
+  log.debug({ sessionId, command: command.type })
+  if (command.type !== 'cdr.write' || command.cdr.kind !== 'final' || command.cdr.leg !== 'ingress') return
+  const { peerId, otherPeerId, durationMs, release, charging } = command.cdr
+  const { cause = null, from = null, text = null } = release ?? {}
+  log.info({ sessionId, icid: charging.icid, peerId, otherPeerId, durationMs, cause, from, text }, 'call closed')
+}

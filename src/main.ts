@@ -1,0 +1,91 @@
+// `npm start`: reads the configuration, runs the hub until SIGTERM or Ctrl-C, drains it, and leaves.
+
+import { existsSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { startHub } from './compose.ts'
+import type { RunningHub } from './compose.ts'
+import { parseConfig, readConfig } from './config.ts'
+import type { Config } from './config.ts'
+import { HubError, messageOf } from './errors.ts'
+import { createLog } from './log.ts'
+import type { Logger } from './log.ts'
+
+const defaultFile = 'isthmus.yaml'
+
+const help = `npm start [-- OPTIONS]     run the hub
+
+  --config FILE   the configuration; ${defaultFile} unless named, embedded defaults if there is none
+  --json          print one JSON line once everything listens, and nothing else on standard output
+  --check         check the configuration and leave
+  --help          this text
+
+isthmus.example.yaml shows every key of the configuration; a port 0 means any free port. SIGTERM and Ctrl-C drain:
+no new calls, live ones may finish for hub.drainMs, every record is durable before the process leaves; a second
+Ctrl-C ends live calls at once. Exit codes: 0 drained, 1 could not start or could not drain, 2 bad arguments.
+
+Other commands: npm run demo, npm run report, npm run sandbox, npm run bench (each has --help).`
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+const complain = (text: string): void => void process.stderr.write(`${text}\n`)
+
+function configuration(file: string | undefined): { readonly config: Config; readonly from: string } {
+  if (file !== undefined) return { config: readConfig(file), from: file }
+  if (existsSync(defaultFile)) return { config: readConfig(defaultFile), from: defaultFile }
+  return { config: parseConfig(''), from: `no ${defaultFile}: embedded defaults, no islands and no operators yet` }
+}
+
+function announce({ listening }: RunningHub, from: string): void {
+  say(`Isthmus is up (${from})`)
+  for (const { what, where } of listening) say(`  ${what.padEnd(22)} ${where}`)
+  say('Ctrl-C drains and stops it.')
+}
+
+/** Settles with the exit code once the hub has been stopped by a signal. */
+function untilSignal(hub: RunningHub, log: Logger): Promise<number> {
+  return new Promise(settle => {
+    let signals = 0
+    const onSignal = (signal: NodeJS.Signals): void => {
+      signals++
+      log.info({ signal, sessions: hub.sessionCount }, signals === 1 ? 'draining' : 'ending live calls now')
+      void hub.stop({ hurry: signals > 1 }).then(
+        left => settle(left === 0 ? 0 : 1),
+        (error: unknown) => {
+          complain(`could not stop cleanly: ${messageOf(error)}`)
+          settle(1)
+        }
+      )
+    }
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+    process.on('SIGHUP', onSignal)
+  })
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = { config: { type: 'string' }, json: { type: 'boolean' }, check: { type: 'boolean' } } as const
+  const { values } = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } } })
+  if (values.help === true) {
+    say(help)
+    return 0
+  }
+  const { config, from } = configuration(values.config)
+  if (values.check === true) {
+    say(`${from}: ok`)
+    return 0
+  }
+  const log = createLog(config.log.level)
+  const hub = await startHub(config, { log })
+  if (values.json === true) say(JSON.stringify({ ready: true, pid: process.pid, listening: hub.listening }))
+  else announce(hub, from)
+  return untilSignal(hub, log)
+}
+
+main(process.argv.slice(2)).then(
+  code => process.exit(code),
+  (error: unknown) => {
+    complain(messageOf(error))
+    const usage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
+    if (!usage && !(error instanceof HubError) && error instanceof Error) complain(error.stack ?? '')
+    process.exit(usage ? 2 : 1)
+  }
+)
