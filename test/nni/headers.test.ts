@@ -1,0 +1,253 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from '@jest/globals'
+import {
+  anonymous,
+  chargingFields,
+  chargingOf,
+  connectedFields,
+  connectedOf,
+  endingFields,
+  identityFields,
+  partyOf,
+  plainWords,
+  refusalFields,
+  toldIn
+} from '../../src/nni/headers.ts'
+import { fromInvite, toInvite } from '../../src/nni/invite.ts'
+import { shownTo } from '../../src/session/privacy.ts'
+import type { SessionId, Shown } from '../../src/session/model.ts'
+import { createHeaders, makeRequest } from '../../src/sip/message.ts'
+import { hubFace, sdpWith, trustedPeer, untrustedPeer } from '../support/nni.ts'
+
+const number = 'tel:+441632960083'
+const shown = (over: Partial<Shown> = {}): Shown => ({
+  asserted: [number],
+  presented: number,
+  display: null,
+  privacy: [],
+  ...over
+})
+
+describe('identities towards a peer', () => {
+  it.each(['id', 'user', 'header', 'session'])('a caller with Privacy %s is anonymous to everybody', word => {
+    for (const peer of [trustedPeer, untrustedPeer]) {
+      const fields = identityFields(shown({ privacy: [word] }), peer, hubFace)
+      expect(fields.From).toBe(anonymous)
+      expect(fields['Privacy']).toContain('id')
+      expect('P-Asserted-Identity' in fields).toBe(peer.trusted)
+    }
+  })
+
+  it('Privacy none restricts nothing', () => {
+    expect(identityFields(shown({ privacy: ['none'] }), trustedPeer, hubFace).From).toContain('+441632960083')
+  })
+
+  it('an untrusted peer never sees an asserted identity', () => {
+    expect(identityFields(shown(), untrustedPeer, hubFace)).toEqual({
+      From: '<sip:+441632960083@hub.example;user=phone>'
+    })
+    expect(connectedFields(shown(), untrustedPeer, hubFace)).toEqual({})
+  })
+
+  it('who answered goes to a trusted caller, with the restriction that came with it', () => {
+    expect(connectedFields(shown({ privacy: ['id'] }), trustedPeer, hubFace)).toEqual({
+      'P-Asserted-Identity': '<sip:+441632960083@hub.example;user=phone>',
+      Privacy: 'id'
+    })
+  })
+
+  it('a display name cannot break out of its quotes', () => {
+    const { From } = identityFields(shown({ display: 'x" <sip:evil@evil>\r\nEvil: 1' }), trustedPeer, hubFace)
+    expect(From).toBe('"x\\" <sip:evil@evil> Evil: 1" <sip:+441632960083@hub.example;user=phone>')
+  })
+})
+
+describe('identities of a peer', () => {
+  const headers = createHeaders([
+    ['From', '"A" <sip:+441632960083@op;user=phone>;tag=1'],
+    ['P-Asserted-Identity', '<sip:+15551234567@op;user=phone>, <tel:+1-555-123-4567>, <sip:ann@op>'],
+    ['Privacy', 'ID; critical']
+  ])
+
+  it('an assertion of an untrusted peer is nothing', () => {
+    expect(partyOf(headers, untrustedPeer)).toEqual({
+      asserted: [],
+      presented: number,
+      display: 'A',
+      privacy: ['critical', 'id'],
+      trust: 'user'
+    })
+  })
+
+  it('a trusted peer asserts at most one number and one user, the number first', () => {
+    expect(partyOf(headers, trustedPeer).asserted).toEqual(['tel:+15551234567', 'sip:ann@op'])
+  })
+
+  it('a withheld number reaches no other side: what the core shows of it has no number for an untrusted viewer', () => {
+    const party = partyOf(headers, trustedPeer)
+    expect(JSON.stringify(shownTo('user', party))).not.toMatch(/[0-9]{4}|ann/)
+  })
+
+  it('who has answered is read without the caller in From', () => {
+    const answer = createHeaders([
+      ['From', '<sip:anonymous@anonymous.invalid>;tag=1'],
+      ['P-Asserted-Identity', '<tel:+4930901820>']
+    ])
+    expect(connectedOf(answer, trustedPeer)).toMatchObject({ presented: 'tel:+4930901820', privacy: [] })
+    expect(connectedOf(answer, untrustedPeer)).toBeNull()
+  })
+})
+
+describe('P-Charging-Vector', () => {
+  const vector = (text: string) => chargingOf(createHeaders([['P-Charging-Vector', text]]), trustedPeer)
+
+  it('is read whole, unknown parameters ignored (PCV-09)', () => {
+    expect(
+      vector(
+        'icid-value="a b";icid-generated-at=h;orig-ioi=o;term-ioi=t;transit-ioi="a.1, void, b.3";fe-identifier="x"'
+      )
+    ).toEqual({
+      icid: 'a b',
+      generatedAt: 'h',
+      origIoi: 'o',
+      termIoi: 't',
+      transitIoi: ['a.1', 'void', 'b.3']
+    })
+  })
+
+  it('counts for nothing without an icid, unreadable, or too long', () => {
+    expect(vector('orig-ioi=o')).toBeNull()
+    expect(vector('icid-value=a;;=')).toBeNull()
+    expect(vector(`icid-value=${'x'.repeat(256)}`)).toBeNull()
+  })
+
+  it('goes to trusted peers alone: orig-ioi in requests, both in answers', () => {
+    const id = { icid: 'i@h', generatedAt: 'h' }
+    expect(chargingFields(id, { orig: 'o' }, trustedPeer)).toEqual({
+      'P-Charging-Vector': 'icid-value="i@h";icid-generated-at=h;orig-ioi=o'
+    })
+    expect(chargingFields(id, { orig: 'o', term: 't' }, trustedPeer)['P-Charging-Vector']).toContain(';term-ioi=t')
+    expect(chargingFields(id, { orig: 'o' }, untrustedPeer)).toEqual({})
+  })
+})
+
+describe('Reason', () => {
+  it('is read for what we know, garbage ignored', () => {
+    expect(
+      toldIn(['SIP ;cause=486 ;text="Busy, here"', 'Q.850;cause=17', 'X;cause=1', 'Q.850', 'SIP;cause=abc'])
+    ).toEqual([
+      { protocol: 'SIP', cause: 486, text: 'Busy, here' },
+      { protocol: 'Q.850', cause: 17, text: null }
+    ])
+  })
+
+  it('is told in a refusal to trusted peers, in BYE and CANCEL to all', () => {
+    const release = { cause: 'busy', sip: 486, q850: 17, from: 'callee' } as const
+    expect(refusalFields(release, trustedPeer)).toEqual({ Reason: 'Q.850;cause=17' })
+    expect(refusalFields(release, untrustedPeer)).toEqual({})
+    expect(endingFields(release)).toEqual({ Reason: 'SIP;cause=486, Q.850;cause=17' })
+    expect(endingFields({ cause: 'answered-elsewhere', from: 'hub' }).Reason).toMatch(/^SIP;cause=200/)
+  })
+
+  it.each([
+    'alice@island.example',
+    'see matrix.island.example',
+    '10.0.0.1 is down',
+    '/etc/passwd',
+    'a\r\nb',
+    'é',
+    'x'.repeat(101)
+  ])('words that could name somebody or some place stay at home: %s', text => {
+    expect(plainWords({ cause: 'internal', text })).toBeNull()
+  })
+
+  it('plain words cross', () => {
+    expect(plainWords({ cause: 'not-found', text: 'nobody has the number +4930901820' })).not.toBeNull()
+  })
+})
+
+describe('every header field of TS 29.165 annex A', () => {
+  interface Row {
+    readonly header: string
+    readonly nonRoaming: string
+  }
+  const file = new URL('./fixtures/ts29165-annexA-headers.json', import.meta.url)
+  const rows = JSON.parse(readFileSync(file, 'utf8')) as readonly Row[]
+  /** What an INVITE of ours is made of, beside what the engine adds. */
+  const ours = new Set(
+    `accept allow call-id content-type from max-forwards min-se p-asserted-identity p-charging-vector p-early-media privacy
+    session-expires supported to user-agent`.split(/\s+/)
+  )
+  const names = rows.flatMap(({ header }) => header.split(/[/,]\s*/)).filter(name => /^[A-Za-z0-9-]+$/.test(name))
+  const invited = (peer: typeof trustedPeer, fields: readonly (readonly [string, string])[]) =>
+    fromInvite(
+      makeRequest({
+        method: 'INVITE',
+        uri: 'sip:+4930901820@hub.example;user=phone',
+        headers: [
+          ['From', '<sip:+441632960083@op>;tag=1'],
+          ['To', '<sip:x@y>'],
+          ['Call-ID', 'private-call-id'],
+          ...fields
+        ],
+        body: ''
+      }),
+      { peer, hub: hubFace, neighbour: '192.0.2.1:5060', sessionExpiresSeconds: 1_800 }
+    )
+  const crossing = (
+    from: typeof trustedPeer,
+    to: typeof trustedPeer,
+    fields: readonly (readonly [string, string])[]
+  ) => {
+    const understood = invited(from, fields)
+    if (!understood.ok) return { refused: understood.refused.status }
+    const { caller, charging, service } = understood.value
+    const sent = toInvite(
+      {
+        id: 's' as SessionId,
+        attempt: 1,
+        charging: charging ?? { icid: 'own', generatedAt: 'hub.example' },
+        from: shownTo(to.trusted ? 'network' : 'user', caller.party),
+        target: {
+          access: 'nni',
+          peerId: to.id,
+          uri: 'tel:+4930901820',
+          trust: 'network',
+          media: 'rtp',
+          needsOffer: false
+        },
+        service,
+        sdp: sdpWith(4_000)
+      },
+      sdpWith(4_000),
+      { callId: 'c', fromTag: 't', maxForwards: 70 },
+      { peer: to, hub: hubFace, sessionExpiresSeconds: 1_800 }
+    )
+    return { sent: { ...sent.headers }, body: sent.body }
+  }
+
+  it('the table is there', () => {
+    expect(names.length).toBeGreaterThan(80)
+    expect(rows.filter(({ nonRoaming }) => nonRoaming === 'n/a').length).toBeGreaterThan(15)
+  })
+
+  it.each([
+    ['trusted', trustedPeer],
+    ['untrusted', untrustedPeer]
+  ])('sent by a %s peer, none crosses but what the hub writes itself (NNI-09, NNI-11)', (_, from) => {
+    const known = /^(from|to|call-id|cseq|via|max-forwards|content-.*|require|session-expires|min-se|privacy)$/i
+    for (const name of names.filter(one => !known.test(one))) {
+      for (const to of [trustedPeer, untrustedPeer]) {
+        const crossed = crossing(from, to, [[name, 'smuggled-word']])
+        expect(JSON.stringify(crossed)).not.toContain('smuggled-word')
+        expect(JSON.stringify(crossed)).not.toContain('private-call-id')
+        expect(Object.keys(crossed.sent ?? {}).filter(field => !ours.has(field.toLowerCase()))).toEqual([])
+      }
+    }
+  })
+
+  it('a field that must not cross here is never written', () => {
+    const forbidden = rows.filter(({ nonRoaming }) => nonRoaming === 'n/a').map(({ header }) => header.toLowerCase())
+    for (const name of ours) expect(forbidden).not.toContain(name)
+  })
+})
