@@ -118,7 +118,7 @@ async function addFinals(sql: Sql, finals: readonly Final[]): Promise<ReadonlySe
     `insert into cdr_final
      select cdr_id, content_hash, call_id, leg, attempt, node_id, seq, service, provider, other_provider, trunk, access,
        calling, called, dialled, t_request, t_alert, t_answer, t_end, duration_ms, cause, final_code, q850, release_side,
-       incomplete, emergency, coalesce(t_answer, t_request)
+       incomplete, emergency
      from json_populate_recordset(null::cdr_final, $1::json)
      on conflict do nothing returning cdr_id, content_hash`,
     [JSON.stringify(finals.map(rowOf))]

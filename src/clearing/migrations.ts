@@ -31,10 +31,8 @@ const ledger = `
     release_side text,
     incomplete boolean not null,
     emergency boolean not null,
-    period_at timestamptz not null,
     unique (call_id, leg, attempt)
   );
-  create index cdr_final_period on cdr_final (period_at);
 
   -- What one final record owes, also when that is nothing.
   create table charge (
