@@ -244,3 +244,12 @@ export function parseCSeq(text: string): CSeq | null {
   const method = text.slice(start)
   return number === null || start === digits || !isToken(method) ? null : { number, method }
 }
+
+/** The largest number of seconds that Expires and its like may say (RFC 3261, 20.19). */
+export const deltaSecondsMax = 2 ** 32 - 1
+
+/** Seconds of Expires, Min-Expires, `expires`: more than the largest means the largest; null for what is no number. */
+export function parseDeltaSeconds(text: string): number | null {
+  for (let index = 0; index < text.length; index++) if (!isDigit(text.charCodeAt(index))) return null
+  return text === '' ? null : (parseNumber(text, deltaSecondsMax) ?? deltaSecondsMax)
+}

@@ -13,7 +13,15 @@ import { reasonPhrase } from './reasons.ts'
 
 // What a user of messages needs beside them, from one place.
 export { isToken, quote, unquote } from './characters.ts'
-export { cseqMax, parseCSeq, parseNameAddr, parseParams, parseVia } from './fields.ts'
+export {
+  cseqMax,
+  deltaSecondsMax,
+  parseCSeq,
+  parseDeltaSeconds,
+  parseNameAddr,
+  parseParams,
+  parseVia
+} from './fields.ts'
 export { printHost, printNameAddr, printParams, printVia } from './fields.ts'
 export type { CSeq, NameAddr, Params, Via } from './fields.ts'
 export { fieldKey, isListField } from './field-names.ts'
@@ -222,6 +230,8 @@ function coreFault(headers: HeaderFields): Fault | null {
   if (via === null || scanned === null || (scanned.end !== via.end && via.text.charCodeAt(scanned.end) !== 44)) {
     return bad('Bad or Missing Via')
   }
+  // The magic cookie and nothing behind it names no transaction (RFC 4475, 3.2.1).
+  if (scanned.via.params.get('branch')?.toLowerCase() === 'z9hg4bk') return bad('Empty Branch')
   const from = headers.first(fromField)
   if (from === null || scanNameAddr(from.text, from.at, from.end) === null) return bad('Bad or Missing From')
   const to = headers.first(toField)
