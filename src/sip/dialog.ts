@@ -1,7 +1,11 @@
 // Dialogs (RFC 3261, section 12): route sets, CSeq rules, target refresh, requests inside them.
 
-import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
-import type { Flow, RemoteDestination } from './transport/transport.ts'
+import { tagOf } from './hop.ts'
+import { createHeaders, makeRequest, makeResponse, parseCSeq, parseNameAddr } from './message.ts'
+import type { HeaderLine, Headers, SipRequest, SipResponse } from './message.ts'
+import { defaultPorts, isWebSocket } from './transport/transport.ts'
+import type { Flow, RemoteDestination, TransportName } from './transport/transport.ts'
+import { parseUri } from './uri.ts'
 
 /** What a user adds to a message; headers replace the stack's own of the same name (Via, From, To, ... excepted). */
 export interface Parts {
@@ -13,17 +17,45 @@ export interface Parts {
   readonly reason?: string
 }
 
-export declare class Dialog {
-  /** From the request received and the response sent to it (1xx with tag, or 2xx). */
-  static uas(request: SipRequest, response: SipResponse): Dialog
-  /** From the request sent and the response received to it. */
-  static uac(request: SipRequest, response: SipResponse): Dialog
-  /** Call-ID, local and remote tag, as `dialogId` joins them. */
-  readonly id: string
+/** What a user cannot set: the message would no longer belong to its dialog or transaction. */
+const protectedFields: ReadonlySet<string> = new Set(
+  'via v from f to t call-id i cseq route record-route content-length l'.split(' ')
+)
+const refreshing: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'SUBSCRIBE', 'REFER', 'NOTIFY'])
+
+export type Defaults = readonly (readonly [name: string, value: string])[]
+
+/** The user's header fields, and of the defaults those that the user has not given. */
+export function addParts(headers: Headers, parts: Parts, defaults: Defaults = []): void {
+  for (const { name, value } of parts.headers ?? []) {
+    if (!protectedFields.has(name.toLowerCase())) headers.add(name, value)
+  }
+  for (const [name, value] of defaults) if (!headers.has(name)) headers.add(name, value)
+  const empty = parts.body === undefined || parts.body.length === 0
+  if (!empty && !headers.has('Content-Type')) headers.add('Content-Type', parts.contentType ?? 'application/sdp')
+}
+
+/** A response with the user's parts. */
+export function answerWith(
+  request: SipRequest,
+  status: number,
+  toTag: string,
+  parts: Parts,
+  defaults: Defaults = []
+): SipResponse {
+  const headers = createHeaders()
+  addParts(headers, parts, defaults)
+  const { reason, body } = parts
+  return makeResponse(request, status, {
+    toTag,
+    headers,
+    ...(reason === undefined ? {} : { reason }),
+    ...(body === undefined ? {} : { body })
+  })
+}
+
+interface DialogInit {
   readonly callId: string
-  readonly localTag: string
-  readonly remoteTag: string
-  /** From or To as it stands in requests sent here, tag included. */
   readonly local: string
   readonly remote: string
   readonly routeSet: readonly string[]
@@ -31,23 +63,201 @@ export declare class Dialog {
   readonly localContact: string | null
   readonly localCseq: number
   readonly remoteCseq: number | null
+}
+
+/** One dialog, early or confirmed. */
+export class Dialog {
+  readonly id: string
+  readonly callId: string
+  readonly localTag: string
+  readonly remoteTag: string
+  /** From or To as it stands in requests sent here, tag included. */
+  readonly local: string
+  readonly remote: string
+  readonly localContact: string | null
+  #routeSet: readonly string[]
+  #remoteTarget: string
+  #localCseq: number
+  #remoteCseq: number | null
+
+  private constructor(init: DialogInit) {
+    this.callId = init.callId
+    this.local = init.local
+    this.remote = init.remote
+    this.localTag = tagOf(init.local)
+    this.remoteTag = tagOf(init.remote)
+    this.id = `${init.callId};${this.localTag};${this.remoteTag}`
+    this.localContact = init.localContact
+    this.#routeSet = init.routeSet
+    this.#remoteTarget = init.remoteTarget
+    this.#localCseq = init.localCseq
+    this.#remoteCseq = init.remoteCseq
+  }
+
+  /** From the request received and the response sent to it (1xx with tag, or 2xx). */
+  static uas(request: SipRequest, response: SipResponse): Dialog {
+    const from = request.headers.get('From') ?? ''
+    return new Dialog({
+      callId: request.headers.get('Call-ID') ?? '',
+      local: response.headers.get('To') ?? '',
+      remote: from,
+      routeSet: request.headers.all('Record-Route'),
+      remoteTarget: contactOf(request) ?? parseNameAddr(from)?.uri ?? request.uri,
+      localContact: response.headers.get('Contact') ?? null,
+      localCseq: 0,
+      remoteCseq: cseqOf(request)
+    })
+  }
+
+  /** From the request sent and the response received to it. */
+  static uac(request: SipRequest, response: SipResponse): Dialog {
+    return new Dialog({
+      callId: request.headers.get('Call-ID') ?? '',
+      local: request.headers.get('From') ?? '',
+      remote: response.headers.get('To') ?? '',
+      routeSet: response.headers.all('Record-Route').toReversed(),
+      remoteTarget: contactOf(response) ?? request.uri,
+      localContact: request.headers.get('Contact') ?? null,
+      localCseq: cseqOf(request) ?? 0,
+      remoteCseq: null
+    })
+  }
+
+  get routeSet(): readonly string[] {
+    return this.#routeSet
+  }
+
+  get remoteTarget(): string {
+    return this.#remoteTarget
+  }
+
+  get localCseq(): number {
+    return this.#localCseq
+  }
+
+  get remoteCseq(): number | null {
+    return this.#remoteCseq
+  }
+
   /** The next request of this dialog (CSeq + 1), Contact included where the method refreshes the target. */
-  request(method: string, parts?: Parts): SipRequest
+  request(method: string, parts: Parts = {}, defaults: Defaults = []): SipRequest {
+    this.#localCseq++
+    const contact: Defaults =
+      refreshing.has(method) && this.localContact !== null ? [['Contact', this.localContact]] : []
+    return this.#build(method, this.#localCseq, parts, [...contact, ...defaults])
+  }
+
+  /** Keeps this dialog's numbers above those that another early dialog of the same INVITE has used. */
+  skipTo(cseq: number): void {
+    this.#localCseq = Math.max(this.#localCseq, cseq)
+  }
+
   /** ACK to the 2xx of the INVITE with that CSeq number. */
-  ack(cseq: number, parts?: Parts): SipRequest
+  ack(cseq: number, parts: Parts = {}): SipRequest {
+    return this.#build('ACK', cseq, parts, [])
+  }
+
   /** Takes the request's CSeq; `out-of-order` is answered 500 (12.2.2). ACK and CANCEL count as their INVITE. */
-  receive(request: SipRequest): 'ok' | 'out-of-order'
+  receive(request: SipRequest): 'ok' | 'out-of-order' {
+    const number = cseqOf(request)
+    if (number === null || (this.#remoteCseq !== null && number < this.#remoteCseq)) return 'out-of-order'
+    this.#remoteCseq = number
+    return 'ok'
+  }
+
   /** Target refresh from the Contact of a refreshing request or its 2xx; anything unusable is ignored. */
-  refresh(message: SipRequest | SipResponse): void
+  refresh(message: SipRequest | SipResponse): void {
+    this.#remoteTarget = contactOf(message) ?? this.#remoteTarget
+  }
+
   /** UAC: the 2xx replaces the early dialog's route set and target (13.2.2.4). */
-  confirm(response: SipResponse): void
+  confirm(response: SipResponse): void {
+    this.#routeSet = response.headers.all('Record-Route').toReversed()
+    this.refresh(response)
+  }
+
   /** Where requests of this dialog go: first route or remote target. Null: no SIP URI with a host (tel, urn). */
-  nextHop(): RemoteDestination | null
+  nextHop(): RemoteDestination | null {
+    return destinationOf(this.nextUri())
+  }
+
+  /** The URI that `nextHop` reads. */
+  nextUri(): string {
+    const [first] = this.#routeSet
+    return (first === undefined ? null : parseNameAddr(first)?.uri) ?? this.#remoteTarget
+  }
+
+  #build(method: string, cseq: number, parts: Parts, defaults: Defaults): SipRequest {
+    const [uri, routes] = this.#path()
+    const headers = createHeaders()
+    for (const route of routes) headers.add('Route', route)
+    headers.add('From', this.local)
+    headers.add('To', this.remote)
+    headers.add('Call-ID', this.callId)
+    headers.add('CSeq', `${cseq} ${method}`)
+    addParts(headers, parts, defaults)
+    return makeRequest({ method, uri, headers, ...(parts.body === undefined ? {} : { body: parts.body }) })
+  }
+
+  /** Request-URI and Route (12.2.1.1); a strict router wants to be the Request-URI and the target last. */
+  #path(): readonly [uri: string, routes: readonly string[]] {
+    const [first, ...rest] = this.#routeSet
+    const router = first === undefined ? null : parseNameAddr(first)?.uri
+    if (router === null || router === undefined) return [this.#remoteTarget, this.#routeSet]
+    const parsed = parseUri(router)
+    const loose = parsed === null || parsed.scheme === 'urn' || parsed.params.has('lr')
+    return loose ? [this.#remoteTarget, this.#routeSet] : [router, [...rest, `<${this.#remoteTarget}>`]]
+  }
 }
 
 /** The id of the dialog a message belongs to, from the receiver's point of view (requests in, responses in). */
-export declare function dialogIdOf(message: SipRequest | SipResponse): string
+export function dialogIdOf(message: SipRequest | SipResponse): string {
+  const { headers } = message
+  const from = tagOf(headers.get('From'))
+  const to = tagOf(headers.get('To'))
+  const [local, remote] = message.kind === 'request' ? [to, from] : [from, to]
+  return `${headers.get('Call-ID') ?? ''};${local};${remote}`
+}
+
+const transports: Readonly<Record<string, TransportName>> = { udp: 'udp', tcp: 'tcp', tls: 'tls', ws: 'ws', wss: 'wss' }
+const secured: Readonly<Record<TransportName, TransportName>> = {
+  udp: 'tls',
+  tcp: 'tls',
+  tls: 'tls',
+  ws: 'wss',
+  wss: 'wss'
+}
+
 /** Where a SIP URI points (RFC 3263 without SRV): host, port, transport parameter, sips as TLS. Null for other schemes. */
-export declare function destinationOf(uri: string): RemoteDestination | null
-/** A WebSocket has no other way than itself; a UDP or TCP peer is where its dialog says. */
-export declare function routeOf(dialog: Dialog, flow: Flow): { readonly flow: Flow } | RemoteDestination
+export function destinationOf(uri: string): RemoteDestination | null {
+  const parsed = parseUri(uri)
+  if (parsed === null || (parsed.scheme !== 'sip' && parsed.scheme !== 'sips')) return null
+  const named = transports[parsed.params.get('transport')?.toLowerCase() ?? 'udp']
+  if (named === undefined) return null
+  const transport = parsed.scheme === 'sips' ? secured[named] : named
+  const host = parsed.params.get('maddr') ?? parsed.host
+  return { transport, host, port: parsed.port ?? defaultPorts[transport] }
+}
+
+/**
+ * The way to the other end of a dialog, `flow` being the last one that worked. A WebSocket has no other way than itself.
+ * A URI that names no transport is taken to mean the connection there is, if it leads to the same host.
+ */
+export function routeOf(dialog: Dialog, flow: Flow): { readonly flow: Flow } | RemoteDestination {
+  if (isWebSocket(flow.transport)) return { flow }
+  const uri = dialog.nextUri()
+  const hop = destinationOf(uri)
+  if (hop === null) return { flow }
+  const same = hop.host === flow.remote.host
+  if (same && hop.transport === flow.transport && hop.port === flow.remote.port && !flow.closed) return { flow }
+  const named = hop.transport !== 'udp' || uri.toLowerCase().includes('transport=')
+  return same && !named && flow.transport !== 'udp' && !flow.closed ? { flow } : hop
+}
+
+const cseqOf = (message: SipRequest): number | null => parseCSeq(message.headers.get('CSeq') ?? '')?.number ?? null
+
+/** The URI of the first Contact; null where there is none or it is `*`. */
+function contactOf(message: SipRequest | SipResponse): string | null {
+  const contact = message.headers.get('Contact')
+  return (contact === undefined ? null : parseNameAddr(contact)?.uri) ?? null
+}
