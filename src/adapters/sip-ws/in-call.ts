@@ -188,7 +188,7 @@ export function reasonOfEnd({ how, message }: CallEnd): Reason {
       return { cause: 'unreachable', text: 'the device does not answer any more' }
     case 'gone':
       return { cause: 'peer-failed', sip: 481, text: 'the device has lost the call' }
-    case 'transport':
+    default:
       return connectionLost
   }
 }

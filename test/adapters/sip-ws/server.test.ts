@@ -91,7 +91,10 @@ beforeEach(() => {
   clients.length = 0
 })
 afterEach(async () => {
-  for (const socket of clients) socket instanceof WebSocket ? socket.terminate() : socket.destroy()
+  for (const socket of clients) {
+    if (socket instanceof WebSocket) socket.terminate()
+    else socket.destroy()
+  }
   await sockets.close()
 })
 
