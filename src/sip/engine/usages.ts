@@ -1,5 +1,6 @@
 // The dialogs that applications use: one record each, found by the name applications know and by the tag peers write.
 
+import { routeOf } from '../dialog.ts'
 import type { Dialog } from '../dialog.ts'
 import type { HeaderLine, SipRequest } from '../message.ts'
 import type { Destination, Flow } from '../transport/transport.ts'
@@ -82,14 +83,13 @@ export class Usage {
     this.app = app
   }
 
-  /** Where requests inside this dialog go; null where the peer's Contact leads nowhere. */
+  /** Where requests inside this dialog go; null where nothing says. */
   get to(): Destination | null {
     const { dialog, flow } = this
     if (dialog === null) return null
-    if (flow !== null && flow.transport !== 'udp' && !flow.closed && dialog.routeSet.length === 0) {
-      if (this.pinned || isUnreachable(dialog.remoteTarget)) return { flow }
-    }
-    return dialog.nextHop()
+    if (flow === null) return dialog.nextHop()
+    const connected = flow.transport !== 'udp' && !flow.closed && dialog.routeSet.length === 0
+    return connected && (this.pinned || isUnreachable(dialog.remoteTarget)) ? { flow } : routeOf(dialog, flow)
   }
 
   /** The dialog of the peer with that tag. */
@@ -102,7 +102,7 @@ export class Usage {
 /** What browsers behind a proxy write (RFC 7118): only the connection leads there. */
 function isUnreachable(target: string): boolean {
   const uri = parseUri(target)
-  return uri === null || uri.scheme === 'tel' || uri.scheme === 'urn' || uri.host.endsWith('.invalid')
+  return uri !== null && uri.scheme !== 'tel' && uri.scheme !== 'urn' && uri.host.endsWith('.invalid')
 }
 
 interface Ended {
