@@ -27,6 +27,8 @@ import type { PortPool } from './port-pool.ts'
 import { bundleLine, Origin, protocolOf, rejectedMedia } from './profiles.ts'
 import { RtpTransport } from './rtp-transport.ts'
 import { parseSdp } from './sdp.ts'
+import { lostSides } from './silence.ts'
+import type { Hearing } from './silence.ts'
 import type { SdpMedia } from './sdp.ts'
 import type { MediaTransport, TransportEvents } from './transport.ts'
 import { WebrtcTransport } from './webrtc-transport.ts'
@@ -128,19 +130,17 @@ export class AnchoredCall {
     return { caller: stats('caller'), callee: stats('callee') }
   }
 
-  /** A side that has spoken and fell silent, or both never heard (MED-11). Sides that need not send are excused. */
+  /** Asked now and then: nothing heard for too long from whoever should speak (MED-11). */
   watch(silenceMs: number): void {
     const now = this.#parts.clock.now()
     if (this.#agreedAt === null) return
-    const silent = sides.filter(side => {
-      if (!this.#lines.some(line => line.flows(side))) {
-        if (this.#heardAt[side] !== null) this.#heardAt[side] = now
-        return false
-      }
-      return now - Math.max(this.#heardAt[side] ?? 0, this.#agreedAt ?? 0) >= silenceMs
-    })
-    const spoke = silent.some(side => this.#heardAt[side] !== null)
-    if (spoke || silent.length === sides.length) this.#tellLost(`no media from the ${silent.join(' and the ')}`)
+    const hear = (side: Side): Hearing => {
+      const expected = this.#lines.some(line => line.flows(side))
+      if (!expected && this.#heardAt[side] !== null) this.#heardAt[side] = now
+      return { expected, heardAt: this.#heardAt[side] }
+    }
+    const lost = lostSides({ caller: hear('caller'), callee: hear('callee') }, this.#agreedAt, now, silenceMs)
+    if (lost.length > 0) this.#tellLost(`no media from the ${lost.join(' and the ')}`)
   }
 
   async #stage(

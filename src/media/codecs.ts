@@ -1,6 +1,6 @@
 // Codecs of a media line: read, compare, filter by what is granted, match an answer to its offer, print.
 
-import { attribute, attributesOf } from './sdp.ts'
+import { attribute, attributeName, attributesOf } from './sdp.ts'
 import type { SdpLine, SdpMedia } from './sdp.ts'
 
 export interface Codec {
@@ -108,6 +108,18 @@ export function codecLines(codecs: readonly Codec[], { feedback }: { readonly fe
       ...(feedback ? codec.feedback.map(value => attribute('rtcp-fb', `${payloadType} ${value}`)) : [])
     ]
   })
+}
+
+/** The media line with those of its codecs alone, in its own numbers; its other lines stay. */
+export function keepCodecs(media: SdpMedia, kept: readonly Codec[]): SdpMedia {
+  const numbers = new Set(kept.map(({ payloadType }) => `${payloadType}`))
+  const lines = media.lines.filter(sdpLine => {
+    const name = attributeName(sdpLine)
+    if (name !== 'rtpmap' && name !== 'fmtp' && name !== 'rtcp-fb') return true
+    const format = sdpLine.value.slice(name.length + 1).split(' ', 1)[0] ?? ''
+    return format === '*' || numbers.has(format)
+  })
+  return { ...media, formats: media.formats.filter(format => numbers.has(format)), lines }
 }
 
 /** What the hub's own offer says of a codec it may use; null for one it has no format for. */

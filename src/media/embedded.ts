@@ -9,14 +9,14 @@ import type { MediaStats, SessionId } from '../session/model.ts'
 import type { Anchorage, Anchored, Clock, MediaAnchor } from '../session/ports.ts'
 import { AnchoredCall } from './anchored-call.ts'
 import { PortPool } from './port-pool.ts'
+import { Turns } from './turns.ts'
 
 /** `watchMs`: how often a call is asked whether its peers still speak. */
 export const embeddedLimits = { watchMs: 5_000, callsMax: 20_000 } as const
 
 interface Live {
   readonly call: AnchoredCall
-  /** Operations on one call, one after the other. */
-  queue: Promise<unknown>
+  readonly turns: Turns
   stopWatching: () => void
 }
 
@@ -62,7 +62,7 @@ export class EmbeddedAnchor implements MediaAnchor {
   async abandon(at: Anchorage): Promise<void> {
     const live = this.#calls.get(keyOf(at.id, at.attempt))
     if (live === undefined) return
-    await enqueue(live, () => live.call.abandon())
+    await live.turns.take(() => live.call.abandon())
   }
 
   async release(id: SessionId, attempt: number): Promise<MediaStats | null> {
@@ -71,7 +71,7 @@ export class EmbeddedAnchor implements MediaAnchor {
     if (live === undefined) return null
     this.#calls.delete(key)
     live.stopWatching()
-    return enqueue(live, () => live.call.close())
+    return live.turns.take(() => live.call.close())
   }
 
   #inTurn(at: Anchorage, run: (call: AnchoredCall) => Promise<Anchored>): Promise<Anchored> {
@@ -81,7 +81,7 @@ export class EmbeddedAnchor implements MediaAnchor {
       return Promise.resolve({ anchored: false, reason: { cause: 'congestion', text: 'the media anchor is full' } })
     }
     const live = known ?? this.#open(key, at)
-    return enqueue(live, async () => {
+    return live.turns.take(async () => {
       // Released while it waited its turn.
       if (this.#calls.get(key) !== live)
         return { anchored: false, reason: { cause: 'normal', text: 'already released' } }
@@ -96,7 +96,7 @@ export class EmbeddedAnchor implements MediaAnchor {
       this.#onLost(id, attempt)
     }
     const call = new AnchoredCall({ pool: this.#pool, clock: this.#clock, log, lost }, randomInt(1, 2 ** 47))
-    const live: Live = { call, queue: Promise.resolve(), stopWatching: () => {} }
+    const live: Live = { call, turns: new Turns(), stopWatching: () => {} }
     this.#calls.set(key, live)
     this.#watch(live)
     return live
@@ -116,9 +116,3 @@ export class EmbeddedAnchor implements MediaAnchor {
 }
 
 const keyOf = (id: SessionId, attempt: number): string => `${id}/${attempt}`
-
-function enqueue<T>(live: Live, run: () => Promise<T>): Promise<T> {
-  const done = live.queue.then(run)
-  live.queue = done.catch(() => {})
-  return done
-}
