@@ -50,7 +50,7 @@ export interface AgreementBook {
   bilateral(traffic: Traffic): Agreement | null
 }
 
-/** Throws HUB_CONFIG for what no single key of the configuration shows: two prices for one thing, a band of no length. */
+/** Throws HUB_CONFIG for what no single key shows: two prices for one thing, a band of no length. */
 export function createAgreementBook(configs: readonly AgreementConfig[], numberOf: NumberOf): AgreementBook {
   const agreements = configs.map(agreementOf)
   const byParties = new Map<string, Agreement>()

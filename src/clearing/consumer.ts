@@ -55,14 +55,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     const { records, position } = await source.read(topic, after, bounds.batchMax)
     if (position === after) return 0
     const posted = await database.transaction(sql => postBatch(sql, { topic, after, position, records }, book))
-    if (posted !== null) report(posted)
+    if (posted !== null) tell(log, topic, posted)
     return Math.max(records.length, 1)
-  }
-
-  function report(posted: Posted): void {
-    log.debug({ topic, ...posted }, 'records cleared')
-    if (posted.suspended > 0) log.warn({ topic, suspended: posted.suspended }, 'answered calls that nothing prices')
-    if (posted.rejected > 0) log.error({ topic, rejected: posted.rejected }, 'records rejected')
   }
 
   async function release(): Promise<void> {
@@ -113,6 +107,12 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       await running
     }
   }
+}
+
+function tell(log: Logger, topic: string, posted: Posted): void {
+  log.debug({ topic, ...posted }, 'records cleared')
+  if (posted.suspended > 0) log.warn({ topic, suspended: posted.suspended }, 'answered calls that nothing prices')
+  if (posted.rejected > 0) log.error({ topic, rejected: posted.rejected }, 'records rejected')
 }
 
 /** Ends early, and quietly, when told to stop. */

@@ -56,7 +56,7 @@ export async function postBatch(sql: Sql, batch: Batch, book: AgreementBook): Pr
   }
 }
 
-/** Charges what could not be priced before and now can; at most `max` records after `from`, in the order of their ids. */
+/** Charges what could not be priced before and now can: at most `max` records after `from`, by id. */
 export async function releaseSuspense(
   sql: Sql,
   book: AgreementBook,
@@ -117,8 +117,8 @@ async function addFinals(sql: Sql, finals: readonly Final[]): Promise<ReadonlySe
   const { rows } = await sql.query<{ cdr_id: string; content_hash: string }>(
     `insert into cdr_final
      select cdr_id, content_hash, call_id, leg, attempt, node_id, seq, service, provider, other_provider, trunk, access,
-       calling, called, dialled, t_request, t_alert, t_answer, t_end, duration_ms, cause, final_code, q850, release_side,
-       incomplete, emergency
+       calling, called, dialled, t_request, t_alert, t_answer, t_end, duration_ms, cause, final_code, q850,
+       release_side, incomplete, emergency
      from json_populate_recordset(null::cdr_final, $1::json)
      on conflict do nothing returning cdr_id, content_hash`,
     [JSON.stringify(finals.map(rowOf))]

@@ -1,49 +1,49 @@
 // The settlement report for people, for programs and for spreadsheets.
 
 import { stringify } from 'csv-stringify/sync'
-import type { NodeCompleteness, ReportLine, SettlementReport } from './report.ts'
+import type { NodeCompleteness, ReportLine, ReportTotal, SettlementReport } from './report.ts'
 
 export const reportFormats = ['text', 'json', 'csv'] as const
 export type ReportFormat = (typeof reportFormats)[number]
 
-type Column = readonly [heading: string, value: (line: ReportLine) => string | number | null]
+interface Column {
+  readonly heading: string
+  readonly of: (line: ReportLine) => string | number | null
+  readonly total?: (total: ReportTotal) => string
+  readonly word?: true
+  /** Left out of the text where it is zero in every line. */
+  readonly optional?: true
+}
 
 const columns: readonly Column[] = [
-  ['from', line => line.fromProvider],
-  ['to', line => line.toProvider],
-  ['service', line => line.service],
-  ['currency', line => line.currency],
-  ['attempts', line => line.attempts],
-  ['answered', line => line.answered],
-  ['min sold', line => line.minutesSold],
-  ['min bought', line => line.minutesBought],
-  ['msg sold', line => line.messagesSold],
-  ['msg bought', line => line.messagesBought],
-  ['sell', line => line.sell],
-  ['cost', line => line.cost],
-  ['margin', line => line.margin],
-  ['direct', line => line.direct],
-  ['suspended', line => line.suspended]
+  { heading: 'from', of: line => line.fromProvider, total: () => 'total', word: true },
+  { heading: 'to', of: line => line.toProvider, word: true },
+  { heading: 'service', of: line => line.service, word: true },
+  { heading: 'currency', of: line => line.currency, total: ({ currency }) => currency, word: true },
+  { heading: 'attempts', of: line => line.attempts },
+  { heading: 'answered', of: line => line.answered },
+  { heading: 'minutes sold', of: line => line.minutesSold, optional: true },
+  { heading: 'minutes bought', of: line => line.minutesBought, optional: true },
+  { heading: 'messages sold', of: line => line.messagesSold, optional: true },
+  { heading: 'messages bought', of: line => line.messagesBought, optional: true },
+  { heading: 'sell', of: line => line.sell, total: ({ sell }) => sell },
+  { heading: 'cost', of: line => line.cost, total: ({ cost }) => cost },
+  { heading: 'margin', of: line => line.margin, total: ({ margin }) => margin },
+  { heading: 'direct', of: line => line.direct, total: ({ direct }) => direct, optional: true },
+  { heading: 'suspended', of: line => line.suspended, optional: true }
 ]
-/** The rest are numbers: their points stand below each other. */
-const wordColumns = 4
 
 export const printReport = {
   /** One JSON object; amounts are decimal strings. */
   json: report => `${JSON.stringify(report, null, 2)}\n`,
-  csv: ({ lines }) =>
-    stringify([csvHeadings, ...lines.map(cellsOf('')).map(row => [...row])], { record_delimiter: 'windows' }),
+  /** RFC 4180, one row for each line of the report, empty where there is no value. */
+  csv: ({ lines }) => {
+    const headings = columns.map(({ heading }) => heading.replaceAll(' ', '_'))
+    const rows = lines.map(line => columns.map(({ of }) => of(line)))
+    return stringify([headings, ...rows], { record_delimiter: 'windows' })
+  },
   text: report => `${[...head(report), '', ...table(report), '', ...tail(report)].join('\n')}\n`
 } as const satisfies Record<ReportFormat, (report: SettlementReport) => string>
-
-const csvHeadings = columns.map(([heading]) =>
-  heading.replace('min ', 'minutes ').replace('msg ', 'messages ').replaceAll(' ', '_')
-)
-
-const cellsOf =
-  (none: string) =>
-  (line: ReportLine): readonly string[] =>
-    columns.map(([, value]) => String(value(line) ?? none))
 
 const head = ({ period: { from, to } }: SettlementReport): readonly string[] => [
   `Settlement from ${from} to ${to} (that day excluded; days in the time zone of each agreement)`
@@ -51,23 +51,25 @@ const head = ({ period: { from, to } }: SettlementReport): readonly string[] => 
 
 function table({ lines, totals }: SettlementReport): readonly string[] {
   if (lines.length === 0) return ['Nothing was cleared in this period.']
-  const money = ['sell', 'cost', 'margin', 'direct'] as const
-  const sums = totals.map(total =>
-    columns.map(([heading]) => {
-      const name = money.find(name => name === heading)
-      if (name !== undefined) return total[name]
-      return heading === 'from' ? 'total' : heading === 'currency' ? total.currency : ''
-    })
+  const shown = columns.filter(
+    ({ optional, of }) => optional !== true || lines.some(line => /[1-9]/.test(`${of(line)}`))
   )
-  const rows = [columns.map(([heading]) => heading), ...lines.map(cellsOf('-')), ...sums]
-  const widths = columns.map((_, n) => Math.max(...rows.map(row => row[n]?.length ?? 0)))
-  const print = (row: readonly string[]): string =>
-    row
-      .map((cell, n) => (n < wordColumns ? cell.padEnd(widths[n] ?? 0) : cell.padStart(widths[n] ?? 0)))
+  const rows = [
+    shown.map(({ heading }) => heading),
+    ...lines.map(line => shown.map(({ of }) => `${of(line) ?? '-'}`)),
+    ...totals.map(sum => shown.map(({ total }) => total?.(sum) ?? ''))
+  ]
+  const padded = shown.map(({ word }, n) => {
+    const width = Math.max(...rows.map(row => row[n]?.length ?? 0))
+    return (cell: string) => (word === true ? cell.padEnd(width) : cell.padStart(width))
+  })
+  const printed = rows.map(row =>
+    padded
+      .map((pad, n) => pad(row[n] ?? ''))
       .join('  ')
       .trimEnd()
-  const rule = '-'.repeat(widths.reduce((sum, width) => sum + width + 2, -2))
-  const printed = rows.map(print)
+  )
+  const rule = '-'.repeat(Math.max(...printed.map(({ length }) => length)))
   return [...printed.slice(0, 1), rule, ...printed.slice(1, lines.length + 1), rule, ...printed.slice(lines.length + 1)]
 }
 

@@ -1,4 +1,4 @@
-// Everything the ledger knows of one call: its records, what they cost and why, the transfers and where the accounts stand.
+// All the ledger knows of one call: its records, what they cost and why, the transfers, where the accounts stand.
 
 import type { Sql } from '../store/sql.ts'
 import { printAmount } from './money.ts'

@@ -1,4 +1,4 @@
-// Local time of an agreement's time zone, with daylight saving: offsets come from Intl and are kept per quarter of an hour.
+// Local time of an agreement's time zone, with daylight saving: offsets from Intl, kept per quarter of an hour.
 
 import { HubError } from '../errors.ts'
 import type { EpochMs } from '../session/model.ts'

@@ -46,7 +46,7 @@ describe('an answered call', () => {
     ])
   })
 
-  it('between two providers with an agreement of their own is one transfer, from the record of the caller’s leg', () => {
+  it('between two providers with an agreement of their own is one transfer, from the caller’s leg', () => {
     const [ingress, egress] = [charged(record(), direct), charged(record({ leg: 'egress' }), direct)]
     deepEqual(posting(ingress), [['bilateral/direct/island', 'bilateral/direct/operator', '0.061000', 'EUR']])
     deepEqual(posting(egress), [])
@@ -96,7 +96,8 @@ describe('an answered call', () => {
     equal(suspended(record({ duration_ms: limits.callMsMax })), 'call')
     equal(suspended(record({ duration_ms: limits.callMsMax + 1 })), 'too-long')
     const dear = (rate: string): string =>
-      `agreements: [{ id: a, buyer: island, seller: hub, rates: [{ prefix: "+", destination: d, rate: "${rate}", initialSeconds: 60 }] }]`
+      `agreements: [{ id: a, buyer: island, seller: hub,
+        rates: [{ prefix: "+", destination: d, rate: "${rate}", initialSeconds: 60 }] }]`
     equal(suspended(record({ duration_ms: 1 }), dear('1000000000')), 'call')
     equal(suspended(record({ duration_ms: 1 }), dear('1000000000.000001')), 'too-expensive')
   })

@@ -156,7 +156,8 @@ describe('the ledger', () => {
     const still = await database.transaction(sql => releaseSuspense(sql, bookOf(), { from, max: 10 }))
     deepEqual(still, { looked: 1, charged: 0, last: record.cdr_id })
     const priced = bookOf(
-      'agreements: [{ id: a, buyer: island, seller: hub, rates: [{ prefix: "+33", destination: France, rate: "0.06" }] }]'
+      `agreements: [{ id: a, buyer: island, seller: hub,
+        rates: [{ prefix: "+33", destination: France, rate: "0.06" }] }]`
     )
     const release = () => database.transaction(sql => releaseSuspense(sql, priced, { from, max: 10 }))
     deepEqual(await release(), { looked: 1, charged: 1, last: record.cdr_id })

@@ -260,7 +260,7 @@ describe('rating', () => {
     )
   })
 
-  it('its parts make up what it bills, and their exact sum is the amount to less than one unit of its last digit', () => {
+  it('its parts make up what it bills, and their exact sum is the amount but for its rounding', () => {
     fc.assert(
       fc.property(
         arbitraryPricing,

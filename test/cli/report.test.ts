@@ -75,7 +75,7 @@ describe('npm run report, on a server', () => {
 })
 
 describe('npm run report, on the embedded database', () => {
-  it('beside a running hub uses its server and leaves it running; after it starts and stops the server itself', async () => {
+  it('beside a running hub uses its server and leaves it running; later it runs the server itself', async () => {
     const dataDir = join(folder, 'data')
     const options = { place: { dataDir }, poolMax: 2, migrations: clearingMigrations, log }
     const hub = await openDatabase(options)
@@ -120,7 +120,7 @@ describe('npm run report, asked wrongly', () => {
     match(out, /--from DAY[^]*--format[^]*Exit codes/)
   })
 
-  it('a database that is not there, or a configuration that cannot be read, is exit code 1 with the reason', async () => {
+  it('a database or configuration that cannot be used is exit code 1 with the reason', async () => {
     const away = await report([...period, '--database', 'postgresql://nobody@127.0.0.1:1/nothing'])
     equal(away.code, 1)
     match(away.err, /^database: .*ECONNREFUSED/)

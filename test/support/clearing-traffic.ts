@@ -15,7 +15,8 @@ agreements:
         { days: [mon, tue, wed, thu, fri], from: "18:00", to: "08:00", rate: "0.01" }] }] }
   - { id: direct, buyer: isle, seller: carrier, currency: USD, rates: [{ prefix: "+", destination: all, rate: "0.5" }] }
   - { id: text, buyer: island, seller: hub, service: message, rates: [{ prefix: "+", destination: all, rate: "0.02" }] }
-  - { id: buy-text, buyer: hub, seller: operator, service: message, rates: [{ prefix: "+", destination: all, rate: "0.01" }] }
+  - { id: buy-text, buyer: hub, seller: operator, service: message,
+      rates: [{ prefix: "+", destination: all, rate: "0.01" }] }
 `
 const text = { service: 'message', record_type: 'event', unit_type: 'messages', units: 1, duration_ms: 0 } as const
 

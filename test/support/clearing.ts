@@ -126,7 +126,8 @@ export const memoryLog = (records: readonly unknown[]): RecordSource => ({
 /** All that "identical" means for a ledger: no insert time, row id or worker (EOS-02). */
 export async function dumpOf(sql: Sql): Promise<Readonly<Record<string, readonly unknown[]>>> {
   const tables = {
-    charges: `select cdr_id, side, rule, agreement_id, rate_id, currency, billed_units, amount_micros, day::text, explanation
+    charges: `select cdr_id, side, rule, agreement_id, rate_id, currency, billed_units, amount_micros,
+      day::text, explanation
       from charge order by 1`,
     transfers: 'select entry_id, cdr_id, debit, credit, currency, amount_micros, day::text from transfer order by 1',
     balances: 'select * from balance order by 1, 2',
