@@ -70,7 +70,7 @@ export function rejection(record: unknown, reason: RejectionReason, detail: stri
   }
 }
 
-/** PostgreSQL's text takes neither NUL nor half a character; what a peer wrote must not keep its call from being charged. */
+/** PostgreSQL's text takes neither NUL nor half a character; that must not keep a call from being charged. */
 export const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
 
 const contentHashOf = (record: unknown): string =>
