@@ -18,6 +18,7 @@ export const eventMigrations: readonly Migration[] = [
         position bigint generated always as identity primary key,
         topic text not null,
         key text not null,
+        partition int not null default 0,
         cdr_id uuid not null,
         payload jsonb not null,
         appended_at timestamptz not null default now(),

@@ -1,0 +1,205 @@
+// The hub's CdrSink: room for a session's records before it starts, each record once in the journal, and on to the
+// event log; and after a crash, one final for every leg that was left open.
+
+import { HubError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { limits as sessionLimits } from '../session/limits.ts'
+import type { Cdr, SessionId } from '../session/model.ts'
+import type { CdrSink } from '../session/ports.ts'
+import type { CdrBody, CdrRecord } from './cdr.ts'
+import type { EventLog } from './event-log.ts'
+import { Journal } from './journal.ts'
+import { incompleteFinal, openLegs } from './recovery.ts'
+import { Relay } from './relay.ts'
+import type { RelayLimits } from './relay.ts'
+import { legOf, Retention } from './retention.ts'
+import { toRecord } from './to-record.ts'
+import { uuidv7 } from './uuid.ts'
+
+/**
+ * What one session may need in the journal, all at once: a final for the ingress leg and for each attempt, and the
+ * start records of the two legs that talked. Interim records are written while there is room to spare: a crash bills to
+ * the last heartbeat with or without them.
+ */
+export const slotsPerSession = 1 + sessionLimits.attemptsMax + 2
+
+export interface OutboxOptions {
+  /** The folder of the journal. */
+  readonly dir: string
+  readonly slots: number
+  readonly hubId: string
+  readonly node: string
+  readonly heartbeatMs: number
+  readonly eventLog: EventLog
+  /** The commercial party of a peer. */
+  readonly providerOf: (peerId: string) => string
+  readonly log: Logger
+  readonly now?: () => number
+  readonly relayLimits?: Partial<RelayLimits>
+}
+
+export interface OutboxStatus {
+  readonly nodeId: string
+  readonly slots: number
+  readonly free: number
+  /** Free slots that live sessions may still need. */
+  readonly reserved: number
+  /** Durable records that the event log does not have yet. */
+  readonly waiting: number
+  /** Epoch milliseconds: since then the event log takes nothing. Null: it does. */
+  readonly blindSince: number | null
+  readonly healthy: boolean
+}
+
+interface Held {
+  /** Slots still set aside. */
+  left: number
+  /** By natural key: the same record again gets the same promise. */
+  readonly written: Map<string, Promise<void>>
+  /** The last start or interim record of each leg, by leg. */
+  readonly open: Map<string, CdrBody>
+  readonly finals: Map<string, Promise<void>>
+}
+
+/** Opens the journal of `dir`, closes what a crash left open, and starts to relay. Throws HUB_JOURNAL. */
+export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
+  const now = options.now ?? Date.now
+  const { journal, held } = await Journal.open({ ...options, now })
+  const outbox = new Outbox(options, journal, held)
+  await outbox.recover(held)
+  return outbox
+}
+
+export class Outbox implements CdrSink {
+  readonly #log: Logger
+  readonly #providerOf: (peerId: string) => string
+  readonly #now: () => number
+  readonly #journal: Journal
+  readonly #relay: Relay
+  readonly #retention = new Retention()
+  readonly #sessions = new Map<SessionId, Held>()
+  #reserved = 0
+
+  constructor(options: OutboxOptions, journal: Journal, held: readonly CdrRecord[]) {
+    const { log, eventLog, providerOf, relayLimits = {}, now = Date.now } = options
+    this.#log = log
+    this.#providerOf = providerOf
+    this.#now = now
+    this.#journal = journal
+    for (const record of held) this.#retention.durable(record)
+    journal.onDurable = records => {
+      for (const record of records) this.#retention.durable(record)
+      this.#relay.notify()
+    }
+    const onRelayed = (records: readonly CdrRecord[]): void =>
+      this.#empty(this.#retention.relayed(records.map(({ seq }) => seq)))
+    this.#relay = new Relay({ journal, eventLog, log, now, onRelayed, limits: relayLimits })
+  }
+
+  /** Once, before anything else. Doing it again after dying half-way changes nothing that was done. */
+  async recover(held: readonly CdrRecord[]): Promise<void> {
+    const ending = { at: this.#journal.lastAliveAt, reason: 'hub stopped during the call' }
+    const open = openLegs(held)
+    await Promise.all(open.map(last => this.#append(incompleteFinal(last, ending, uuidv7(this.#now())))))
+    if (open.length > 0) {
+      const billedTo = new Date(ending.at).toISOString()
+      this.#log.warn({ legs: open.length, billedTo }, 'calls that a crash cut off were closed in the records')
+    }
+    this.#journal.beat()
+    this.#relay.start()
+  }
+
+  get status(): OutboxStatus {
+    const { nodeId, slots, free, waiting, healthy } = this.#journal
+    return { nodeId, slots, free, reserved: this.#reserved, waiting, healthy, blindSince: this.#relay.failingSince }
+  }
+
+  admit(id: SessionId): boolean {
+    if (this.#sessions.has(id)) return true
+    if (!this.#journal.healthy || this.#spare < slotsPerSession) return false
+    this.#sessions.set(id, newHeld(slotsPerSession))
+    this.#reserved += slotsPerSession
+    return true
+  }
+
+  write(cdr: Cdr): Promise<void> {
+    const session = this.#sessions.get(cdr.callId) ?? newHeld(0)
+    this.#sessions.set(cdr.callId, session)
+    const body = toRecord(cdr, { cdrId: uuidv7(this.#now()), providerOf: this.#providerOf })
+    const leg = legOf(body)
+    const key = `${leg}/${body.partial_seq}`
+    // A leg has one final, and nothing to say after it.
+    const known = session.written.get(key) ?? session.finals.get(leg)
+    if (known !== undefined) return known
+    if (!this.#takeRoom(session, body.kind)) {
+      return Promise.reject(new HubError('HUB_JOURNAL', 'the journal has no room for this record', { retryable: true }))
+    }
+    const written = this.#append(body)
+    session.written.set(key, written)
+    if (body.kind === 'final') {
+      session.finals.set(leg, written)
+      session.open.delete(leg)
+    } else session.open.set(leg, body)
+    written.catch(() => {
+      // It may be tried again.
+      session.written.delete(key)
+      if (session.finals.get(leg) === written) session.finals.delete(leg)
+    })
+    return written
+  }
+
+  release(id: SessionId): void {
+    const session = this.#sessions.get(id)
+    if (session === undefined) return
+    this.#sessions.delete(id)
+    // The session was given up without its finals: its legs end now.
+    for (const last of session.open.values()) {
+      const ending = { at: this.#now(), reason: 'the hub gave the call up' }
+      if (this.#takeRoom(session, 'final')) void this.#closeLeg(incompleteFinal(last, ending, uuidv7(this.#now())))
+    }
+    this.#reserved -= session.left
+  }
+
+  /** Everything written is durable; true: and relayed, within `relayMs`. */
+  async drain(relayMs: number): Promise<boolean> {
+    await this.#journal.flushed()
+    return this.#relay.caughtUp(relayMs)
+  }
+
+  /** Stops relaying and closes the journal. What was not relayed is, after the next start. */
+  async close(): Promise<void> {
+    await this.#relay.stop()
+    await this.#journal.close()
+  }
+
+  get #spare(): number {
+    return this.#journal.free - this.#reserved
+  }
+
+  /** From what is set aside for the session; interim records, and sessions without that, from what is spare. */
+  #takeRoom(session: Held, kind: CdrBody['kind']): boolean {
+    if (kind === 'interim' || session.left === 0) return this.#spare > 0
+    session.left -= 1
+    this.#reserved -= 1
+    return true
+  }
+
+  async #append(body: CdrBody): Promise<void> {
+    await this.#journal.append(body)
+  }
+
+  async #closeLeg(body: CdrBody): Promise<void> {
+    try {
+      await this.#append(body)
+    } catch (error) {
+      this.#log.error({ err: error, callId: body.call_id }, 'a call that was given up stays open in the records')
+    }
+  }
+
+  #empty(seqs: readonly number[]): void {
+    if (seqs.length === 0) return
+    void this.#journal.empty(seqs).then(() => this.#empty(this.#retention.emptied(seqs)))
+  }
+}
+
+const newHeld = (left: number): Held => ({ left, written: new Map(), open: new Map(), finals: new Map() })

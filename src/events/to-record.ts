@@ -1,0 +1,175 @@
+// From what the session core says of a leg to the record that leaves the hub. Pure; every text has a bound, so that a
+// record always fits its slot.
+
+import type { Cdr, LegFacts, Release, StreamStats } from '../session/model.ts'
+import type { CdrBody } from './cdr.ts'
+
+/** Bytes of the text as JSON. Names are the record's. */
+export const recordLimits = {
+  icid: 192,
+  icid_generated_at: 96,
+  ioi: 64,
+  transitIoisMax: 3,
+  sip_call_id: 192,
+  session_id_hdr: 96,
+  provider: 64,
+  trunk: 64,
+  neighbour_addr: 64,
+  calling: 160,
+  called: 160,
+  cause: 32,
+  reason: 128,
+  codec: 24,
+  streamsMax: 3
+} as const
+
+export interface Naming {
+  /** Fresh for each record, in order of time. */
+  readonly cdrId: string
+  /** The commercial party of a peer. */
+  readonly providerOf: (peerId: string) => string
+}
+
+/** A message's record is an event; it is charged when the other side took it (MSG-09). */
+export function toRecord(cdr: Cdr, { cdrId, providerOf }: Naming): CdrBody {
+  const isMessage = cdr.service === 'message'
+  const answered = cdr.answeredAt !== null
+  const duration_ms = answered ? count(cdr.durationMs) : 0
+  return {
+    cdr_id: cdrId,
+    call_id: cdr.callId,
+    leg: cdr.leg,
+    attempt: Math.max(1, count(cdr.attempt)),
+    partial_seq: count(cdr.partialSeq),
+    kind: cdr.kind,
+    record_type: isMessage ? 'event' : 'session',
+    service: cdr.service,
+    ...chargingOf(cdr.charging),
+    ...factsOf(cdr.facts),
+    direction: cdr.leg === 'ingress' ? 'inbound' : 'outbound',
+    provider: bounded(providerOf(cdr.peerId), recordLimits.provider),
+    other_provider: cdr.otherPeerId === null ? null : bounded(providerOf(cdr.otherPeerId), recordLimits.provider),
+    trunk: bounded(cdr.peerId, recordLimits.trunk),
+    access: cdr.access,
+    trust: cdr.callingTrust,
+    ...numbersOf(cdr.calling, cdr.callingRaw, cdr.called, cdr.dialled),
+    t_request: count(cdr.requestedAt),
+    t_alert: moment(cdr.alertedAt),
+    t_answer: moment(cdr.answeredAt),
+    t_end: count(cdr.endedAt),
+    duration_ms,
+    units: isMessage ? Number(answered) : secondsOf(duration_ms),
+    unit_type: isMessage ? 'messages' : 'seconds',
+    ...releaseOf(cdr.release),
+    incomplete: false,
+    media: cdr.media.slice(0, recordLimits.streamsMax).map(streamOf)
+  }
+}
+
+/** Begun seconds; what an agreement bills is its own matter. */
+export const secondsOf = (durationMs: number): number => Math.ceil(durationMs / 1_000)
+
+type Part<Key extends keyof CdrBody> = Pick<CdrBody, Key>
+
+const chargingOf = ({ icid, generatedAt }: Cdr['charging']): Part<'icid' | 'icid_generated_at'> => ({
+  icid: bounded(icid, recordLimits.icid) || 'unknown',
+  icid_generated_at: bounded(generatedAt, recordLimits.icid_generated_at)
+})
+
+function factsOf(
+  facts: LegFacts
+): Part<'orig_ioi' | 'term_ioi' | 'transit_ioi' | 'sip_call_id' | 'session_id_hdr' | 'neighbour_addr'> {
+  return {
+    orig_ioi: boundedOrNull(facts.origIoi, recordLimits.ioi),
+    term_ioi: boundedOrNull(facts.termIoi, recordLimits.ioi),
+    transit_ioi: facts.transitIoi.slice(0, recordLimits.transitIoisMax).map(ioi => bounded(ioi, recordLimits.ioi)),
+    sip_call_id: boundedOrNull(facts.dialogId, recordLimits.sip_call_id),
+    session_id_hdr: boundedOrNull(facts.traceId, recordLimits.session_id_hdr),
+    neighbour_addr: boundedOrNull(facts.neighbour, recordLimits.neighbour_addr)
+  }
+}
+
+function numbersOf(
+  calling: string | null,
+  callingRaw: string | null,
+  called: string,
+  dialled: string
+): Part<'calling' | 'calling_raw' | 'called' | 'dialled' | 'emergency'> {
+  return {
+    calling: calling === null ? null : bounded(numberOf(calling), recordLimits.calling),
+    calling_raw: boundedOrNull(callingRaw, recordLimits.calling),
+    called: bounded(numberOf(called), recordLimits.called),
+    dialled: bounded(numberOf(dialled), recordLimits.called),
+    emergency: isEmergency(called) || isEmergency(dialled)
+  }
+}
+
+function releaseOf(release: Release | null): Part<'cause' | 'final_code' | 'q850' | 'reason' | 'release_side'> {
+  return {
+    cause: boundedOrNull(release?.cause ?? null, recordLimits.cause),
+    final_code: release?.sip === undefined ? null : count(release.sip),
+    q850: release?.q850 === undefined ? null : count(release.q850),
+    reason: boundedOrNull(release?.text ?? null, recordLimits.reason),
+    release_side: release?.from ?? null
+  }
+}
+
+const streamOf = (stream: StreamStats): CdrBody['media'][number] => ({
+  type: stream.kind,
+  codec: boundedOrNull(stream.codec, recordLimits.codec),
+  transcoded: stream.transcoded,
+  pkts_received: count(stream.packetsReceived),
+  bytes_received: count(stream.bytesReceived),
+  pkts_sent: count(stream.packetsSent),
+  bytes_sent: count(stream.bytesSent),
+  pkts_lost: count(stream.packetsLost),
+  jitter_ms: stream.jitterMs === null || !(stream.jitterMs >= 0) ? null : Math.min(stream.jitterMs, jitterMsMax)
+})
+
+const jitterMsMax = 3_600_000
+
+/** RFC 5031: all emergency services. */
+const isEmergency = (uri: string): boolean => /^urn:service:sos(\.|$)/i.test(uri)
+
+/** The E.164 number of a tel or sip URI; anything else stays as it is. */
+export function numberOf(uri: string): string {
+  const [, scheme = '', user = ''] = /^(tel|sips?):([^@;?>]*)/i.exec(uri.trim()) ?? []
+  if (scheme === '' || (scheme.toLowerCase() !== 'tel' && !uri.includes('@'))) return uri
+  const number = decoded(user).replaceAll(/[-.() ]/g, '')
+  return /^\+[1-9][0-9]{1,14}$/.test(number) ? number : uri
+}
+
+function decoded(user: string): string {
+  try {
+    return decodeURIComponent(user)
+  } catch {
+    return user
+  }
+}
+
+/** A count that came from outside: whole, and never below zero. */
+const count = (value: number): number =>
+  Number.isFinite(value) ? Math.min(Math.max(Math.round(value), 0), Number.MAX_SAFE_INTEGER) : 0
+const moment = (value: number | null): number | null => (value === null ? null : count(value))
+
+const boundedOrNull = (text: string | null, bytesMax: number): string | null =>
+  text === null ? null : bounded(text, bytesMax)
+
+/** No control characters and no half characters, which PostgreSQL would refuse; and not longer than the bound. */
+export function bounded(text: string, bytesMax: number): string {
+  const clean = text
+    .slice(0, bytesMax)
+    .replaceAll(/\p{Cc}/gu, ' ')
+    .toWellFormed()
+  if (jsonBytes(clean) <= bytesMax) return clean
+  let kept = ''
+  let bytes = 0
+  for (const character of clean) {
+    bytes += jsonBytes(character)
+    if (bytes > bytesMax) break
+    kept += character
+  }
+  return kept
+}
+
+const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text)) - 2
