@@ -92,11 +92,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
   })
   parts.defer(() => consumer.stop())
   const outbox = await openOutbox({
-    folder: join(resolve(config.hub.dataDir), 'journal'),
+    dir: join(resolve(config.hub.dataDir), 'journal'),
     slots: config.events.journalSlots,
     heartbeatMs: config.events.heartbeatMs,
     hubId: config.hub.id,
-    nodeId: config.hub.node,
+    node: config.hub.node,
     providerOf: party,
     eventLog,
     log

@@ -1,0 +1,158 @@
+// The whole hub as its user runs it: `src/main.ts` in a process of its own, on free ports and a folder of its own.
+
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { stringify } from 'yaml'
+import { createTableLog } from '../../src/events/embedded.ts'
+import { cdrTopic } from '../../src/events/event-log.ts'
+import { cdrRecord } from '../../src/events/cdr.ts'
+import type { CdrRecord } from '../../src/events/cdr.ts'
+import { migrations } from '../../src/compose.ts'
+import { createLog } from '../../src/log.ts'
+import { openDatabase } from '../../src/store/database.ts'
+import type { Database } from '../../src/store/database.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+export const hubLimits = {
+  readyMs: 60_000,
+  exitMs: 60_000,
+  waitMs: 20_000,
+  pollMs: 25,
+  logBytesMax: 4_000_000
+} as const
+
+export interface HubProcess {
+  readonly pid: number
+  readonly folder: string
+  /** Where it listens, by what: `SIP over WebSocket`, `operators, SIP/UDP` ... */
+  where(what: string): string
+  /** The port of an operator-side listener. */
+  sipPort(transport: 'udp' | 'tcp' | 'tls'): number
+  /** Everything it has logged, one object a line. */
+  logged(): readonly Readonly<Record<string, unknown>>[]
+  signal(signal: NodeJS.Signals): void
+  /** Exit code, or the signal that ended it. */
+  readonly left: Promise<number | NodeJS.Signals>
+  /** A connection to its database. */
+  database(): Promise<Database>
+  /** Every record in the event log, checked against its schema. */
+  records(): Promise<readonly CdrRecord[]>
+  /** SIGTERM, waits, and removes its folder. Returns the exit code. */
+  stop(): Promise<number | NodeJS.Signals>
+}
+
+export interface HubProcessOptions {
+  /** Merged over a configuration with port 0 everywhere. */
+  readonly config: Readonly<Record<string, unknown>>
+  /** The folder of an earlier one, to start again on its data. */
+  readonly folder?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Waits until it says that it is ready. Throws with its words when it leaves before. */
+export async function startHubProcess({ config, folder, env = {} }: HubProcessOptions): Promise<HubProcess> {
+  const home = folder ?? (await mkdtemp(join(tmpdir(), 'isthmus-hub-')))
+  const file = join(home, 'isthmus.yaml')
+  await writeFile(file, stringify(withDefaults(config, home)))
+  const child = spawn(process.execPath, ['src/main.ts', '--config', file, '--json'], {
+    cwd: root,
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  let out = ''
+  let log = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    log = (log + chunk.toString()).slice(-hubLimits.logBytesMax)
+  })
+  const left = new Promise<number | NodeJS.Signals>(settle =>
+    child.once('close', (code, signal) => settle(code ?? signal ?? -1))
+  )
+  const ready = await new Promise<{ readonly listening: readonly { what: string; where: string }[] }>(
+    (done, failed) => {
+      const timer = setTimeout(() => failed(new Error(`the hub was not ready in time:\n${log}`)), hubLimits.readyMs)
+      child.stdout.on('data', (chunk: Buffer) => {
+        out += chunk.toString()
+        if (!out.includes('\n')) return
+        clearTimeout(timer)
+        done(JSON.parse(out.slice(0, out.indexOf('\n'))) as never)
+      })
+      void left.then(code => failed(new Error(`the hub left with ${code}:\n${log}`)))
+    }
+  )
+  const where = (what: string): string => ready.listening.find(entry => entry.what === what)?.where ?? ''
+  const databases: Database[] = []
+  const database = async (): Promise<Database> => {
+    const [open] = databases
+    if (open !== undefined) return open
+    const place =
+      env['DATABASE_URL'] === undefined ? { dataDir: join(home, 'data'), join: true } : { url: env['DATABASE_URL'] }
+    const opened = await openDatabase({ place, poolMax: 2, migrations, log: createLog('silent') })
+    databases.push(opened)
+    return opened
+  }
+  return {
+    pid: child.pid ?? 0,
+    folder: home,
+    where,
+    sipPort: transport => Number(/:(\d+);/.exec(where(`operators, SIP/${transport.toUpperCase()}`))?.[1]),
+    logged: () => log.split('\n').flatMap(lineOf),
+    signal: signal => void child.kill(signal),
+    left,
+    database,
+    records: async () => {
+      const { records } = await createTableLog(await database()).read(cdrTopic, 0n, 100_000)
+      return records.map(record => cdrRecord.parse(record))
+    },
+    stop: async () => {
+      for (const opened of databases.splice(0)) await opened.close()
+      child.kill('SIGTERM')
+      const guard = setTimeout(() => child.kill('SIGKILL'), hubLimits.exitMs)
+      const code = await left
+      clearTimeout(guard)
+      await rm(home, { recursive: true, force: true })
+      return code
+    }
+  }
+}
+
+function lineOf(line: string): readonly Readonly<Record<string, unknown>>[] {
+  try {
+    return [JSON.parse(line) as Record<string, unknown>]
+  } catch {
+    return line.trim() === '' ? [] : [{ text: line }]
+  }
+}
+
+function withDefaults(config: Readonly<Record<string, unknown>>, home: string): Record<string, unknown> {
+  const given = (key: string) => (config[key] ?? {}) as Record<string, unknown>
+  return {
+    ...config,
+    hub: { id: 'isthmus', node: 'node-1', dataDir: join(home, 'data'), drainMs: 2_000, ...given('hub') },
+    log: { level: 'info', ...given('log') },
+    sipWs: { port: 0, ...given('sipWs') },
+    nni: {
+      listen: [
+        { transport: 'udp', host: '127.0.0.1', port: 0 },
+        { transport: 'tcp', host: '127.0.0.1', port: 0 }
+      ],
+      ...given('nni')
+    }
+  }
+}
+
+/** Waits until `look` has something; throws with `what` after the bound. */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+  withinMs: number = hubLimits.waitMs
+): Promise<T> {
+  const until = Date.now() + withinMs
+  for (;;) {
+    const found = await look()
+    if (found !== null && found !== undefined && found !== false) return found
+    if (Date.now() > until) throw new Error(`it did not happen in time: ${what}`)
+    await new Promise(next => setTimeout(next, hubLimits.pollMs))
+  }
+}
