@@ -55,9 +55,15 @@ export function takeIn(records: readonly unknown[]): Intake {
     const parsed = cdrRecord.safeParse(raw)
     const why = parsed.success ? implausible(parsed.data) : detailOf(parsed.error)
     if (!parsed.success || why !== null) rejected.push(rejection(raw, 'invalid', why ?? ''))
-    else if (parsed.data.kind === 'final') finals.push({ record: parsed.data, contentHash: contentHashOf(parsed.data) })
+    else if (parsed.data.kind === 'final') finals.push(finalOf(parsed.data))
   }
   return { finals, rejected, arrived }
+}
+
+/** An id has one spelling, as the database has (RFC 9562, 4). */
+function finalOf(parsed: CdrRecord): Final {
+  const record = { ...parsed, cdr_id: parsed.cdr_id.toLowerCase(), call_id: parsed.call_id.toLowerCase() }
+  return { record, contentHash: contentHashOf(record) }
 }
 
 export function rejection(record: unknown, reason: RejectionReason, detail: string): Rejection {

@@ -1,5 +1,6 @@
 // The book: one batch of the event log becomes charges, transfers, balances and the new position, in one transaction.
 
+import { strict as assert } from 'node:assert'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import { chargeOf } from './charging.ts'
@@ -62,6 +63,7 @@ export async function releaseSuspense(
   book: AgreementBook,
   { from, max }: { readonly from: string; readonly max: number }
 ): Promise<{ readonly looked: number; readonly charged: number; readonly last: string }> {
+  await sql.query('select pg_advisory_xact_lock($1)', [releaseLock])
   const { rows } = await sql.query<SuspendedRow>(
     `select f.cdr_id, f.leg, f.service, f.provider, f.other_provider, f.called, f.dialled, f.duration_ms, f.cause,
        f.release_side, f.emergency, f.t_request, f.t_answer
@@ -77,6 +79,9 @@ export async function releaseSuspense(
   )
   return { looked: rows.length, charged, last: rows.at(-1)?.cdr_id ?? from }
 }
+
+/** Any number that stays the same: of two that release suspense, the second finds it released. */
+const releaseLock = 4_970_132_203n
 
 type SuspendedRow = Omit<Chargeable, 'duration_ms' | 't_request' | 't_answer'> & {
   readonly duration_ms: bigint
@@ -125,7 +130,9 @@ async function addFinals(sql: Sql, finals: readonly Final[]): Promise<ReadonlySe
   )
   const added = new Set(rows.map(({ cdr_id, content_hash }) => `${cdr_id} ${content_hash}`))
   // The same record twice in one batch is new once.
-  return new Set(finals.filter(({ record, contentHash }) => added.delete(`${record.cdr_id} ${contentHash}`)))
+  const fresh = new Set(finals.filter(({ record, contentHash }) => added.delete(`${record.cdr_id} ${contentHash}`)))
+  assert(fresh.size === rows.length, 'what was added is what will be charged')
+  return fresh
 }
 
 const iso = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString())

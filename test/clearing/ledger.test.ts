@@ -1,4 +1,5 @@
 import { deepEqual, equal, rejects } from 'node:assert/strict'
+import * as fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, it } from '@jest/globals'
 import { limits } from '../../src/clearing/intake.ts'
 import { positionOf, postBatch, releaseSuspense } from '../../src/clearing/ledger.ts'
@@ -165,6 +166,68 @@ describe('the ledger', () => {
     const [stated] = (await statementOf(database, record.call_id)).records
     deepEqual([stated!.charge?.amount, stated!.suspended], ['0.061000', null])
     deepEqual(await post([record]), { ...nothing, repeated: 1 })
+  })
+
+  it('two that release suspense at once charge each call once', async () => {
+    await post(callRecords(1, { called: 'tel:+331', dialled: 'tel:+331' }))
+    const priced = bookOf(trafficAgreements.replaceAll('"+49"', '"+33"'))
+    const release = () => database.transaction(sql => releaseSuspense(sql, priced, { from: uuid(0), max: 10 }))
+    const done = await Promise.all([release(), release(), release()])
+    equal(done.filter(({ charged }) => charged === 2).length, 1)
+    deepEqual([await count('charge'), await count('transfer')], [2, 2])
+  })
+
+  it('an id in capitals is the same id', async () => {
+    const capital = record({ cdr_id: uuid(10).replace('019a', '019A'), call_id: uuid(11).replace('019a', '019A') })
+    deepEqual(await post([capital]), { ...nothing, charged: 1 })
+    deepEqual(await post([{ ...capital, cdr_id: uuid(10) }]), { ...nothing, repeated: 1 })
+  })
+
+  it('whatever a record says, its batch is posted and each final is charged, suspended, rejected or known', async () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('\0', '\ud800', "'; drop table charge", '\\u0000')
+    )
+    const int = fc.oneof(fc.nat(), fc.constantFrom(0, 1, Number.MAX_SAFE_INTEGER))
+    const time = fc.oneof(int, fc.integer({ min: Date.UTC(2000), max: Date.UTC(2100) }))
+    const odd = fc.record(
+      {
+        call_id: fc.nat({ max: 40 }).map(uuid),
+        cdr_id: fc.nat({ max: 40 }).map(uuid),
+        attempt: int,
+        partial_seq: int,
+        node_id: text,
+        seq: int,
+        provider: fc.constantFrom('island', 'operator', '', '\0'),
+        other_provider: fc.option(text),
+        trunk: text,
+        calling: fc.option(text),
+        called: text,
+        dialled: text,
+        cause: fc.option(text),
+        final_code: int,
+        q850: int,
+        t_request: time,
+        t_answer: fc.option(time),
+        t_end: time,
+        duration_ms: int,
+        units: int,
+        emergency: fc.boolean(),
+        leg: fc.constantFrom('ingress' as const, 'egress' as const),
+        service: fc.constantFrom('voice' as const, 'message' as const)
+      },
+      { requiredKeys: ['call_id', 'cdr_id'] }
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(odd, { minLength: 1, maxLength: 20 }), async given => {
+        const records = given.map(record)
+        const posted = await post(records, trafficAgreements)
+        const { charged, suspended, rejected, repeated } = posted!
+        equal(charged + suspended + rejected + repeated, records.length)
+        equal(await count('cdr_final'), (await count('charge')) + (await count('suspense')))
+      }),
+      { numRuns: 40 }
+    )
   })
 
   it('a batch that somebody else has posted changes nothing', async () => {
