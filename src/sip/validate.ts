@@ -6,12 +6,12 @@ import type { HeaderLine, SipRequest } from './message.ts'
 import { reasonPhrase } from './reasons.ts'
 import { parseUri, schemeOf } from './uri.ts'
 
-/** What the user agent can do. Names of methods and extensions are matched by case, media types are not. */
+/** What the user agent can do. Methods as written, all else in lower case. */
 export interface Supports {
   readonly methods: readonly string[]
   /** Option tags that a Require may ask for. */
   readonly extensions: readonly string[]
-  /** Of the Request-URI, lower case. */
+  /** Of the Request-URI. */
   readonly schemes: readonly string[]
   /** Of bodies: `application/sdp`, or `multipart/*` for all of a kind. */
   readonly contentTypes: readonly string[]
