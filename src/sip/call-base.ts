@@ -25,7 +25,8 @@ export interface CallPort {
   over(call: CallBase, lingering: boolean): void
 }
 
-const allow = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS, REFER, NOTIFY'
+export const methods = 'INVITE ACK CANCEL BYE PRACK UPDATE INFO MESSAGE OPTIONS REFER NOTIFY'.split(' ')
+const allow = methods.join(', ')
 export const capabilities: Defaults = [
   ['Allow', allow],
   ['Supported', '100rel']

@@ -4,8 +4,9 @@ import type { Dialog, Parts } from './dialog.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import type { ServerTransaction, SipStack, StackOptions } from './ports.ts'
 import type { Destination, Flow } from './transport/transport.ts'
+import type { Supports } from './validate.ts'
 
-/** `inviting` and `invited`: no final answer yet. `answered`: 2xx in or out, no ACK yet. `confirmed`: ACK sent or in. */
+/** `inviting`, `invited`: no final answer yet. `answered`: 2xx in or out, no ACK yet. `confirmed`: ACK sent or in. */
 export type CallState = 'inviting' | 'invited' | 'answered' | 'confirmed' | 'ended'
 
 /**
@@ -148,6 +149,8 @@ export type CallLimits = { readonly [name in keyof typeof callLimits]: number }
 
 export interface UserAgentOptions extends Omit<StackOptions, 'handler' | 'limits'> {
   readonly limits?: Partial<CallLimits> & StackOptions['limits']
+  /** What requests may ask for (8.2): the methods of calls, 100rel and timer, any body, unless said otherwise. */
+  readonly supports?: Partial<Supports>
   /** The user part of Contact in answers, unless the answer brings its own Contact. */
   readonly contactUser?: string
   /** A new call; set `call.on` before returning. 100 goes out by itself. Missing: 480. */

@@ -1,4 +1,4 @@
-// The caller's end of a call: INVITE, provisional answers and PRACK, forks, CANCEL and its races (RFC 3261 13.2, RFC 3262).
+// The caller's end of a call: INVITE, provisional answers, PRACK, forks, CANCEL and its races (RFC 3261 13.2, 3262).
 
 import { CallBase } from './call-base.ts'
 import type { CallPort } from './call-base.ts'

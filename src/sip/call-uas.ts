@@ -1,4 +1,4 @@
-// The callee's end of a call: ringing, reliable progress, the answer until its ACK, refusal, CANCEL (RFC 3261 13.3, 3262).
+// The callee's end of a call: ringing, reliable progress, answer until its ACK, refusal, CANCEL (RFC 3261 13.3, 3262).
 
 import { CallBase, capabilities } from './call-base.ts'
 import type { CallPort } from './call-base.ts'

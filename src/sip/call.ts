@@ -1,6 +1,6 @@
 // User agents: a stack with calls on it, each message routed to the call whose dialog it belongs to.
 
-import { CallBase, capabilities } from './call-base.ts'
+import { CallBase, capabilities, methods } from './call-base.ts'
 import type { CallPort } from './call-base.ts'
 import { callLimits } from './call-model.ts'
 import type { PlaceOptions, SipCall, UserAgent, UserAgentOptions } from './call-model.ts'
@@ -15,6 +15,8 @@ import { createStack } from './stack.ts'
 import { timersFrom } from './timers.ts'
 import { hostPort } from './transport/transport.ts'
 import type { Address, Flow, TransportName } from './transport/transport.ts'
+import { validateRequest } from './validate.ts'
+import type { Supports } from './validate.ts'
 
 export type {
   CallEnd,
@@ -34,6 +36,14 @@ export type {
 export { callLimits } from './call-model.ts'
 export { glareMs } from './call-base.ts'
 
+const defaultSupports: Supports = {
+  methods: [...methods, 'REGISTER'],
+  extensions: ['100rel', 'timer'],
+  schemes: ['sip', 'sips', 'tel', 'urn'],
+  contentTypes: ['application/*', 'text/*', 'message/*', 'multipart/*'],
+  forwards: false
+}
+
 /** A user agent that is not started yet. */
 export const createUserAgent = (options: UserAgentOptions): UserAgent => new Agent(options)
 
@@ -42,6 +52,7 @@ class Agent implements UserAgent {
   readonly #options: UserAgentOptions
   readonly #port: CallPort
   readonly #callsMax: number
+  readonly #supports: Supports
   /** By Call-ID and our tag: a call to oneself has two of them. */
   readonly #calls = new Map<string, CallBase>()
   readonly #lingering = new Set<NodeJS.Timeout>()
@@ -50,6 +61,7 @@ class Agent implements UserAgent {
     this.#options = options
     const { callsMax, ringingMs, forksMax } = { ...callLimits, ...options.limits }
     this.#callsMax = callsMax
+    this.#supports = { ...defaultSupports, ...options.supports }
     this.stack = createStack({
       ...options,
       handler: {
@@ -120,7 +132,9 @@ class Agent implements UserAgent {
 
   #request(tx: ServerTransaction): void {
     const { request } = tx
-    if (tagOf(request.headers.get('To')) !== '') {
+    const rejection = validateRequest(request, this.#supports)
+    if (rejection !== null) tx.respond(answerWith(request, rejection.status, tx.localTag, rejection))
+    else if (tagOf(request.headers.get('To')) !== '') {
       const call = this.#find(request, 'To')
       if (call === null) tx.respond(answerWith(request, 481, tx.localTag, {}))
       else call.receive(tx, tagOf(request.headers.get('From')))

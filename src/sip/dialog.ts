@@ -228,7 +228,7 @@ const secured: Readonly<Record<TransportName, TransportName>> = {
   wss: 'wss'
 }
 
-/** Where a SIP URI points (RFC 3263 without SRV): host, port, transport parameter, sips as TLS. Null for other schemes. */
+/** Where a SIP URI points (RFC 3263 without SRV): host, port, transport, sips as TLS. Null for other schemes. */
 export function destinationOf(uri: string): RemoteDestination | null {
   const parsed = parseUri(uri)
   if (parsed === null || (parsed.scheme !== 'sip' && parsed.scheme !== 'sips')) return null
@@ -240,7 +240,7 @@ export function destinationOf(uri: string): RemoteDestination | null {
 }
 
 /**
- * The way to the other end of a dialog, `flow` being the last one that worked. A WebSocket has no other way than itself.
+ * The way to the other end of a dialog, `flow` being the last that worked. A WebSocket has no other way than itself.
  * A URI that names no transport is taken to mean the connection there is, if it leads to the same host.
  */
 export function routeOf(dialog: Dialog, flow: Flow): { readonly flow: Flow } | RemoteDestination {

@@ -50,7 +50,8 @@ export function serverKey(request: SipRequest, via: Via, method: string): string
   const { headers, uri } = request
   const from = tagOf(headers.get('From'))
   const number = parseCSeq(headers.get('CSeq') ?? '')?.number ?? 0
-  return `|${uri}|${from}|${headers.get('Call-ID') ?? ''}|${number}|${printVia({ ...via, params: sentBy(via) })}|${method}`
+  const top = printVia({ ...via, params: sentBy(via) })
+  return `|${uri}|${from}|${headers.get('Call-ID') ?? ''}|${number}|${top}|${method}`
 }
 
 /** The top Via without what a hop adds to it. */

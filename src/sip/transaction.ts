@@ -1,6 +1,6 @@
-// The four transaction machines of RFC 3261 section 17, with RFC 6026, as pure tables: state and event to state and actions.
+// The four transaction machines of RFC 3261 section 17 with RFC 6026: state and event to state and actions, pure.
 
-/** Slots of the runtime: retransmission (A, E, G) and deadline (all others); starting one replaces what its slot held. */
+/** Two slots in the runtime: retransmission (A, E, G), deadline (all others); starting one replaces the slot's. */
 export type Timer = 'A' | 'B' | 'D' | 'E' | 'F' | 'G' | 'H' | 'I' | 'J' | 'K' | 'L' | 'M' | 'trying' | 'cancel'
 
 /**

@@ -1,4 +1,4 @@
-// Messages out of a byte stream: by Content-Length (RFC 3261, 18.3), with the keepalives between them (RFC 5626, 4.4.1).
+// Messages out of a byte stream: by Content-Length (RFC 3261, 18.3), and keepalives between them (RFC 5626, 4.4.1).
 
 import { parseNumber } from '../characters.ts'
 
