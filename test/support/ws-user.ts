@@ -60,6 +60,9 @@ export interface WsUser {
   close(): Promise<void>
 }
 
+const hasType = ({ headers = [] }: RequestOptions): boolean =>
+  headers.some(([name]) => name.toLowerCase() === 'content-type')
+
 export async function connectUser(options: WsUserOptions): Promise<WsUser> {
   const { url, name, password = 'secret', domain = 'island.example', origin = 'https://pages.example' } = options
   const socket = new WebSocket(url, ['sip'], { origin, rejectUnauthorized: false })
@@ -112,7 +115,8 @@ export async function connectUser(options: WsUserOptions): Promise<WsUser> {
           ['To', `<${more.to ?? uri}>`],
           ['Call-ID', more.callId ?? newCallId()],
           ['CSeq', `${number} ${method}`],
-          ...(more.headers ?? [])
+          ...(more.headers ?? []),
+          ...(more.body === undefined || hasType(more) ? [] : [['Content-Type', 'text/plain'] as const])
         ],
         ...(more.body === undefined ? {} : { body: more.body })
       })

@@ -33,7 +33,7 @@ export const limits = {
   reasonCharactersMax: 128,
   toneMsMin: 40,
   toneMsMax: 8_000,
-  /** How long `close` waits for the goodbyes of live calls. */
+  /** A peer that does not answer the closing of its WebSocket is cut off after this. */
   closeMs: 1_000
 } as const
 

@@ -102,9 +102,9 @@ export function createWebSockets(parts: WebSocketParts): WebSockets {
     async close() {
       cancelSweep?.()
       const stopped = new Promise<void>(resolve => server.close(() => resolve()))
-      for (const connection of open) connection.end()
+      const ended = [...open].map(connection => connection.end())
       server.closeAllConnections()
-      await stopped
+      await Promise.all([stopped, ...ended])
     }
   }
 }
@@ -117,6 +117,7 @@ class Connection {
   #missed = 0
   #credit: number
   #creditAt: number
+  #cancelCut: (() => void) | null = null
 
   constructor(webSocket: WebSocket, request: IncomingMessage, domains: ReadonlySet<string>, parts: WebSocketParts) {
     this.#webSocket = webSocket
@@ -138,7 +139,10 @@ class Connection {
     })
     // An error is always followed by `close`: a frame too large, not UTF-8, a reset.
     webSocket.on('error', error => parts.log.debug({ error: messageOf(error) }, 'websocket failed'))
-    webSocket.once('close', () => this.#events.lost())
+    webSocket.once('close', () => {
+      this.#cancelCut?.()
+      this.#events.lost()
+    })
   }
 
   /** A peer that is gone without a goodbye is found by the pongs it does not send. */
@@ -148,9 +152,11 @@ class Connection {
     if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.ping()
   }
 
-  end(): void {
-    this.#webSocket.close(1001, 'the hub is closing')
-    this.#webSocket.terminate()
+  /** Resolves once the connection is gone. */
+  end(): Promise<void> {
+    const gone = new Promise<void>(resolve => this.#webSocket.once('close', () => resolve()))
+    this.#close(1001, 'the hub is closing')
+    return gone
   }
 
   #receive(data: RawData): void {
@@ -188,7 +194,7 @@ class Connection {
     this.#parts.log.info({ code, why }, 'websocket closed by the hub')
     this.#webSocket.close(code, why)
     // Who goes on sending instead of closing its side is cut off.
-    this.#parts.clock.after(this.#parts.limits.closeMs, () => this.#webSocket.terminate())
+    this.#cancelCut = this.#parts.clock.after(this.#parts.limits.closeMs, () => this.#webSocket.terminate())
   }
 }
 

@@ -325,9 +325,9 @@ describe('keepalive', () => {
 
   it('closing ends every connection, once', async () => {
     await listening()
-    const socket = await opened()
+    const gone = closed(await opened())
     await sockets.close()
-    await once(socket, 'close')
+    expect(await gone).toBe(1001)
     expect(accepted[0]!.lost).toBe(1)
     expect(clock.timers).toBe(0)
   })
