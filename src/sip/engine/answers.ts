@@ -86,6 +86,8 @@ function send(ctx: Context, said: Answer): void {
     answerNok(app, id, 'too many dialogs')
     return
   }
+  // Before it is sent: the transaction says at once that it is done.
+  if (status >= 200) forget(ctx, inbound)
   tx.respond(response)
   const sent = printMessage(response)
   const dialog = tx.request.method === 'BYE' ? '' : dialogOf(tx.request, usage)
@@ -102,7 +104,6 @@ function send(ctx: Context, said: Answer): void {
   }
   const isInvite = tx.request.method === 'INVITE'
   const opened = usage !== null && usage.phase === 'early' && tx.request === usage.opening
-  forget(ctx, inbound)
   if (status < 300) {
     ctx.bindings.learn(tx.request, response, tx.flow, Date.now())
     if (usage !== null) succeed(ctx, usage, inbound, response)
