@@ -90,7 +90,9 @@ export class Authentication {
     const verdict = realm[role].verify(request, username => this.#passwordAt(`sip:${username}@${speaker.host}`))
     if (verdict.ok) {
       const account = accounts.get(userAddress(speaker) ?? '')
-      return account?.user.name === verdict.username ? { account } : notYours
+      if (account?.user.name !== verdict.username) return notYours
+      connection.proven = true
+      return { account }
     }
     switch (verdict.why) {
       case 'malformed':

@@ -15,6 +15,8 @@ export class Connection {
   /** Messages that wait for their verdict. */
   texts = 0
   credentialsWrong = 0
+  /** Somebody has shown a right password on it. */
+  proven = false
 
   constructor(socket: Socket, flow: Flow) {
     this.socket = socket

@@ -6,13 +6,11 @@ import type { UserAgent } from '../../sip/call.ts'
 import type { HeaderLine } from '../../sip/message.ts'
 import type { Connections } from './connection.ts'
 import type { Limits } from './limits.ts'
-import type { Registrar } from './registrar.ts'
 
 export interface LegParts {
   readonly leg: LegRef
   readonly inbox: Inbox
   readonly agent: UserAgent
-  readonly registrar: Registrar
   readonly connections: Connections
   readonly hubDomain: string
   readonly contact: HeaderLine

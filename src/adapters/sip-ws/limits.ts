@@ -12,6 +12,8 @@ export const limits = {
   upgradeMs: 10_000,
   /** Plain HTTP and half-open upgrades beside the connections. */
   halfOpenMax: 256,
+  /** A connection on which nobody has proven an identity by then is closed (1008). */
+  strangerMs: 60_000,
   pongsMissedMax: 2,
   /** Wrong credentials on one connection before it is closed (1008). */
   credentialsWrongMax: 10,

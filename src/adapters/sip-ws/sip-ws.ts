@@ -204,7 +204,6 @@ class SipOverWebSocket implements SipWs {
       leg: ref,
       inbox: this.#heardBy(),
       agent: this.#agent,
-      registrar: this.#registrar,
       connections: this.#connections,
       hubDomain,
       contact: line('Contact', `<sip:isthmus@${hubDomain};transport=ws>`),
@@ -231,9 +230,13 @@ class SipOverWebSocket implements SipWs {
     })
     const connection = new Connection(socket, flow)
     this.#connections.add(connection)
+    const cancel = this.#parts.clock.after(this.#limits.strangerMs, () => {
+      if (!connection.proven) socket.close(1008, 'nobody has proven who they are')
+    })
     return {
       message: bytes => flow.receive(bytes),
       lost: () => {
+        cancel()
         this.#registrar.lost(flow)
         this.#connections.lost(connection)
         flow.lost()

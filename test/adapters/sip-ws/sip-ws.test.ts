@@ -5,6 +5,7 @@ import type { SessionId } from '../../../src/session/model.ts'
 import type { TextRef } from '../../../src/session/text.ts'
 import { makeResponse } from '../../../src/sip/message.ts'
 import { until } from '../../support/until.ts'
+import { FakeClock } from '../../support/world.ts'
 import { openIsland, sdp } from '../../support/ws-island.ts'
 import type { Island } from '../../support/ws-island.ts'
 
@@ -53,6 +54,22 @@ describe('registration', () => {
     await until(() => island.adapter.registered('island', 'alice') === 0)
   })
 
+  it('a connection on which nobody registers is closed in time, one that has registered stays', async () => {
+    const clock = new FakeClock()
+    const impatient = await openIsland({ clock })
+    const [alice, stranger] = [await impatient.user('alice'), await impatient.stranger('bob')]
+    const closed = once(stranger.socket, 'close')
+    await clock.advance(limits.strangerMs - 1)
+    for (const { socket } of [alice, stranger]) {
+      socket.send('\r\n\r\n')
+      await once(socket, 'message')
+    }
+    await clock.advance(1)
+    expect((await closed)[0]).toBe(1008)
+    expect((await alice.request('OPTIONS', 'sip:island.example')).status).toBe(200)
+    await impatient.close()
+  })
+
   it('a user of one island is nobody on another', async () => {
     const alice = await island.stranger('alice', { domain: 'other.example' })
     expect((await alice.register()).status).toBe(403)
@@ -70,15 +87,12 @@ describe('other requests', () => {
     expect((await stranger.request('OPTIONS', 'sip:island.example', { as: null })).status).toBe(407)
   })
 
-  it.each(['SUBSCRIBE', 'PUBLISH', 'REFER', 'NOTIFY'])(
-    '%s is answered with 405 and what is allowed',
-    async method => {
-      const alice = await island.user('alice')
-      const { status, headers } = await alice.request(method, bob)
-      expect(status).toBe(405)
-      expect(headers.all('Allow')).toContain('MESSAGE')
-    }
-  )
+  it.each(['SUBSCRIBE', 'PUBLISH', 'REFER', 'NOTIFY'])('%s is answered with 405 and what is allowed', async method => {
+    const alice = await island.user('alice')
+    const { status, headers } = await alice.request(method, bob)
+    expect(status).toBe(405)
+    expect(headers.all('Allow')).toContain('MESSAGE')
+  })
 })
 
 describe('messages out of an island', () => {

@@ -66,6 +66,14 @@ function adopt(next) {
   else next.on('peerconnection', e => listen(e.peerconnection))
 }
 
+/** JsSIP refuses a re-offer while another one is going on: tries until it takes it. */
+async function once(offer) {
+  for (let tries = 0; !offer(); tries++) {
+    if (tries > 200) throw new Error('the call takes no re-offer')
+    await new Promise(resolve => setTimeout(resolve, 25))
+  }
+}
+
 const pcConfig = { iceServers: [], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' }
 
 const phone = {
@@ -114,8 +122,8 @@ const phone = {
   },
   reject: ({ status }) => session.terminate({ status_code: status }),
   hangUp: () => session.terminate(),
-  hold: () => session.hold(),
-  resume: () => session.unhold(),
+  hold: () => once(() => session.hold()),
+  resume: () => once(() => session.unhold()),
   sendTone: ({ digits, transport }) =>
     session.sendDTMF(digits, { transportType: transport, duration: 160, interToneGap: 100 }),
   message({ target, text }) {
