@@ -19,8 +19,8 @@ export function tlsKind(own: TlsMaterial | null, serverCa: string | Buffer | nul
       const { cert, key, ca } = tls
       const ask = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }
       const server = createServer({ cert, key, minVersion: 'TLSv1.2', handshakeTimeout: handshakeMs, ...ask }, accept)
-      // A failed handshake is the peer's affair; the socket is closed already.
-      return server.on('tlsClientError', () => undefined)
+      // A handshake that takes too long leaves its socket open.
+      return server.on('tlsClientError', (_error, socket) => socket.destroy())
     },
     connect: ({ host, port }, serverName) => {
       const name = serverName === null || isIP(serverName) > 0 ? {} : { servername: serverName }
