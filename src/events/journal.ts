@@ -14,7 +14,8 @@ import { chained } from './chain.ts'
 import { firstHeader, readHeader, replay } from './replay.ts'
 import { Queue } from './queue.ts'
 import type { JournalHeader, Replayed } from './replay.ts'
-import { allocate, bodyBytesMax, SlotFile } from './slots.ts'
+import { allocate, bodyBytesMax, openDisk, SlotFile } from './slots.ts'
+import type { Disk } from './slots.ts'
 
 export const journalLimits = {
   /** Of one write. */
@@ -28,6 +29,7 @@ export const journalLimits = {
   /** How long `close` waits for a disk that fails. */
   closeMs: 10_000
 } as const
+export type JournalLimits = { readonly [Name in keyof typeof journalLimits]: number }
 
 export interface JournalOptions {
   readonly dir: string
@@ -39,6 +41,8 @@ export interface JournalOptions {
   readonly heartbeatMs: number
   readonly now: () => number
   readonly log: Logger
+  readonly limits?: Partial<JournalLimits>
+  readonly disk?: (path: string) => Promise<Disk>
 }
 
 export interface Opened {
@@ -72,6 +76,7 @@ export class Journal {
   /** When the hub that wrote this journal last was alive; of a new journal: now. */
   readonly lastAliveAt: number
   readonly #options: JournalOptions
+  readonly #limits: JournalLimits
   readonly #file: SlotFile
   readonly #lock: Lock
   readonly #indexes = new Map<number, number>()
@@ -98,6 +103,7 @@ export class Journal {
   private constructor(options: JournalOptions, file: SlotFile, lock: Lock, header: JournalHeader, found: Replayed) {
     const { held, seq, hash } = found
     this.#options = options
+    this.#limits = { ...journalLimits, ...options.limits }
     this.#file = file
     this.#lock = lock
     this.nodeId = header.nodeId
@@ -128,8 +134,8 @@ export class Journal {
     const lock = takeLock({ file: `${path}.lock`, what: `the journal ${path}`, code: 'HUB_JOURNAL' })
     let file: SlotFile | null = null
     try {
-      allocate(path, slots)
-      file = await SlotFile.open(path)
+      const size = allocate(path, slots)
+      file = new SlotFile(await (options.disk ?? openDisk)(path), size)
       const { found, header: slot } = await file.readAll()
       const nodeId = `${node}/${randomBytes(4).toString('hex')}`
       const header = readHeader(slot, found) ?? firstHeader(nodeId, now())
@@ -244,7 +250,7 @@ export class Journal {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    const timer = setTimeout(() => this.#giveUp.abort(), journalLimits.closeMs)
+    const timer = setTimeout(() => this.#giveUp.abort(), this.#limits.closeMs)
     if (this.#beating !== null) {
       clearInterval(this.#beating)
       this.#beatDue = true
@@ -265,8 +271,8 @@ export class Journal {
     await new Promise(resolve => setImmediate(resolve))
     while (this.#pending.length > 0 || this.#toEmpty.length > 0 || this.#beatDue) {
       this.#beatDue = false
-      const records = this.#pending.take(journalLimits.recordsMax)
-      const mayGo = this.#toEmpty.filter(({ seq }) => seq <= this.#headerSeq).slice(0, journalLimits.emptiedMax)
+      const records = this.#pending.take(this.#limits.recordsMax)
+      const mayGo = this.#toEmpty.filter(({ seq }) => seq <= this.#headerSeq).slice(0, this.#limits.emptiedMax)
       const going = new Set(mayGo)
       this.#toEmpty = this.#toEmpty.filter(slot => !going.has(slot))
       const stated = this.#durable.seq
@@ -282,7 +288,7 @@ export class Journal {
   /** False: `close` has waited long enough. */
   async #writePatiently(records: readonly Pending[], emptied: readonly Emptied[]): Promise<boolean> {
     const { log, now } = this.#options
-    for (let retryMs: number = journalLimits.retryMs; ; retryMs = Math.min(retryMs * 2, journalLimits.retryMsMax)) {
+    for (let retryMs: number = this.#limits.retryMs; ; retryMs = Math.min(retryMs * 2, this.#limits.retryMsMax)) {
       try {
         const { seq, hash } = this.#durable
         const heartbeatAt = this.#beating === null ? this.lastAliveAt : now()
@@ -315,7 +321,7 @@ export class Journal {
       done()
     }
     for (const { index, record } of records) {
-      const cached = this.#cached < journalLimits.cacheMax
+      const cached = this.#cached < this.#limits.cacheMax
       if (cached) this.#cached += 1
       this.#indexes.set(record.seq, index)
       this.#waiting.push({ seq: record.seq, index, record: cached ? record : null })

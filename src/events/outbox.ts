@@ -9,6 +9,7 @@ import type { CdrSink } from '../session/ports.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 import type { EventLog } from './event-log.ts'
 import { Journal } from './journal.ts'
+import type { JournalOptions } from './journal.ts'
 import { incompleteFinal, openLegs } from './recovery.ts'
 import { Relay } from './relay.ts'
 import type { RelayLimits } from './relay.ts'
@@ -23,17 +24,10 @@ import { uuidv7 } from './uuid.ts'
  */
 export const slotsPerSession = 1 + sessionLimits.attemptsMax + 2
 
-export interface OutboxOptions {
-  /** The folder of the journal. */
-  readonly dir: string
-  readonly slots: number
-  readonly hubId: string
-  readonly node: string
-  readonly heartbeatMs: number
+export interface OutboxOptions extends Omit<JournalOptions, 'now' | 'limits'> {
   readonly eventLog: EventLog
   /** The commercial party of a peer. */
   readonly providerOf: (peerId: string) => string
-  readonly log: Logger
   readonly now?: () => number
   readonly relayLimits?: Partial<RelayLimits>
 }
@@ -64,7 +58,9 @@ interface Held {
 /** Opens the journal of `dir`, closes what a crash left open, and starts to relay. Throws HUB_JOURNAL. */
 export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
   const now = options.now ?? Date.now
-  const { journal, held } = await Journal.open({ ...options, now })
+  const { dir, slots, hubId, node, heartbeatMs, log, disk } = options
+  const asked = { dir, slots, hubId, node, heartbeatMs, log, now }
+  const { journal, held } = await Journal.open(disk === undefined ? asked : { ...asked, disk })
   const outbox = new Outbox(options, journal, held)
   await outbox.recover(held)
   return outbox

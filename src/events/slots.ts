@@ -9,10 +9,10 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync
 } from 'node:fs'
 import { open } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { HubError, messageOf } from '../errors.ts'
@@ -76,10 +76,10 @@ function hasEmptySector(from: Buffer, at: number, length: number): boolean {
 }
 
 /**
- * Makes the file with room for `slots` records, or makes it larger; it never shrinks. Throws HUB_JOURNAL where the disk
- * has no room: now and not later.
+ * Makes the file with room for `slots` records, or makes it larger; it never shrinks. Returns how many slots it has.
+ * Throws HUB_JOURNAL where the disk has no room: now and not later.
  */
-export function allocate(path: string, slots: number): void {
+export function allocate(path: string, slots: number): number {
   const bytes = (slots + headerSlots) * slotBytes
   const isNew = !existsSync(path)
   const target = isNew ? `${path}.draft` : path
@@ -95,6 +95,7 @@ export function allocate(path: string, slots: number): void {
     const folder = openSync(dirname(path), 'r')
     fsyncSync(folder)
     closeSync(folder)
+    return Math.floor(statSync(path).size / slotBytes) - headerSlots
   } catch (cause) {
     if (isNew) rmSync(target, { force: true })
     const needed = `${Math.ceil(bytes / 1_048_576)} MiB`
@@ -113,22 +114,26 @@ function extend(file: number, from: number, to: number): void {
   }
 }
 
+/** The part of a file handle that the journal uses. */
+export interface Disk {
+  read(into: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>
+  write(from: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesWritten: number }>
+  datasync(): Promise<void>
+  close(): Promise<void>
+}
+
+export const openDisk = (path: string): Promise<Disk> => open(path, 'r+')
+
 /** The open file. Slots are numbered from 0; nothing is durable before `sync`. */
 export class SlotFile {
   readonly slots: number
-  readonly #handle: FileHandle
+  readonly #disk: Disk
   #headers = 0
   #headerWritten = false
 
-  private constructor(handle: FileHandle, slots: number) {
-    this.#handle = handle
+  constructor(disk: Disk, slots: number) {
+    this.#disk = disk
     this.slots = slots
-  }
-
-  static async open(path: string): Promise<SlotFile> {
-    const handle = await open(path, 'r+')
-    const { size } = await handle.stat()
-    return new SlotFile(handle, Math.floor(size / slotBytes) - headerSlots)
   }
 
   /** Every slot, and the newer one of the two headers (null: none was ever written whole). */
@@ -184,20 +189,20 @@ export class SlotFile {
   }
 
   async sync(): Promise<void> {
-    await this.#handle.datasync()
+    await this.#disk.datasync()
     // Only now: a write that is tried again goes to the same slot.
     if (this.#headerWritten) this.#headers += 1
     this.#headerWritten = false
   }
 
   async close(): Promise<void> {
-    await this.#handle.close()
+    await this.#disk.close()
   }
 
   async #read(first: number, count: number): Promise<Buffer> {
     const buffer = Buffer.alloc(count * slotBytes)
     for (let done = 0; done < buffer.length;) {
-      const { bytesRead } = await this.#handle.read(buffer, done, buffer.length - done, first * slotBytes + done)
+      const { bytesRead } = await this.#disk.read(buffer, done, buffer.length - done, first * slotBytes + done)
       if (bytesRead === 0) throw new HubError('HUB_JOURNAL', 'the journal ends before its last slot')
       done += bytesRead
     }
@@ -206,7 +211,7 @@ export class SlotFile {
 
   async #write(buffer: Buffer, first: number): Promise<void> {
     for (let done = 0; done < buffer.length;) {
-      const { bytesWritten } = await this.#handle.write(buffer, done, buffer.length - done, first * slotBytes + done)
+      const { bytesWritten } = await this.#disk.write(buffer, done, buffer.length - done, first * slotBytes + done)
       done += bytesWritten
     }
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { cdrBody, cdrRecord } from '../../src/events/cdr.ts'
 import { chained, genesis } from '../../src/events/chain.ts'
 import { bodyBytesMax } from '../../src/events/slots.ts'
@@ -220,7 +220,7 @@ describe('whatever a peer sends', () => {
       packetsSent: huge,
       bytesSent: huge,
       packetsLost: huge,
-      jitterMs: 1.2345678901234567e-7,
+      jitterMs: 1.234567890123456e-7,
       transcoded: false
     } as const
     const release = { cause: 'answered-elsewhere', sip: huge, q850: huge, text: long, from: 'callee' } as const
