@@ -36,6 +36,12 @@ export interface RequestOptions {
   readonly callId?: string
 }
 
+export interface CallOptions extends Parts {
+  readonly from?: string
+  readonly on?: CallHandler
+  readonly delayPrack?: boolean
+}
+
 export interface WsUser {
   readonly name: string
   /** `sip:name@domain` */
@@ -56,7 +62,7 @@ export interface WsUser {
   }): Promise<SipResponse>
   /** One request outside a dialog, a challenge answered once. */
   request(method: string, uri: string, options?: RequestOptions): Promise<SipResponse>
-  call(uri: string, options?: Parts & { readonly from?: string; readonly on?: CallHandler }): SipCall
+  call(uri: string, options?: CallOptions): SipCall
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-// Who speaks: digest for every REGISTER, and for every other request of a connection that is not registered as its From.
+// Who speaks: digest for every REGISTER, and for any other request whose connection is not registered as its From.
 
 import type { Clock } from '../../session/ports.ts'
 import { createDigestServer } from '../../sip/digest-server.ts'

@@ -1,5 +1,5 @@
-// Which devices of which user are reachable over which connection (RFC 3261 10.3, RFC 5626 6). In memory: a binding dies
-// with its connection.
+// Which devices of which user are reachable over which connection (RFC 3261 10.3, RFC 5626 6).
+// In memory: a binding dies with its connection.
 
 import type { Clock } from '../../session/ports.ts'
 import { parseCSeq, parseNameAddr, printNameAddr, quote, unquote } from '../../sip/message.ts'

@@ -1,4 +1,4 @@
-// WebSockets of islands: who may open one (Origin, subprotocol), one frame one message, keepalive, and every bound on them.
+// WebSockets of islands: who may open one (Origin, subprotocol), one frame one message, keepalive, bounds.
 
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'

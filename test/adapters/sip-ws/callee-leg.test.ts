@@ -171,6 +171,15 @@ describe('a call into an island', () => {
     expect(await island.inbox.wait('reofferAnswered', leg)).toMatchObject({ exchange: 7, sdp: sdp('resumed') })
   })
 
+  it('a re-offer of the hub before any device has media is refused as crossing', async () => {
+    const alice = await island.user('alice')
+    const leg = island.invite('alice')
+    await callOf(alice)
+    await island.inbox.wait('alerting', leg)
+    await island.adapter.reoffer(leg, { exchange: 3, sdp: sdp('again') })
+    expect(await island.inbox.wait('reofferRefused', leg)).toMatchObject({ exchange: 3, why: 'glare' })
+  })
+
   it('a device on a connection with too many calls is passed over', async () => {
     const alice = await island.user('alice')
     for (let n = 0; n < limits.callsPerConnectionMax; n++) island.invite('alice')

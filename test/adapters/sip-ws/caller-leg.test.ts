@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { limits } from '../../../src/adapters/sip-ws/limits.ts'
 import type { LegRef } from '../../../src/session/model.ts'
-import type { SipCall } from '../../../src/sip/call.ts'
+import type { Reoffer, SipCall } from '../../../src/sip/call.ts'
 import type { SipRequest, SipResponse } from '../../../src/sip/message.ts'
 import { until } from '../../support/until.ts'
 import { openIsland, request, response, sdp } from '../../support/ws-island.ts'
@@ -199,6 +199,29 @@ describe('inside a call out of an island', () => {
     expect(statuses).toEqual([status])
     expect(island.inbox.all('ended')).toEqual([])
     expect(call.state).toBe('confirmed')
+  })
+
+  it('an offer in a PRACK is answered in its 200', async () => {
+    const { leg } = await offered({
+      delayPrack: true,
+      on: { provisional: early => early.reliable && early.prack({ body: sdp('offer in PRACK') }) }
+    })
+    await island.adapter.progress(leg, { sdp: sdp('early'), reliable: true })
+    expect((await island.inbox.wait('reoffered', leg)).sdp).toBe(sdp('offer in PRACK'))
+    await island.adapter.answerReoffer(leg, sdp('answer to PRACK'))
+    expect((await response(alice, 200, 'PRACK')).body.toString()).toBe(sdp('answer to PRACK'))
+  })
+
+  it('a re-offer of the hub waits for the ACK', async () => {
+    const reoffered = (reoffer: Reoffer): void => reoffer.answer({ body: sdp('of the user') })
+    const { call, leg } = await offered({
+      body: '',
+      on: { reoffered, answered: () => setImmediate(() => call.ack({ body: sdp('late') })) }
+    })
+    await island.adapter.answer(leg, { sdp: sdp('offer of the hub'), connected: null })
+    await island.adapter.reoffer(leg, { exchange: 5, sdp: sdp('again') })
+    expect((await island.inbox.wait('reofferAnswered', leg)).exchange).toBe(5)
+    expect(island.inbox.all('acknowledged')).toHaveLength(1)
   })
 
   it('a re-INVITE without SDP gets the offer of the hub, and the ACK brings the answer', async () => {
