@@ -12,7 +12,8 @@ import { fromBye, fromRefusal, parseReasons } from './causes.ts'
 import type { Limits } from './limits.ts'
 import { parseTone, printTone } from './tones.ts'
 
-export const allowed = 'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, MESSAGE, REGISTER'
+const allowedInside = 'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK'
+export const allowed = `${allowedInside}, MESSAGE, REGISTER`
 
 const statusOfRefusal = { glare: 491, unacceptable: 488, timeout: 504 } as const satisfies Record<Refusal, number>
 
@@ -160,8 +161,8 @@ export class InCall {
     const { leg, inbox, limits } = this.#parts
     const answer = (status: number, ...headers: readonly HeaderLine[]): void =>
       tx.respond(makeResponse(request, status, { headers }))
-    if (request.method === 'OPTIONS') return answer(200, line('Allow', allowed))
-    if (request.method !== 'INFO') return answer(405, line('Allow', allowed))
+    if (request.method === 'OPTIONS') return answer(200, line('Allow', allowedInside))
+    if (request.method !== 'INFO') return answer(405, line('Allow', allowedInside))
     if (request.headers.has('Info-Package')) return answer(469, line('Recv-Info', ''))
     if (request.body.length === 0) return answer(200)
     const tone = parseTone(request, limits)
