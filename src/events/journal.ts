@@ -151,7 +151,8 @@ export class Journal {
     } catch (error) {
       await file?.close()
       lock.release()
-      throw error
+      if (error instanceof HubError) throw error
+      throw new HubError('HUB_JOURNAL', `cannot open the journal ${path}: ${messageOf(error)}`, { cause: error })
     }
   }
 
