@@ -12,21 +12,12 @@ import { Leg } from './leg.ts'
 import type { LegParts } from './leg.ts'
 import { limits } from './limits.ts'
 
-interface Provisional {
-  readonly status: number
-  readonly body: string
-}
-
 export class InboundLeg extends Leg {
   readonly #invite: Received
   readonly #abilities: Abilities
   readonly #facts: LegFacts
   /** The last early description that went out, and how. */
   #early: { readonly text: string; readonly reliable: boolean } | null = null
-  /** A reliable 18x waits for its PRACK; what comes after it waits with it (RFC 3262, 3). */
-  #prackWait: (() => void) | null = null
-  readonly #waiting: Provisional[] = []
-  #waitingAnswer: (() => void) | null = null
   #provisionals = 0
   #pracked = false
   #final = false
@@ -46,9 +37,6 @@ export class InboundLeg extends Leg {
     invite.onUpdate = update => this.receive(update)
   }
 
-  learn(): LegFacts {
-    return this.#facts
-  }
   protected get origIoi(): string {
     return this.#facts.origIoi ?? this.parts.hub.ioi
   }
@@ -63,7 +51,7 @@ export class InboundLeg extends Leg {
   }
 
   alert(): void {
-    this.#provisional({ status: 180, body: '' }, this.#abilities.reliable === 'required')
+    this.#provisional(180, '', this.#abilities.reliable === 'required')
   }
 
   /**
@@ -76,13 +64,12 @@ export class InboundLeg extends Leg {
     const reliably = takes === 'required' || (reliable && takes === 'supported' && sdp !== null)
     const body = sdp === null || (reliably && !reliable) ? '' : this.written(sdp)
     if (body !== '') this.#early = { text: body, reliable: reliably }
-    this.#provisional({ status: 183, body }, reliably)
+    this.#provisional(183, body, reliably)
   }
 
-  #provisional(one: Provisional, reliably: boolean): void {
+  /** What must wait for a PRACK, and the end of a call that never gets it, is the engine's (protocol, 8.2). */
+  #provisional(status: number, body: string, reliably: boolean): void {
     if (this.state !== 'early' || this.#final || ++this.#provisionals > limits.provisionalsMax) return
-    if (reliably && this.#prackWait !== null) return void this.#waiting.push(one)
-    const { status, body } = one
     const headers: Fields = { ...this.chargingFields(true), Allow: allowOf(this.parts.peer) }
     if (reliably) headers['Require'] = '100rel'
     if (body !== '') {
@@ -90,27 +77,14 @@ export class InboundLeg extends Leg {
       if (this.#abilities.earlyMedia && this.parts.peer.trusted) headers['P-Early-Media'] = 'sendrecv'
     }
     this.#invite.respond(status, { headers, body })
-    if (reliably) this.#prackWait = this.after(limits.prackMs, () => this.#unpracked())
-  }
-
-  #unpracked(): void {
-    this.#refuse(504)
-    this.over({ cause: 'peer-failed', text: 'no PRACK' })
   }
 
   protected pracked(request: Received): void {
     const body = sdpOf(request.message)
-    if (this.#prackWait === null) return request.respond(481)
-    this.#prackWait()
-    this.#prackWait = null
     this.#pracked = true
     // A second offer may come with the PRACK (RFC 3262, 5).
     if (body.ok && body.sdp !== null) this.asked(request, body.sdp)
     else request.respond(body.ok ? 200 : 415)
-    const next = this.#waiting.shift()
-    if (next !== undefined) return this.#provisional(next, true)
-    this.#waitingAnswer?.()
-    this.#waitingAnswer = null
   }
 
   answer({ sdp, connected }: { readonly sdp: Sdp | null; readonly connected: Shown | null }): void {
@@ -118,12 +92,6 @@ export class InboundLeg extends Leg {
     const early = this.#early
     // What went reliably was the answer; a preview is said again, in the one message that counts.
     const body = sdp !== null ? this.written(sdp) : early === null || early.reliable ? '' : early.text
-    const send = (): void => this.#answer(body, connected)
-    if (this.#prackWait === null) send()
-    else this.#waitingAnswer = send
-  }
-
-  #answer(body: string, connected: Shown | null): void {
     const { peer, hub } = this.parts
     const { sessionExpires, timer } = this.#abilities
     const headers: Fields = {
@@ -139,21 +107,12 @@ export class InboundLeg extends Leg {
     this.state = 'answered'
     // The engine does not know the transaction any more: CANCEL was faster, and its word is on the way or lost.
     this.#invite.respond(200, { headers, body }, () => this.over({ cause: 'cancelled' }))
-    this.after(limits.ackMs, () => this.#unacknowledged())
   }
 
   protected override acknowledged(request: Received): void {
     if (this.state === 'answered') this.state = 'confirmed'
     if (this.#hangUp !== null) return this.end(this.#hangUp)
     super.acknowledged(request)
-  }
-
-  #unacknowledged(): void {
-    if (this.state !== 'answered') return
-    const release = this.#hangUp ?? ({ cause: 'peer-failed', from: 'caller' } as const)
-    this.state = 'confirmed'
-    this.bye(release)
-    this.over({ cause: 'peer-failed', text: 'no ACK' })
   }
 
   acknowledge(): void {
@@ -166,7 +125,7 @@ export class InboundLeg extends Leg {
     this.close()
   }
 
-  /** No BYE before the ACK (RFC 3261, 15). */
+  /** No BYE before the ACK (RFC 3261, 15); without one the engine ends the dialog by itself. */
   protected endAnswered(release: Release): void {
     this.#hangUp ??= release
   }

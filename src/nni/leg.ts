@@ -1,6 +1,6 @@
 // One leg's dialog, whichever side began it: re-offers both ways, tones, the end. It decides nothing about the call.
 
-import type { ChargingId, LegFacts, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
+import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
 import type { Clock, Inbox } from '../session/ports.ts'
 import { sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
 import { reasonOfTold } from './causes.ts'
@@ -50,6 +50,8 @@ export abstract class Leg {
   #asked: Asked | null = null
   /** Our re-offer that is out. */
   #exchange: number | null = null
+  /** A re-offer of ours that came before the ACK. */
+  #early: { readonly exchange: number; readonly sdp: Sdp } | null = null
   /** The ACK to come brings the answer to an offer of ours. */
   #ackAnswers = false
   #timers: (() => void)[] = []
@@ -63,7 +65,6 @@ export abstract class Leg {
   abstract progress(early: { readonly sdp: Sdp | null; readonly reliable: boolean }): void
   abstract answer(answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): void
   abstract acknowledge(sdp: Sdp): void
-  abstract learn(): LegFacts
   /** Ends a leg that has no dialog yet. */
   protected abstract endEarly(release: Release): void
   /** Both sides have agreed on media once, reliably, and the peer takes UPDATE (RFC 3311, 5.1). */
@@ -113,9 +114,13 @@ export abstract class Leg {
     const body = sdpOf(request.message)
     const sdp = body.ok ? body.sdp : null
     if (sdp !== null) this.#remote = sdp
-    if (!this.#ackAnswers) return
-    this.#ackAnswers = false
-    this.parts.inbox.acknowledged(this.ref, sdp)
+    if (this.#ackAnswers) {
+      this.#ackAnswers = false
+      this.parts.inbox.acknowledged(this.ref, sdp)
+    }
+    const early = this.#early
+    this.#early = null
+    if (early !== null) this.reoffer(early)
   }
 
   #reinvited(request: Received): void {
@@ -193,7 +198,9 @@ export abstract class Leg {
       if (!this.ended) inbox.reofferRefused(this.ref, { exchange, why })
     }
     if (this.ended) return
-    if (this.#exchange !== null || this.#asked?.request || this.state === 'answered') return refused('glare')
+    // Not before the ACK to our 2xx (RFC 3261, 14.1).
+    if (this.state === 'answered') return void (this.#early = { exchange, sdp })
+    if (this.#exchange !== null || this.#asked?.request) return refused('glare')
     if (this.state === 'early' && !this.mayUpdate) return refused('unacceptable')
     const method = this.state === 'early' ? 'UPDATE' : 'INVITE'
     this.#exchange = exchange

@@ -11,9 +11,7 @@ export const limits = {
   requestMs: 35_000,
   /** The last answer to an INVITE that was cancelled. */
   cancelMs: 40_000,
-  /** A reliable 18x without PRACK: 64 * T1 (RFC 3262, 3). */
-  prackMs: 32_000,
-  /** A 2xx without ACK: 64 * T1 (RFC 3261, 13.3.1.4) and some, since the engine looks first. */
+  /** The core's answer to an offer in a 2xx: 64 * T1 (RFC 3261, 13.3.1.4) and some. */
   ackMs: 35_000,
   /** The core's verdict on a message: before timer F gives up on us. */
   verdictMs: 30_000,

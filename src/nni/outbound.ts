@@ -60,9 +60,6 @@ export class OutboundLeg extends Leg {
     }
   }
 
-  learn(): LegFacts {
-    return this.#facts
-  }
   protected get origIoi(): string {
     return this.parts.hub.ioi
   }
