@@ -1,8 +1,7 @@
 // The whole hub as its user runs it: `src/main.ts` in a process of its own, on free ports and a folder of its own.
 
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { createTableLog } from '../../src/events/embedded.ts'
@@ -13,6 +12,7 @@ import { migrations } from '../../src/compose.ts'
 import { createLog } from '../../src/log.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import type { Database } from '../../src/store/database.ts'
+import { openTempDir } from './database.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 export const hubLimits = {
@@ -33,6 +33,8 @@ export interface HubProcess {
   /** Everything it has logged, one object a line. */
   logged(): readonly Readonly<Record<string, unknown>>[]
   signal(signal: NodeJS.Signals): void
+  /** `kill -9`; its folder stays, for another one to start on. */
+  crash(): Promise<void>
   /** Exit code, or the signal that ended it. */
   readonly left: Promise<number | NodeJS.Signals>
   /** A connection to its database. */
@@ -49,15 +51,24 @@ export interface HubProcessOptions {
   /** The folder of an earlier one, to start again on its data. */
   readonly folder?: string
   readonly env?: Readonly<Record<string, string>>
+  /** By `npm start` in a process group of its own, as from a terminal; `signal` goes to the whole group. */
+  readonly terminal?: boolean
 }
 
 /** Waits until it says that it is ready. Throws with its words when it leaves before. */
-export async function startHubProcess({ config, folder, env = {} }: HubProcessOptions): Promise<HubProcess> {
-  const home = folder ?? (await mkdtemp(join(tmpdir(), 'isthmus-hub-')))
+export async function startHubProcess({
+  config,
+  folder,
+  env = {},
+  terminal = false
+}: HubProcessOptions): Promise<HubProcess> {
+  const home = folder ?? openTempDir('isthmus-hub-')
   const file = join(home, 'isthmus.yaml')
   await writeFile(file, stringify(withDefaults(config, home)))
-  const child = spawn(process.execPath, ['src/main.ts', '--config', file, '--json'], {
+  const [program, before] = terminal ? ['npm', ['start', '--silent', '--']] : [process.execPath, ['src/main.ts']]
+  const child = spawn(program, [...before, '--config', file, '--json'], {
     cwd: root,
+    detached: terminal,
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
@@ -69,18 +80,20 @@ export async function startHubProcess({ config, folder, env = {} }: HubProcessOp
   const left = new Promise<number | NodeJS.Signals>(settle =>
     child.once('close', (code, signal) => settle(code ?? signal ?? -1))
   )
-  const ready = await new Promise<{ readonly listening: readonly { what: string; where: string }[] }>(
-    (done, failed) => {
-      const timer = setTimeout(() => failed(new Error(`the hub was not ready in time:\n${log}`)), hubLimits.readyMs)
-      child.stdout.on('data', (chunk: Buffer) => {
-        out += chunk.toString()
-        if (!out.includes('\n')) return
-        clearTimeout(timer)
-        done(JSON.parse(out.slice(0, out.indexOf('\n'))) as never)
-      })
-      void left.then(code => failed(new Error(`the hub left with ${code}:\n${log}`)))
-    }
-  )
+  interface Ready {
+    readonly pid: number
+    readonly listening: readonly { readonly what: string; readonly where: string }[]
+  }
+  const ready = await new Promise<Ready>((done, failed) => {
+    const timer = setTimeout(() => failed(new Error(`the hub was not ready in time:\n${log}`)), hubLimits.readyMs)
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString()
+      if (!out.includes('\n')) return
+      clearTimeout(timer)
+      done(JSON.parse(out.slice(0, out.indexOf('\n'))) as never)
+    })
+    void left.then(code => failed(new Error(`the hub left with ${code}:\n${log}`)))
+  })
   const where = (what: string): string => ready.listening.find(entry => entry.what === what)?.where ?? ''
   const databases: Database[] = []
   const database = async (): Promise<Database> => {
@@ -92,13 +105,21 @@ export async function startHubProcess({ config, folder, env = {} }: HubProcessOp
     databases.push(opened)
     return opened
   }
+  const closeDatabases = async (): Promise<void> => {
+    for (const opened of databases.splice(0)) await opened.close()
+  }
   return {
-    pid: child.pid ?? 0,
+    pid: ready.pid,
     folder: home,
     where,
     sipPort: transport => Number(/:(\d+);/.exec(where(`operators, SIP/${transport.toUpperCase()}`))?.[1]),
     logged: () => log.split('\n').flatMap(lineOf),
-    signal: signal => void child.kill(signal),
+    signal: signal => void process.kill(terminal ? -(child.pid ?? 0) : ready.pid, signal),
+    crash: async () => {
+      await closeDatabases()
+      process.kill(ready.pid, 'SIGKILL')
+      await left
+    },
     left,
     database,
     records: async () => {
@@ -106,7 +127,7 @@ export async function startHubProcess({ config, folder, env = {} }: HubProcessOp
       return records.map(record => cdrRecord.parse(record))
     },
     stop: async () => {
-      for (const opened of databases.splice(0)) await opened.close()
+      await closeDatabases()
       child.kill('SIGTERM')
       const guard = setTimeout(() => child.kill('SIGKILL'), hubLimits.exitMs)
       const code = await left
