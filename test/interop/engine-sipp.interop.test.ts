@@ -1,15 +1,16 @@
 // SIPp calls SIPp through the engine and a drachtio-srf B2BUA: answered, busy, given up; UDP and TCP.
 
 import { afterEach, describe, expect, it } from '@jest/globals'
-import type Srf from 'drachtio-srf'
 import type { Engine } from '../../src/sip/engine/engine.ts'
-import { connectSrf, portOf, quiet, startEngine } from '../support/engine.ts'
+import { portOf, quiet, startEngine } from '../support/engine.ts'
 import { runSipp, startSipp } from '../support/sipp.ts'
 import type { RunningSipp } from '../support/sipp.ts'
+import { connectSrf } from '../support/srf.ts'
+import type { SrfApp } from '../support/srf.ts'
 import { until } from '../support/until.ts'
 
 const calls = 10
-const running: { engine: Engine | null; srf: Srf | null; uas: RunningSipp | null } = {
+const running: { engine: Engine | null; srf: SrfApp | null; uas: RunningSipp | null } = {
   engine: null,
   srf: null,
   uas: null
@@ -20,13 +21,13 @@ async function bridge(uas: RunningSipp, transport: 'udp' | 'tcp'): Promise<Engin
   const engine = await startEngine({ timers: {}, log: quiet })
   running.engine = engine
   running.srf = await connectSrf(engine, srf => {
-    srf.invite((req, res) => {
+    srf.use('invite', (req, res) => {
       const uri = `sip:${req.calledNumber}@127.0.0.1:${uas.port};transport=${transport}`
       srf
         .createB2BUA(req, res, uri, {})
         .then(({ uas, uac }) => {
-          uas.on('destroy', () => uac.destroy({ headers: {} }, () => undefined))
-          uac.on('destroy', () => uas.destroy({ headers: {} }, () => undefined))
+          uas.on('destroy', () => void uac.destroy().catch(() => undefined))
+          uac.on('destroy', () => void uas.destroy().catch(() => undefined))
         })
         // A refusal has been passed on; the counts of SIPp say whether it was the right one.
         .catch(() => undefined)

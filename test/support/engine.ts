@@ -1,8 +1,7 @@
-// The embedded engine under test: on loopback with short timers, with a raw control client, drachtio-srf, and SIP peers.
+// The embedded engine under test: on loopback with short timers, with a raw control client.
 
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
-import Srf from 'drachtio-srf'
 import { pino } from 'pino'
 import { createEngine } from '../../src/sip/engine/engine.ts'
 import type { Engine, EngineOptions } from '../../src/sip/engine/engine.ts'
@@ -99,19 +98,6 @@ export class RawApp {
   close(): void {
     this.socket.destroy()
   }
-}
-
-/** A connected drachtio-srf; end it with `disconnect`. `prepare` registers its handlers before it connects. */
-export async function connectSrf(engine: Engine, prepare: (srf: Srf) => void = () => undefined): Promise<Srf> {
-  const srf = new Srf()
-  // Reconnection is not what these tests are about; an error would be thrown without a listener.
-  srf.on('error', () => undefined)
-  prepare(srf)
-  await new Promise<void>((done, failed) => {
-    srf.on('connect', (error: unknown) => (error ? failed(error as Error) : done()))
-    srf.connect({ host: engine.control.host, port: engine.control.port, secret })
-  })
-  return srf
 }
 
 export const sdp = (version = 1, direction = 'sendrecv'): string =>
