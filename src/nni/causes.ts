@@ -1,4 +1,4 @@
-// SIP statuses and Q.850 values to release causes and back (RFC 3398, TS 29.163): complete by type, printed in docs/causes.md.
+// SIP statuses and Q.850 values to release causes and back (RFC 3398, TS 29.163): complete by type; docs/causes.md.
 
 import type { Reason, Release, ReleaseCause } from '../session/model.ts'
 
@@ -36,7 +36,7 @@ export const wordings = {
   internal: { status: 500, q850: 127 }
 } as const satisfies Record<ReleaseCause, Wording>
 
-/** What is not here means its class: 3xx is not followed (SEC-05), 4xx and 5xx are the peer's failure, 6xx a refusal. */
+/** What is not here means its class: 3xx is not followed (SEC-05), 4xx and 5xx are failures, 6xx is a refusal. */
 export const causeOfStatus: Readonly<Record<number, ReleaseCause>> = {
   401: 'forbidden',
   402: 'no-credit',
@@ -119,8 +119,8 @@ export const causeOfQ850: Readonly<Record<number, ReleaseCause>> = {
 export const vagueStatuses: ReadonlySet<number> = new Set([400, 403, 480, 500, 502, 503, 504])
 
 /**
- * Never passed on though the peer said so: a challenge (NNI-10) and a 503 (RTE-04), which are about this hop, and what is
- * nothing without header fields of its own about the request that the hub, not the other side, has made.
+ * Never passed on though the peer said so: a challenge (NNI-10) and a 503 (RTE-04), which are about this hop, and what
+ * is nothing without header fields of its own about the request that the hub, not the other side, has made.
  */
 export const ownHop: ReadonlySet<number> = new Set([
   401, 405, 407, 415, 420, 421, 422, 423, 469, 481, 489, 491, 494, 503

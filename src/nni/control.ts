@@ -1,4 +1,4 @@
-// The small part of drachtio-srf that the NNI uses: requests in, requests out, one connection that comes back when lost.
+// The small part of drachtio-srf that the NNI uses: requests in and out, one connection that comes back when lost.
 // Nothing that srf calls may throw into it, and nothing that waits for srf waits for ever.
 
 import Srf from 'drachtio-srf'

@@ -1,4 +1,4 @@
-// What crosses the border in header fields, per peer: identities and privacy, charging, reasons (29.165 table 6.2, B.7).
+// What crosses the border in header fields, per peer: identities, privacy, charging, reasons (29.165 table 6.2, B.7).
 // Every message is written from scratch, so that what is not named here never crosses.
 
 import type { ChargingId, Party, Reason, Release, Shown } from '../session/model.ts'
@@ -69,8 +69,8 @@ export const isWithheld = ({ privacy }: Shown): boolean =>
   !privacy.includes('none') && privacy.some(word => restricting.has(word))
 
 /**
- * From, P-Asserted-Identity and Privacy towards a peer. Only numbers cross: a user's name and domain belong to its island
- * (NUM-08). A withheld number is asserted to trusted peers alone, with `Privacy: id` (RFC 3325, 7).
+ * From, P-Asserted-Identity and Privacy towards a peer. Only numbers cross: a user's name and domain belong to its
+ * island (NUM-08). A withheld number is asserted to trusted peers alone, with `Privacy: id` (RFC 3325, 7).
  */
 export function identityFields(shown: Shown, peer: Peer, hub: HubFace): Fields & { readonly From: string } {
   const withheld = isWithheld(shown)

@@ -163,7 +163,7 @@ export interface Identifiers {
   readonly maxForwards: number
 }
 
-/** `sdp` null: the peer makes the offer, and may not do so reliably before its answer, since the core answers an answer. */
+/** `sdp` null: the peer makes the offer, and may do so in its 2xx only, since the core answers nothing earlier. */
 export function toInvite(
   invitation: Invitation,
   sdp: string | null,

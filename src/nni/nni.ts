@@ -1,4 +1,4 @@
-// The border to the operators' networks: a SignallingAdapter over drachtio-srf, whichever engine answers its control port.
+// The border to the operators' networks: a SignallingAdapter over drachtio-srf, on whichever engine it finds.
 
 import { randomUUID } from 'node:crypto'
 import type { OperatorConfig } from '../config.ts'

@@ -1,5 +1,5 @@
-// A call that the hub places with a peer: one early dialog towards the core whatever the peer forks into, CANCEL and its
-// races, the ACK of an answer that brings an offer.
+// A call that the hub places with a peer: one early dialog towards the core whatever the peer forks into, CANCEL and
+// its races, the ACK of an answer that brings an offer.
 
 import type { LegFacts, Reason, Release, Sdp } from '../session/model.ts'
 import type { Invitation } from '../session/ports.ts'

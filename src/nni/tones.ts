@@ -1,4 +1,4 @@
-// Telephone tones in INFO: `application/dtmf-relay`, the form that gateways agree on, and the shorter `application/dtmf`.
+// Telephone tones in INFO: `application/dtmf-relay`, the form that gateways agree on, and `application/dtmf`.
 
 import type { Tone } from '../session/model.ts'
 

@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import { fromInvite, fromMessage, toInvite } from '../../src/nni/invite.ts'
-import type { SessionId, Sdp, Shown } from '../../src/session/model.ts'
+import type { SessionId, Shown } from '../../src/session/model.ts'
 import { makeRequest, parseMessage, printMessage } from '../../src/sip/message.ts'
 import type { SipRequest } from '../../src/sip/message.ts'
 import { hubFace, sdpWith, trustedPeer, untrustedPeer } from '../support/nni.ts'
@@ -81,7 +81,7 @@ describe('invitations of the core as INVITE', () => {
         needsOffer: false
       },
       service: 'voice',
-      sdp: sdp as Sdp | null
+      sdp
     } as const
     const ids = { callId: 'call-1', fromTag: 'tag-1', maxForwards: given.maxForwards }
     const { method, uri, headers, body } = toInvite(invitation, sdp, ids, { ...around(stem), peer })

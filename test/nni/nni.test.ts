@@ -31,7 +31,7 @@ const text = (over: Partial<OutgoingText> = {}): OutgoingText => ({
 })
 
 describe('methods', () => {
-  it('what no operator is served with is 405 with Allow, what is inside dialogs only 481, what nobody knows 501', async () => {
+  it('what no operator is served with is 405 with Allow, what lives in dialogs 481, what nobody knows 501', async () => {
     const { alpha } = await open()
     const statuses: Record<string, number> = {}
     for (const method of ['REGISTER', 'SUBSCRIBE', 'NOTIFY', 'PUBLISH', 'REFER', 'INFO', 'UPDATE', 'BYE', 'NONSENSE']) {

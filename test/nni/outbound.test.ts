@@ -351,7 +351,7 @@ describe('who called', () => {
     await ended(leg)
   })
 
-  it('hops are counted across: what came in with few goes out with fewer, and a call that comes back is a loop', async () => {
+  it('hops are counted across: few come in, fewer go out, and a call that comes back is a loop', async () => {
     const headers = [
       ['Max-Forwards', '5'],
       ['P-Charging-Vector', 'icid-value=looping']

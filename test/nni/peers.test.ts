@@ -39,7 +39,10 @@ describe('who a request is from', () => {
 describe('the health of a peer (RTE-09)', () => {
   const run = (start: Health, probes: string): string => {
     let health = start
-    return [...probes].map(probe => ((health = healthAfter(health, probe === '+')).up ? 'u' : 'd')).join('')
+    return probes
+      .split('')
+      .map(probe => ((health = healthAfter(health, probe === '+')).up ? 'u' : 'd'))
+      .join('')
   }
 
   it('goes down after three misses in a row and up after two answers in a row', () => {

@@ -31,7 +31,8 @@ export class Exchange {
   async response(status: number): Promise<SipResponse> {
     await until(() => this.responses.some(one => one.status === status) || this.failure !== null).catch(() => {})
     const found = this.responses.find(one => one.status === status)
-    if (found === undefined) throw new Error(`no ${status}: ${this.responses.map(one => one.status)} ${this.failure}`)
+    if (found === undefined)
+      throw new Error(`no ${status}: ${this.responses.map(one => one.status).join()} ${this.failure}`)
     return found
   }
 
@@ -88,7 +89,7 @@ export class SipPeer {
   async take(method: string): Promise<ServerTransaction> {
     const find = (): number => this.requests.findIndex(tx => tx.request.method === method)
     await until(() => find() >= 0).catch(() => {
-      throw new Error(`${this.name} got no ${method}: ${this.requests.map(tx => tx.request.method)}`)
+      throw new Error(`${this.name} got no ${method}: ${this.requests.map(tx => tx.request.method).join()}`)
     })
     return this.requests.splice(find(), 1)[0]!
   }
