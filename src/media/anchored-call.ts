@@ -165,13 +165,12 @@ export class AnchoredCall {
     for (const { line, codecs } of crossed) {
       if (line.slots[to] === null && codecs.length > 0) line.slots[to] = this.#slots[to].push(line) - 1
     }
-    this.#exchange = null
+    this.#exchange = { from: side, to, lines: crossed, hubOffered }
     await this.#closeUnused()
     if (!(await this.#open(at, crossed, side))) {
       await this.#rollBack()
       return refused(noPorts)
     }
-    this.#exchange = { from: side, to, lines: crossed, hubOffered }
     return { anchored: true, sdp: this.#printOffer(at, this.#exchange) }
   }
 

@@ -17,6 +17,8 @@ export const embeddedLimits = { watchMs: 5_000, callsMax: 20_000 } as const
 interface Live {
   readonly call: AnchoredCall
   readonly turns: Turns
+  /** Something was anchored. */
+  used: boolean
   stopWatching: () => void
 }
 
@@ -69,8 +71,7 @@ export class EmbeddedAnchor implements MediaAnchor {
     const key = keyOf(id, attempt)
     const live = this.#calls.get(key)
     if (live === undefined) return null
-    this.#calls.delete(key)
-    live.stopWatching()
+    this.#forget(key, live)
     return live.turns.take(() => live.call.close())
   }
 
@@ -83,9 +84,12 @@ export class EmbeddedAnchor implements MediaAnchor {
     const live = known ?? this.#open(key, at)
     return live.turns.take(async () => {
       // Released while it waited its turn.
-      if (this.#calls.get(key) !== live)
-        return { anchored: false, reason: { cause: 'normal', text: 'already released' } }
-      return run(live.call)
+      if (this.#calls.get(key) !== live) return alreadyReleased
+      const result = await run(live.call)
+      if (result.anchored) live.used = true
+      // A call that was refused from the start leaves nothing behind.
+      else if (!live.used) this.#forget(key, live)
+      return result
     })
   }
 
@@ -96,10 +100,15 @@ export class EmbeddedAnchor implements MediaAnchor {
       this.#onLost(id, attempt)
     }
     const call = new AnchoredCall({ pool: this.#pool, clock: this.#clock, log, lost }, randomInt(1, 2 ** 47))
-    const live: Live = { call, turns: new Turns(), stopWatching: () => {} }
+    const live: Live = { call, turns: new Turns(), used: false, stopWatching: () => {} }
     this.#calls.set(key, live)
     this.#watch(live)
     return live
+  }
+
+  #forget(key: string, live: Live): void {
+    if (this.#calls.get(key) === live) this.#calls.delete(key)
+    live.stopWatching()
   }
 
   #watch(live: Live): void {
@@ -114,5 +123,7 @@ export class EmbeddedAnchor implements MediaAnchor {
     })
   }
 }
+
+const alreadyReleased: Anchored = { anchored: false, reason: { cause: 'normal', text: 'already released' } }
 
 const keyOf = (id: SessionId, attempt: number): string => `${id}/${attempt}`

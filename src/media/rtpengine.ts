@@ -85,19 +85,23 @@ export class RtpengineAnchor implements MediaAnchor {
     const live = this.#calls.get(key)
     if (live === undefined) return null
     this.#calls.delete(key)
+    return live.turns.take(() => this.#forget(key, live))
+  }
+
+  async #forget(key: string, live: Live): Promise<MediaStats | null> {
+    if (this.#calls.get(key) === live) this.#calls.delete(key)
     live.stopWatching()
-    return live.turns.take(async () => {
-      const { call } = live
-      if (call === null) return null
-      call.node.calls--
-      try {
-        return await call.release()
-      } catch (error) {
-        // The daemon's own timeout clears the call; the records go without counters.
-        this.#log.warn({ sessionId: id, node: call.node.name, error: messageOf(error) }, 'media not released')
-        return null
-      }
-    })
+    const { call, id } = live
+    if (call === null) return null
+    live.call = null
+    call.node.calls--
+    try {
+      return await call.release()
+    } catch (error) {
+      // The daemon's own timeout clears the call; the records go without counters.
+      this.#log.warn({ sessionId: id, node: call.node.name, error: messageOf(error) }, 'media not released')
+      return null
+    }
   }
 
   #inTurn(at: Anchorage, run: (call: RtpengineCall) => Promise<Anchored>): Promise<Anchored> {
@@ -109,9 +113,12 @@ export class RtpengineAnchor implements MediaAnchor {
     const live = known ?? this.#open(key, at)
     return live.turns.take(async () => {
       // Released while it waited its turn.
-      if (this.#calls.get(key) !== live)
-        return { anchored: false, reason: { cause: 'normal', text: 'already released' } }
-      return live.call === null ? this.#first(live, at, run) : this.#ask(live.call, run)
+      if (this.#calls.get(key) !== live) return alreadyReleased
+      if (live.call !== null) return this.#ask(live.call, run)
+      const result = await this.#first(live, at, run)
+      // A call that was refused from the start leaves nothing behind.
+      if (!result.anchored) await this.#forget(key, live)
+      return result
     })
   }
 
@@ -190,6 +197,8 @@ export class RtpengineAnchor implements MediaAnchor {
     this.#onLost(live.id, live.attempt)
   }
 }
+
+const alreadyReleased: Anchored = { anchored: false, reason: { cause: 'normal', text: 'already released' } }
 
 const keyOf = (id: SessionId, attempt: number): string => `${id}/${attempt}`
 

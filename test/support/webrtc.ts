@@ -1,6 +1,6 @@
 // A WebRTC endpoint for tests (werift's whole peer connection): speaks a tone in G.711 A-law, records what it hears.
 
-import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, RtpPacket } from 'werift'
+import { CipherContext, MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, RtpPacket } from 'werift'
 import type { Sdp } from '../../src/session/model.ts'
 import { fromALaw, sampleRate, toneFrame } from './rtp.ts'
 import type { HeardPacket } from './rtp.ts'
@@ -22,10 +22,13 @@ const codec = {
   opus: new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48_000, channels: 2, payloadType: 111 })
 }
 
-export function openWebrtcEndpoint({
+export async function openWebrtcEndpoint({
   codecs = ['PCMA']
-}: { codecs?: readonly (keyof typeof codec)[] } = {}): WebrtcEndpoint {
+}: { codecs?: readonly (keyof typeof codec)[] } = {}): Promise<WebrtcEndpoint> {
+  // A certificate of its own: the library's default one is shared by everybody in the process.
+  const keys = await CipherContext.createSelfSignedCertificateWithKey({ signature: 3, hash: 4 }, 23)
   const pc = new RTCPeerConnection({
+    dtls: { keys },
     codecs: { audio: codecs.map(name => codec[name]) },
     iceServers: [],
     iceUseIpv6: false,
