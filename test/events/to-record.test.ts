@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import * as fc from 'fast-check'
 import { cdrBody, cdrRecord } from '../../src/events/cdr.ts'
-import { chained, genesis } from '../../src/events/chain.ts'
+import { chained, genesis, isIntact } from '../../src/events/chain.ts'
 import { bodyBytesMax } from '../../src/events/slots.ts'
 import { bounded, numberOf, recordLimits, toRecord } from '../../src/events/to-record.ts'
 import { uuidv7 } from '../../src/events/uuid.ts'
@@ -202,6 +202,8 @@ describe('whatever a peer sends', () => {
     fc.assert(
       fc.property(anyCdr, cdr => {
         const { record, json } = chained(toRecord(cdr, naming), place)
+        expect(isIntact(record)).toBe(true)
+        expect(JSON.parse(json)).toEqual(record)
         expect(cdrRecord.safeParse(record).error).toBeUndefined()
         expect(Buffer.byteLength(json)).toBeLessThanOrEqual(bodyBytesMax)
       }),
