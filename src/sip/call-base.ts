@@ -19,6 +19,8 @@ export interface CallPort {
   readonly forksMax: number
   /** Runs the user's code; what it throws is logged. */
   guard(run: () => void): void
+  /** Sends a BYE; whatever becomes of it, the call is over. */
+  leave(bye: SipRequest, to: Destination): void
   /** Contact for answers on this path. */
   contactFor(flow: Flow): string
   /** The call is over; `lingering`: late copies may still come, so it stays reachable for 64*T1. */
@@ -266,8 +268,7 @@ export abstract class CallBase implements SipCall {
   #sendBye(parts: Parts): void {
     const { dialog } = this
     if (dialog === null) return
-    const ignore = { response: (): void => undefined, failed: (): void => undefined }
-    this.port.stack.send(dialog.request('BYE', parts), this.routeTo(dialog), ignore)
+    this.port.leave(dialog.request('BYE', parts), this.routeTo(dialog))
   }
 
   /** Glare: RFC 3261 14.2 for INVITE, RFC 3311 5.2 for UPDATE. */

@@ -142,6 +142,8 @@ export const callLimits = {
   callsMax: 20_000,
   /** An INVITE with provisional answers but no final one is cancelled after this (timer C, more than 3 minutes). */
   ringingMs: 200_000,
+  /** How long closing waits for the answers to its BYEs. */
+  closingMs: 1_000,
   /** Early dialogs of one INVITE that are followed; 1xx of more are ignored. */
   forksMax: 16
 } as const
@@ -165,6 +167,6 @@ export interface UserAgent {
   readonly calls: number
   place(options: PlaceOptions): SipCall
   start(): Promise<void>
-  /** Ends live calls (BYE, CANCEL, 503), then closes the stack. */
+  /** Ends live calls (BYE, CANCEL, 503), waits for the answers to its BYEs within a bound, then closes the stack. */
   close(): Promise<void>
 }

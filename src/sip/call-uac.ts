@@ -92,8 +92,7 @@ export class CallerCall extends CallBase {
     const ack = dialog.ack(this.#cseq)
     this.#extra.set(id, { dialog, ack })
     this.port.stack.sendAck(ack, this.#routeOf(dialog, flow))
-    const ignore = { response: (): void => undefined, failed: (): void => undefined }
-    this.port.stack.send(dialog.request('BYE'), this.#routeOf(dialog, flow), ignore)
+    this.port.leave(dialog.request('BYE'), this.#routeOf(dialog, flow))
   }
 
   protected dialogWith(remoteTag: string): Dialog | null {
@@ -208,8 +207,7 @@ export class CallerCall extends CallBase {
     if (this.#gaveUp !== null) {
       // It was answered before the CANCEL came (9.1): taken, and ended.
       this.ack()
-      const request = dialog.request('BYE')
-      this.port.stack.send(request, this.routeTo(dialog), { response: () => undefined, failed: () => undefined })
+      this.port.leave(dialog.request('BYE'), this.routeTo(dialog))
       this.finish({ by: 'local', how: this.#gaveUp, message: response }, true)
       return
     }

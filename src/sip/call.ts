@@ -14,7 +14,7 @@ import type { ServerTransaction, SipStack } from './ports.ts'
 import { createStack } from './stack.ts'
 import { timersFrom } from './timers.ts'
 import { hostPort } from './transport/transport.ts'
-import type { Address, Flow, TransportName } from './transport/transport.ts'
+import type { Address, Destination, Flow, TransportName } from './transport/transport.ts'
 import { validateRequest } from './validate.ts'
 import type { Supports } from './validate.ts'
 
@@ -52,15 +52,20 @@ class Agent implements UserAgent {
   readonly #options: UserAgentOptions
   readonly #port: CallPort
   readonly #callsMax: number
+  readonly #closingMs: number
   readonly #supports: Supports
   /** By Call-ID and our tag: a call to oneself has two of them. */
   readonly #calls = new Map<string, CallBase>()
   readonly #lingering = new Set<NodeJS.Timeout>()
+  /** BYEs without an answer yet. */
+  #leaving = 0
+  #left: (() => void) | null = null
 
   constructor(options: UserAgentOptions) {
     this.#options = options
-    const { callsMax, ringingMs, forksMax } = { ...callLimits, ...options.limits }
+    const { callsMax, ringingMs, forksMax, closingMs } = { ...callLimits, ...options.limits }
     this.#callsMax = callsMax
+    this.#closingMs = closingMs
     this.#supports = { ...defaultSupports, ...options.supports }
     this.stack = createStack({
       ...options,
@@ -77,6 +82,7 @@ class Agent implements UserAgent {
       ringingMs,
       forksMax,
       guard: run => this.#guard(run),
+      leave: (bye, to) => this.#leave(bye, to),
       contactFor: flow =>
         this.#contact(flow.transport, this.stack.localAddress(flow.transport, flow.remote.host) ?? flow.local),
       over: (call, lingering) => this.#over(call, lingering ? 64 * timers.T1 : 0)
@@ -95,6 +101,7 @@ class Agent implements UserAgent {
     for (const call of this.#calls.values()) call.end({ status: 503 })
     for (const timer of this.#lingering) clearTimeout(timer)
     this.#calls.clear()
+    if (this.#leaving > 0) await this.#allLeft()
     await this.stack.close()
   }
 
@@ -102,6 +109,30 @@ class Agent implements UserAgent {
     const call = new CallerCall(this.#port, options, this.#invite(options))
     this.#calls.set(keyOf(call), call)
     return call
+  }
+
+  #allLeft(): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, this.#closingMs)
+      this.#left = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #leave(bye: SipRequest, to: Destination): void {
+    const done = (): void => {
+      this.#leaving--
+      if (this.#leaving === 0) this.#left?.()
+    }
+    this.#leaving++
+    this.stack.send(bye, to, {
+      response: ({ status }) => {
+        if (status >= 200) done()
+      },
+      failed: done
+    })
   }
 
   #invite(options: PlaceOptions): SipRequest {

@@ -147,11 +147,6 @@ export class Dialog {
     return this.#build(method, this.#localCseq, parts, [...contact, ...defaults])
   }
 
-  /** Keeps this dialog's numbers above those that another early dialog of the same INVITE has used. */
-  skipTo(cseq: number): void {
-    this.#localCseq = Math.max(this.#localCseq, cseq)
-  }
-
   /** ACK to the 2xx of the INVITE with that CSeq number. */
   ack(cseq: number, parts: Parts = {}): SipRequest {
     return this.#build('ACK', cseq, parts, [])
