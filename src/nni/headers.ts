@@ -19,8 +19,10 @@ export const unavailable = '<sip:unavailable@unknown.invalid>'
 const privacyWords = ['header', 'session', 'user', 'none', 'critical', 'id', 'history'] as const
 const restricting: ReadonlySet<string> = new Set(['id', 'user', 'header', 'session'])
 
-export const allowOf = ({ config }: Peer): string =>
-  `INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS${config.messages ? ', MESSAGE' : ''}`
+/** What works inside a dialog. */
+export const dialogMethods = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS'
+
+export const allowOf = ({ config }: Peer): string => (config.messages ? `${dialogMethods}, MESSAGE` : dialogMethods)
 
 /** Who the peer says is there. Only inside the trust domain is anybody asserted (RFC 3325, 5). */
 export function partyOf(headers: Headers, peer: Peer): Party {

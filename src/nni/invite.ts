@@ -87,7 +87,6 @@ export function fromMessage(message: SipRequest, at: Surroundings): Understood<I
   const type = typeOf(message.headers.get('Content-Type') ?? '')
   const known = textTypes.find(one => one === type)
   if (known === undefined || isBroken(message.body)) return refuse(415, { Accept: textTypes.join(', ') })
-  if (message.body.length > limits.textBytesMax) return refuse(513)
   const incoming = fromRequest(message, at)
   if (!incoming.ok) return incoming
   return { ok: true, value: { ...incoming.value, body: { type: known, text: message.body.toString() } } }

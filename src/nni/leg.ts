@@ -1,12 +1,14 @@
 // One leg's dialog, whichever side began it: re-offers both ways, tones, the end. It decides nothing about the call.
 
+import { HubError } from '../errors.ts'
 import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
 import type { Clock, Inbox } from '../session/ports.ts'
 import { sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
 import { reasonOfTold } from './causes.ts'
 import type { Answer, Control, Received } from './control.ts'
-import { allowOf, chargingFields, endingFields, toldIn } from './headers.ts'
+import { allowOf, chargingFields, dialogMethods, endingFields, toldIn } from './headers.ts'
 import type { Fields } from './headers.ts'
+import { limits } from './limits.ts'
 import type { HubFace, Peer } from './peers.ts'
 import { firstOrigin, written } from './sdp.ts'
 import type { Origin } from './sdp.ts'
@@ -33,7 +35,7 @@ export interface LegParts {
 /** `early`: no final answer. `answered`: a 2xx without its ACK. */
 export type LegState = 'early' | 'answered' | 'confirmed' | 'ended'
 
-/** An offer of the peer that the core has not answered; without a request, what comes back needs no sending. */
+/** An offer that the core has not answered. Without a request nobody waits for the answer. */
 interface Asked {
   readonly request: Received | null
   readonly sdp: Sdp | null
@@ -99,7 +101,7 @@ export abstract class Leg {
       case 'OPTIONS':
         return request.respond(200, { headers: { Allow: allowOf(this.parts.peer), Accept: sdpTypes } })
       default:
-        return request.respond(405, { headers: { Allow: allowOf(this.parts.peer) } })
+        return request.respond(405, { headers: { Allow: dialogMethods } })
     }
   }
 
@@ -140,14 +142,7 @@ export abstract class Leg {
   /** The peer offers, or wants an offer. */
   protected asked(request: Received, sdp: Sdp | null): void {
     this.#asked = { request, sdp }
-    request.onCancel = () => this.#withdrawn()
     this.parts.inbox.reoffered(this.ref, sdp)
-  }
-
-  /** The core cannot be told to forget an offer; it is told the old one again instead. */
-  #withdrawn(): void {
-    if (this.#asked === null || this.ended) return
-    this.#asked = { request: null, sdp: this.#remote }
   }
 
   /** The media of the peer has changed without an offer: another fork has answered. */
@@ -160,17 +155,16 @@ export abstract class Leg {
     const asked = this.#asked
     if (asked === null || this.ended) return
     this.#asked = null
-    const { request } = asked
-    if (request === null) return this.#settled(asked.sdp)
+    const before = this.#remote
     if (asked.sdp === null) this.#ackAnswers = true
     else this.#remote = asked.sdp
-    this.#respond(request, this.written(sdp))
+    if (asked.request !== null) this.#respond(asked.request, this.written(sdp), () => this.#takenBack(before))
   }
 
-  /** After a withdrawn offer the core still holds what the peer took back. */
-  #settled(sdp: Sdp | null): void {
-    if (sdp === null || sdp !== this.#remote) this.#remote = sdp
-    else this.changed(sdp)
+  /** CANCEL was faster than the answer: what was agreed before is offered to the core again. */
+  #takenBack(before: Sdp | null): void {
+    this.#ackAnswers = false
+    if (!this.ended && before !== null) this.changed(before)
   }
 
   refuseReoffer(why: Refusal): void {
@@ -179,7 +173,7 @@ export abstract class Leg {
     if (!this.ended) asked?.request?.respond(refusalStatus[why])
   }
 
-  #respond(request: Received, body: string): void {
+  #respond(request: Received, body: string, failed?: () => void): void {
     const { headers } = request.message
     const expires = headers.get('Session-Expires')
     const fields: Fields = { ...this.chargingFields(true), Allow: allowOf(this.parts.peer) }
@@ -188,7 +182,7 @@ export abstract class Leg {
       fields['Require'] = 'timer'
     }
     if (body !== '') fields['Content-Type'] = sdpType
-    request.respond(200, { headers: fields, body })
+    request.respond(200, { headers: fields, body }, failed)
   }
 
   reoffer({ exchange, sdp }: { readonly exchange: number; readonly sdp: Sdp }): void {
@@ -297,6 +291,7 @@ export abstract class Leg {
 
   /** The description as this leg sends it: the hub's origin, raised where the content changed. */
   protected written(sdp: string): string {
+    if (Buffer.byteLength(sdp) > limits.bodyBytesMax) throw new HubError('HUB_LIMIT', 'a media description is too long')
     this.#origin = written(this.#origin, sdp)
     return this.#origin.text
   }

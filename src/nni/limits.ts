@@ -21,11 +21,10 @@ export const limits = {
   probesAnsweredMin: 2,
   /** A drachtio-server hangs at control frames over 12 kB: headers and body must fit. */
   bodyBytesMax: 8_192,
-  textBytesMax: 65_536,
+  /** Longer bodies of requests are refused (513). */
+  bodyBytesInMax: 65_536,
   /** Provisional answers passed on for one call. */
   provisionalsMax: 32,
-  /** Early dialogs of one INVITE that are told apart. */
-  forksMax: 16,
   /** Dialogs that lost their control connection and are ended after the next one. */
   orphansMax: 1_000,
   identityBytesMax: 255,

@@ -112,16 +112,17 @@ class Border implements Nni {
 
   #received(request: Received, inbox: Inbox): void {
     const leg = this.#dialogs.get(request.dialogId)
-    if (leg !== undefined && request.method !== 'MESSAGE') return leg.receive(request)
-    if (request.method === 'ACK' || request.unsolicited) return
-    const peer = leg?.parts.peer ?? this.#peers.identify(request.peerId, request.address)
-    if (peer === null) return request.respond(403)
-    if (leg === undefined && tagOf(request.message.headers.get('To')) !== null) return request.respond(481)
-    this.#outside(request, peer, inbox)
+    const tooLong = request.message.body.length > limits.bodyBytesInMax
+    if (tooLong && request.method !== 'ACK') request.respond(513)
+    else if (leg !== undefined) leg.receive(request)
+    else if (request.method !== 'ACK' && !request.unsolicited) this.#outside(request, inbox)
   }
 
-  #outside(request: Received, peer: Peer, inbox: Inbox): void {
+  #outside(request: Received, inbox: Inbox): void {
     const { method } = request
+    const peer = this.#peers.identify(request.peerId, request.address)
+    if (peer === null) return request.respond(403)
+    if (tagOf(request.message.headers.get('To')) !== null) return request.respond(481)
     const Allow = allowOf(peer)
     if (this.#draining) return request.respond(503, { headers: { 'Retry-After': '10' } })
     if (method === 'INVITE') return this.#invited(request, peer, inbox)
@@ -239,10 +240,9 @@ class Border implements Nni {
   }
 
   /** A leg that has ended hears nothing: the core is on its way to knowing. */
-  #tell(ref: LegRef, run: (leg: Leg) => void): Promise<void> {
+  async #tell(ref: LegRef, run: (leg: Leg) => void): Promise<void> {
     const leg = this.#legs.get(ref)
     if (leg !== undefined) run(leg)
-    return Promise.resolve()
   }
 
   alert(ref: LegRef): Promise<void> {

@@ -33,8 +33,6 @@ export interface Placing {
 export class OutboundLeg extends Leg {
   readonly #placing: Placing
   #sent: Sent | null = null
-  /** To tags of early dialogs that live: their number is bounded. */
-  readonly #forks = new Set<string>()
   #standing: Standing | null = null
   #provisionals = 0
   #alerted = false
@@ -121,7 +119,6 @@ export class OutboundLeg extends Leg {
     const { inbox } = this.parts
     const tag = tagOf(message.headers.get('To')) ?? ''
     if (message.status === 199) return this.#forkEnded(tag)
-    if (this.#forks.size < limits.forksMax) this.#forks.add(tag)
     const alerting = message.status === 180
     if (alerting && !this.#alerted) inbox.alerting(this.ref)
     this.#alerted ||= alerting
@@ -143,7 +140,6 @@ export class OutboundLeg extends Leg {
 
   /** RFC 6228. A preview that is gone makes room for that of another fork. */
   #forkEnded(tag: string): void {
-    this.#forks.delete(tag)
     if (this.#standing?.tag === tag && !this.#standing.reliable) this.#standing = null
   }
 

@@ -39,7 +39,9 @@ export async function receiveText(
     request.respond(status, { headers, reason })
   }
   const cancel = clock.after(limits.verdictMs, () => answer(504))
-  const verdict = await texted({ ref: newId() as TextRef, caller, called, body, charging, facts })
+  const text = { ref: newId() as TextRef, caller, called, body, charging, facts }
+  const verdict = await texted(text).catch(() => null)
+  if (verdict === null) return answer(500)
   if (verdict.taken) return answer(200)
   const { release } = verdict
   answer(statusOf(release), { ...fields, ...refusalFields(release, at.peer) }, plainWords(release) ?? undefined)

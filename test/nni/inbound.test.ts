@@ -361,6 +361,7 @@ describe('inside a call that a peer brought', () => {
     await border.nni.answerReoffer(leg, sdpWith(50_062))
     border.alpha.inside(dialog, 'BYE')
     await ended(leg)
+    expect(border.inbox.all('reoffered', leg)).toHaveLength(2)
   })
 
   it('tones cross in INFO, both ways', async () => {

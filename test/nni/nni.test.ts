@@ -62,6 +62,16 @@ describe('methods', () => {
     expect(plain.headers.all('Accept')).toContain('application/sdp')
   })
 
+  it('a body that is too long is refused, whatever it is for', async () => {
+    const { alpha, inbox, overTcp } = await open()
+    const body = 'x'.repeat(65_537)
+    const headers = [['Content-Type', 'text/plain']] as const
+    overTcp()
+    expect((await alpha.request('MESSAGE', number, { headers, body }).final()).status).toBe(513)
+    expect((await alpha.request('INVITE', number, { headers, body }).final()).status).toBe(513)
+    expect(inbox.heard.length + inbox.texts.length).toBe(0)
+  })
+
   it.each([
     ['tel:+49', 484],
     ['tel:+99912345678', 404],
@@ -114,6 +124,8 @@ describe('messages', () => {
     inbox.verdict = async () => ({ taken: false, release: { cause: 'not-found', from: 'hub', text: 'nobody there' } })
     const refused = await send().final()
     expect([refused.status, refused.reason]).toEqual([404, 'nobody there'])
+    inbox.verdict = () => Promise.reject(new Error('a fault of the core'))
+    expect((await send().final()).status).toBe(500)
   })
 
   it('other types are 415 with those that are taken; a peer without messages gets 405', async () => {

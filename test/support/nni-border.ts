@@ -32,7 +32,9 @@ export interface Border {
   readonly health: [string, boolean][]
   /** Between the NNI and the engine, so that a test can cut the connection. */
   readonly relay: { readonly connections: number }
-  cut(): void
+  readonly cut: () => void
+  /** The peer's requests go over TCP from now on. */
+  readonly overTcp: () => void
   readonly until: typeof until
   close(): Promise<void>
 }
@@ -53,7 +55,10 @@ export async function startBorder(options: BorderOptions = {}): Promise<Border> 
   const peers = [operator('alpha', alpha.port, { trust: 'network', ioi: 'alpha.example', ...options.peer })]
   const engine = createEngine({
     control: { host: '127.0.0.1', port: 0, secret: 'cymru' },
-    listen: [{ transport: 'udp', host: '127.0.0.1', port: 0 }],
+    listen: [
+      { transport: 'udp', host: '127.0.0.1', port: 0 },
+      { transport: 'tcp', host: '127.0.0.1', port: 0 }
+    ],
     log,
     ...(options.unscreened === true
       ? {}
@@ -62,7 +67,8 @@ export async function startBorder(options: BorderOptions = {}): Promise<Border> 
     ...(options.secondMs === undefined ? {} : { secondMs: options.secondMs })
   })
   await engine.start()
-  alpha.to = { transport: 'udp', host: '127.0.0.1', port: engine.listening[0]!.port }
+  const portOf = (transport: string) => engine.listening.find(own => own.transport === transport)!.port
+  alpha.to = { transport: 'udp', host: '127.0.0.1', port: portOf('udp') }
   const relay = await startRelay(engine.control.port)
   const inbox = new FakeInbox()
   const health: [string, boolean][] = []
@@ -82,6 +88,7 @@ export async function startBorder(options: BorderOptions = {}): Promise<Border> 
     health,
     relay,
     cut: relay.cut,
+    overTcp: () => void (alpha.to = { transport: 'tcp', host: '127.0.0.1', port: portOf('tcp') }),
     until,
     close: async () => {
       await nni.close()

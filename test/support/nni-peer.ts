@@ -59,7 +59,10 @@ export class SipPeer {
   constructor(name: string) {
     this.name = name
     this.stack = createStack({
-      listen: [{ transport: 'udp', host: '127.0.0.1', port: 0 }],
+      listen: [
+        { transport: 'udp', host: '127.0.0.1', port: 0 },
+        { transport: 'tcp', host: '127.0.0.1', port: 0 }
+      ],
       handler: {
         request: tx => void (this.onRequest(tx) || this.requests.push(tx)),
         ack: ack => void this.acks.push(ack)
