@@ -1,9 +1,10 @@
-// The sandbox from the command line: one process calls an operator, its words and exit codes.
+// The sandbox as a process of its own: what it prints and how it ends.
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, it } from '@jest/globals'
-import { numberRules } from '../../src/sandbox/numbers.ts'
 import { createOperator } from '../../src/sandbox/operator.ts'
 import type { Operator } from '../../src/sandbox/operator.ts'
 
@@ -30,27 +31,6 @@ const listen = async (): Promise<string> => {
 }
 
 describe('sandbox command', () => {
-  it('explains itself and every special number', async () => {
-    const { code, out } = await run('operator', '--help')
-    expect(code).toBe(0)
-    for (const { ending, about } of numberRules) expect(out).toContain(`${ending}   ${about}`)
-  })
-
-  it.each([
-    [['nobody'], 'neither operator nor user'],
-    [['operator', '--port', 'x'], '--port x is no number'],
-    [['operator', '--call', '+49'], '--call needs --to HOST:PORT'],
-    [['operator', '--codecs', 'mp3'], 'mp3 is none of PCMA'],
-    [['user'], '--name and --domain are needed'],
-    [['user', '--name', 'a', '--domain', 'b'], 'SANDBOX_PASSWORD is empty'],
-    [['user', '--name', 'a', '--domain', 'b', '--password', 'c', '--url', 'http://h'], 'no ws:// or wss:// address'],
-    [['operator', '--colour'], '--colour']
-  ])('calls %j wrong, in words and with exit code 2', async (args, words) => {
-    const { code, err } = await run(...args)
-    expect(err).toContain(words)
-    expect(code).toBe(2)
-  })
-
   it('places a call and says what it heard, with one line for every message', async () => {
     const { code, out, err } = await run(
       'operator',
@@ -70,30 +50,16 @@ describe('sandbox command', () => {
     expect(out).toContain('ended: bye by us')
   })
 
-  it('says why a call failed, with exit code 1', async () => {
-    const { code, out } = await run('operator', '--call', '+4930486', '--to', await listen())
-    expect(out).toContain('+4930486 was not answered: refused 486 Busy Here')
-    expect(code).toBe(1)
+  it('complains on standard error', async () => {
+    expect(await run('nobody')).toMatchObject({ code: 2, out: '', err: 'nobody is neither operator nor user\n' })
   })
 
-  it('sends a text', async () => {
-    const { code, out } = await run('operator', '--call', '+4930', '--text', 'hallo', '--to', await listen())
-    expect([code, out]).toEqual([0, '+4930: 200\n'])
-    expect(operator?.messages.map(({ text }) => text)).toEqual(['hallo'])
-  })
-
-  it('says that nobody is at the address of the island, with exit code 1', async () => {
-    const { code, err } = await run(
-      'user',
-      '--name',
-      'a',
-      '--domain',
-      'b',
-      '--password',
-      'c',
-      '--url',
-      'ws://127.0.0.1:1'
-    )
-    expect([code, err]).toEqual([1, 'no WebSocket at ws://127.0.0.1:1\n'])
+  it('runs until it is interrupted', async () => {
+    const child = spawn(process.execPath, [cli, 'operator', '--port', '0'])
+    const lines = createInterface(child.stdout)
+    const [line] = (await once(lines, 'line')) as [string]
+    expect(line).toMatch(/^operator on udp 127\.0\.0\.1:\d+, tcp 127\.0\.0\.1:\d+; Ctrl-C ends it$/)
+    child.kill('SIGINT')
+    expect(await once(child, 'exit')).toEqual([0, null])
   })
 })
