@@ -101,6 +101,9 @@ export class Outbox implements CdrSink {
       const billedTo = new Date(ending.at).toISOString()
       this.#log.warn({ legs: open.length, billedTo }, 'calls that a crash cut off were closed in the records')
     }
+    const { nodeId, slots, waiting } = this.#journal
+    const callsMax = Math.floor(slots / slotsPerSession)
+    this.#log.info({ nodeId, slots, callsMax, waiting }, 'the journal is open; it has room for so many calls at once')
     this.#journal.beat()
     this.#relay.start()
   }

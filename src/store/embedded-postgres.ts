@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import {
   chownSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -90,10 +91,14 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   const native = findNative()
   const ours = accountFor()
   const home = makeHome(dataDir, ours, sharedDir)
+  if (lstatSync(join(dataDir, 'postgres')).isSymbolicLink()) {
+    log.info({ dataDir, home }, 'the database lies elsewhere: its account has no way to the data folder')
+  }
   const lock = takeLock(lockOf(home, dataDir))
   try {
     const cluster = join(home, 'cluster')
     const account = ours !== null && existsSync(cluster) ? ownerOf(cluster) : ours
+    if (!passable(home, account)) throw databaseError(`PostgreSQL's account can no longer reach ${home}`)
     const bin = join(reachableNative(native, account, sharedDir), 'bin')
     if (!existsSync(cluster)) await initialise(home, bin, account)
     requireVersion(cluster, native.version)
@@ -166,9 +171,7 @@ function makeHome(dataDir: string, account: Account | null, sharedDir: string): 
     if (cause instanceof HubError) throw cause
     throw databaseError(`cannot use the data folder ${dataDir}: ${messageOf(cause)}`, { cause })
   }
-  const real = realpathSync(home)
-  if (!passable(real, account)) throw databaseError(`PostgreSQL's account can no longer reach ${real}`)
-  return real
+  return realpathSync(home)
 }
 
 /** Whoever made the cluster runs it. */
