@@ -268,14 +268,18 @@ class Stack implements SipStack {
     if (request?.kind === 'request') this.#answerStateless(request, status, flow)
   }
 
+  /** With as many of the fields as there are (RFC 4475, 3.3.1); back where it came from if no Via can be read. */
   #answerStateless(request: SipRequest, status: number, flow: Flow, reason?: string): void {
-    const { headers } = request
+    const { method, headers } = request
+    if (method === 'ACK' || !headers.has('Via')) return
     const via = parseVia(headers.get('Via') ?? '')
-    const complete =
-      via !== null && headers.has('From') && headers.has('To') && headers.has('Call-ID') && headers.has('CSeq')
-    if (!complete || request.method === 'ACK') return
-    stampSource(request, via, flow.remote)
-    this.#answer(request, via, status, flow, reason)
+    if (via !== null) {
+      stampSource(request, via, flow.remote)
+      this.#answer(request, via, status, flow, reason)
+      return
+    }
+    const phrase = reason === undefined ? {} : { reason }
+    this.#wire.send(makeResponse(request, status, { headers: this.#headers, ...phrase }), flow)
   }
 
   #answer(request: SipRequest, via: Via, status: number, flow: Flow, reason?: string, tag?: string): void {

@@ -10,7 +10,8 @@ describe('field names', () => {
   it('takes compact forms and any case for the same field', () => {
     const compact = 'a b c d e f i j k l m n o r s t u v x y'.split(' ').map(fieldKey)
     expect(compact).toEqual(
-      `accept-contact referred-by content-type request-disposition content-encoding from call-id reject-contact supported
+      `accept-contact referred-by content-type request-disposition content-encoding from call-id reject-contact
+      supported
       content-length contact identity-info event refer-to subject to allow-events via session-expires identity`.split(
         /\s+/
       )

@@ -33,7 +33,7 @@ const refusal = (bytes: Buffer, limits: SipLimits = sipLimits): Malformed => {
 }
 
 describe('parsing', () => {
-  it('skips empty lines before the start line and takes the rest of a datagram for the body without Content-Length', () => {
+  it('skips empty lines before the start line; without Content-Length the rest of a datagram is the body', () => {
     const parsed = request(Buffer.concat([Buffer.from('\r\n\r\n'), wire(head, 'körper')]))
     expect(parsed.body.toString()).toBe('körper')
   })

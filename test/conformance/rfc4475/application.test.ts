@@ -27,7 +27,7 @@ describe('RFC 4475, 3.3 application-layer semantics', () => {
     expect(validate('novelsc')?.status).toBe(416)
   })
 
-  it('3.3.4 unknown schemes in To, From and Contact are nothing to refuse; whose address that is the registrar asks', () => {
+  it('3.3.4 unknown schemes in To, From and Contact: left to the registrar, nothing to refuse before', () => {
     const { headers } = requestOf('unksm2')
     const uris = ['To', 'From', 'Contact'].map(name => parseNameAddr(headers.get(name)!)?.uri)
     expect(uris).toEqual(['isbn:2983792873', 'http://www.example.com', 'name:John_Smith'])

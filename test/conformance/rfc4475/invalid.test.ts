@@ -1,4 +1,4 @@
-// RFC 4475, 3.1.2 and 3.2: invalid messages. Where the clause allows several answers the test's name says which is ours.
+// RFC 4475, 3.1.2 and 3.2: invalid messages. Where a clause allows several answers the test's name says which is ours.
 
 import { describe, expect, it } from '@jest/globals'
 import { parseDeltaSeconds, parseMessage, parseNameAddr } from '../../../src/sip/message.ts'
