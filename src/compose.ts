@@ -47,6 +47,9 @@ export interface RunningHub {
   stop(how?: { readonly hurry?: boolean }): Promise<number>
 }
 
+/** At the end, for records on their way from the journal to the event log; what stays is sent after the next start. */
+const relayMs = 5_000
+
 /** Wall clock and timers. */
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -101,7 +104,10 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     eventLog,
     log
   })
-  parts.defer(() => outbox.close())
+  parts.defer(async () => {
+    await outbox.drain(relayMs)
+    await outbox.close()
+  })
   const { hub, listening } = await signalling(config, options, { parts, outbox, book, party })
   consumer.start()
   const running = parts.move()

@@ -127,7 +127,7 @@ export const configSchema = z.strictObject({
       ioi: ioi.default('isthmus.invalid'),
       dataDir: z.string().default('./data'),
       drainMs: z.int().min(0).max(600_000).default(10_000),
-      sessionsMax: z.int().min(1).default(10_000)
+      sessionsMax: z.int().min(1).default(2_000)
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(logLevels).default('info') }).prefault({}),
@@ -141,7 +141,7 @@ export const configSchema = z.strictObject({
   events: z
     .strictObject({
       /** Slots of 4 KiB in the preallocated journal; a call needs its worst case free before it may start. */
-      journalSlots: z.int().min(64).max(1_048_576).default(8_192),
+      journalSlots: z.int().min(64).max(1_048_576).default(22_528),
       heartbeatMs: z.int().min(100).default(5_000)
     })
     .prefault({}),

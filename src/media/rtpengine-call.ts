@@ -64,7 +64,7 @@ export class RtpengineCall {
   }
 
   async #offer(at: Anchorage, side: Side, description: SdpDescription): Promise<Anchored> {
-    const prepared = prepareOffer(description, at.profiles[side], at.transcode ? null : at.grant.codecs)
+    const prepared = prepareOffer(description, at.profiles[side], this.#mayUse(at, side))
     if (!isPrepared(prepared)) return refused(prepared)
     this.#bundles[side] = bundledBy(prepared.facts)
     const output = await this.#askOffer(at, side, prepared)
@@ -94,7 +94,7 @@ export class RtpengineCall {
 
   async makeOffer(at: Anchorage, side: Side): Promise<Anchored> {
     const from = otherSide(side)
-    const codecs = hubCodecs(at.grant.codecs)
+    const codecs = hubCodecs(granted(at, side))
     if (codecs.length === 0) return refused({ cause: 'incompatible-media', text: 'no audio codec is granted' })
     const known = this.#agreed === null ? null : this.#saidBy(from, this.#agreed)
     const offer: Prepared = known ?? {
@@ -103,7 +103,7 @@ export class RtpengineCall {
       codecs: [codecs]
     }
     const output = await this.#askOffer({ ...at, transcode: false }, from, offer)
-    const shown = this.#show(at, side, output, at.grant.codecs)
+    const shown = this.#show(at, side, output, granted(at, side))
     this.#offered = { from, offer, shown, made: true }
     return { anchored: true, sdp: shown.sdp }
   }
@@ -156,9 +156,9 @@ export class RtpengineCall {
 
   /** Where codecs are converted, a side also keeps what it has used so far. */
   #mayUse(at: Anchorage, side: Side): readonly string[] {
-    if (!at.transcode || this.#agreed === null) return at.grant.codecs
+    if (!at.transcode || this.#agreed === null) return granted(at, side)
     const used = this.#saidBy(side, this.#agreed).codecs.flat()
-    return [...new Set([...at.grant.codecs, ...used.map(({ name }) => name)])]
+    return [...new Set([...granted(at, side), ...used.map(({ name }) => name)])]
   }
 
   #saidBy(side: Side, { offered, answer }: Agreed): Prepared {
@@ -194,6 +194,9 @@ export class RtpengineCall {
     return shown
   }
 }
+
+const granted = ({ grant }: Anchorage, side: Side): readonly string[] =>
+  side === 'caller' ? grant.callerCodecs : grant.codecs
 
 /** Throws where the daemon said `ok` without a description, as it does for an empty one. */
 function outputOf(reply: NgReply): SdpDescription {

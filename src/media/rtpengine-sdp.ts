@@ -20,18 +20,16 @@ export interface Prepared {
 
 const incompatible = (text: string): Reason => ({ cause: 'incompatible-media', text })
 
-/** `granted` null: transcoding replaces the codecs, so every one of them may stay. */
 export function prepareOffer(
   description: SdpDescription,
   profile: MediaProfile,
-  granted: readonly string[] | null
+  granted: readonly string[]
 ): Prepared | Reason {
   const facts = factsOf(description)
   const codecs = facts.map((line, index) => {
     if (!line.live || (line.kind !== 'audio' && line.kind !== 'video') || stuckInBundle(facts, index)) return []
     if ((profile === 'webrtc') !== (line.webrtc !== null)) return []
-    if (granted === null && line.kind === 'audio') return line.codecs
-    return allowed(line.codecs, granted ?? [])
+    return allowed(line.codecs, granted)
   })
   if (!codecs.some(list => list.some(codec => !isTone(codec)))) return incompatible('no codec in common')
   return { sdp: narrowed(description, codecs), facts, codecs }

@@ -44,6 +44,7 @@ export function decide(facts: Facts): PolicyDecision {
   const full = exceeded(from, usage.from) ?? exceeded(to, usage.to)
   if (full !== null) return refuse({ cause: 'limit-reached', text: full })
   const codecs = facts.media === null ? [] : shared(from, to, facts.media.transcode)
+  const callerCodecs = facts.media?.transcode === true ? from.codecs : codecs
   if (facts.media !== null && !codecs.some(name => name !== 'telephone-event')) {
     return refuse({ cause: 'incompatible-media', text: `${from.id} and ${to.id} have no codec in common` })
   }
@@ -54,6 +55,7 @@ export function decide(facts: Facts): PolicyDecision {
       bandwidthKbpsMax: 100,
       dscp: 46,
       codecs,
+      callerCodecs,
       chargingKey: `${terms.ingressAgreementId}/${terms.egressAgreementId}`,
       credit: null
     }

@@ -148,7 +148,10 @@ export interface Grant {
   readonly id: string
   readonly bandwidthKbpsMax: number
   readonly dscp: number
+  /** What the called side may use, best first. */
   readonly codecs: readonly string[]
+  /** What the calling side may use: the same unless a transcoder stands between them. */
+  readonly callerCodecs: readonly string[]
   readonly chargingKey: string
   /** Null for postpaid. */
   readonly credit: Credited | null

@@ -21,16 +21,15 @@ async function bridge(uas: RunningSipp, transport: 'udp' | 'tcp'): Promise<Engin
   const engine = await startEngine({ timers: {}, log: quiet })
   running.engine = engine
   running.srf = await connectSrf(engine, srf => {
-    srf.use('invite', (req, res) => {
+    srf.use('invite', async (req, res) => {
       const uri = `sip:${req.calledNumber}@127.0.0.1:${uas.port};transport=${transport}`
-      srf
-        .createB2BUA(req, res, uri, {})
-        .then(({ uas, uac }) => {
-          uas.on('destroy', () => void uac.destroy().catch(() => undefined))
-          uac.on('destroy', () => void uas.destroy().catch(() => undefined))
-        })
+      try {
+        const { uas, uac } = await srf.createB2BUA(req, res, uri, {})
+        uas.on('destroy', () => void uac.destroy().catch(() => undefined))
+        uac.on('destroy', () => void uas.destroy().catch(() => undefined))
+      } catch {
         // A refusal has been passed on; the counts of SIPp say whether it was the right one.
-        .catch(() => undefined)
+      }
     })
   })
   return engine

@@ -48,7 +48,13 @@ describe('policy', () => {
     equal([decision.grant.codecs, decision.grant.chargingKey], [['PCMA', 'opus'], 'in/out'])
     const transcoded = await policy({ peers }).decide(admission({ transcode: true }))
     ok(transcoded.admit)
-    equal(transcoded.grant.codecs, ['PCMU', 'PCMA', 'opus'])
+    equal(
+      [transcoded.grant.codecs, transcoded.grant.callerCodecs],
+      [
+        ['PCMU', 'PCMA', 'opus'],
+        ['opus', 'PCMA']
+      ]
+    )
   })
   it('no codec in common is said so, and a transcoder helps', async () => {
     const peers = [

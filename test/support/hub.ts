@@ -152,6 +152,7 @@ function withDefaults(config: Readonly<Record<string, unknown>>, home: string): 
     ...config,
     hub: { id: 'isthmus', node: 'node-1', dataDir: join(home, 'data'), drainMs: 2_000, ...given('hub') },
     log: { level: 'info', ...given('log') },
+    events: { journalSlots: 2_200, ...given('events') },
     sipWs: { port: 0, ...given('sipWs') },
     nni: {
       listen: [

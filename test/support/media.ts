@@ -58,12 +58,18 @@ export const mediaConfig = (over: Partial<MediaConfig> = {}): MediaConfig => ({
   ...over
 })
 
+const allCodecs = ['opus', 'PCMA', 'PCMU', 'telephone-event'] as const
+
 let calls = 0
 export function anchorage(
   over: {
     caller?: MediaProfile
     callee?: MediaProfile
     codecs?: readonly string[]
+    /** The same unless a transcoder stands between the sides. */
+    callerCodecs?: readonly string[]
+    /** What the caller may use where that differs. */
+    callerCodecs?: readonly string[]
     transcode?: boolean
     attempt?: number
   } = {}
@@ -81,7 +87,8 @@ export function anchorage(
       dscp: 46,
       chargingKey: 'key',
       credit: null,
-      codecs: over.codecs ?? ['opus', 'PCMA', 'PCMU', 'telephone-event']
+      codecs: over.codecs ?? allCodecs,
+      callerCodecs: over.callerCodecs ?? (over.transcode === true ? allCodecs : (over.codecs ?? allCodecs))
     }
   }
 }

@@ -65,6 +65,8 @@ export interface RtpEndpoint {
   /** Speaks a tone until stopped. */
   speak(hz: number, payloadType?: number): void
   silence(): void
+  /** Sends back whatever it hears, under its own SSRC. */
+  echo(): void
   send(packet: Buffer): void
   sendRtcp(packet: Buffer): void
   /** Linear samples of what was heard under one payload type. */
@@ -132,6 +134,13 @@ export async function openRtpEndpoint({ ssrc = 0x1000_0001 }: { ssrc?: number } 
     silence() {
       if (timer !== null) clearInterval(timer)
       timer = null
+    },
+    echo() {
+      rtp.on('message', packet => {
+        const back = Buffer.from(packet)
+        back.writeUInt32BE(ssrc, 8)
+        endpoint.send(back)
+      })
     },
     send(packet) {
       if (endpoint.target !== null) rtp.send(packet, endpoint.target.port, endpoint.target.host)

@@ -17,17 +17,32 @@ export interface Rtpengine {
 }
 
 /** `port`: the control port of a daemon to take the place of one that died. */
-export async function startRtpengine(options: {
-  port?: number; portMin?: number; portMax?: number; timeoutSeconds?: number
-} = {}): Promise<Rtpengine> {
+export async function startRtpengine(
+  options: {
+    port?: number
+    portMin?: number
+    portMax?: number
+    timeoutSeconds?: number
+  } = {}
+): Promise<Rtpengine> {
   const port = options.port ?? (await freePort())
   const portMin = options.portMin ?? 30_000 + 200 * (process.pid % 50)
   const child = spawn(
     'rtpengine',
     [
-      '--config-file=none', '--foreground', '--log-stderr', '--log-level=6', '--table=-1', '--interface=127.0.0.1',
-      `--listen-ng=127.0.0.1:${port}`, `--port-min=${portMin}`, `--port-max=${options.portMax ?? portMin + 199}`,
-      '--num-threads=2', '--delete-delay=0', `--timeout=${options.timeoutSeconds ?? 60}`, '--silent-timeout=3600'
+      '--config-file=none',
+      '--foreground',
+      '--log-stderr',
+      '--log-level=6',
+      '--table=-1',
+      '--interface=127.0.0.1',
+      `--listen-ng=127.0.0.1:${port}`,
+      `--port-min=${portMin}`,
+      `--port-max=${options.portMax ?? portMin + 199}`,
+      '--num-threads=2',
+      '--delete-delay=0',
+      `--timeout=${options.timeoutSeconds ?? 60}`,
+      '--silent-timeout=3600'
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] }
   )
@@ -44,7 +59,14 @@ export async function startRtpengine(options: {
     child.once('error', reject)
     child.once('exit', code => reject(new Error(`rtpengine left with ${code}:\n${log}`)))
   })
-  return { host: '127.0.0.1', port, pid: child.pid!, log: () => log, kill: () => end(child, 'SIGKILL'), stop: () => end(child, 'SIGTERM') }
+  return {
+    host: '127.0.0.1',
+    port,
+    pid: child.pid!,
+    log: () => log,
+    kill: () => end(child, 'SIGKILL'),
+    stop: () => end(child, 'SIGTERM')
+  }
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

@@ -100,11 +100,11 @@ export interface RawPeer {
   close(): Promise<void>
 }
 
-export async function rawUdp(port: number, host = '127.0.0.1'): Promise<RawPeer> {
+export async function rawUdp(port: number, host = '127.0.0.1', from = '127.0.0.1'): Promise<RawPeer> {
   const socket = createSocket('udp4')
   const received: string[] = []
   socket.on('message', bytes => received.push(bytes.toString('latin1')))
-  await new Promise<void>(resolve => socket.bind(0, '127.0.0.1', resolve))
+  await new Promise<void>(resolve => socket.bind(0, from, resolve))
   return {
     port: socket.address().port,
     received,

@@ -69,8 +69,8 @@ export async function connectSrf(engine: Engine, prepare: (srf: SrfApp) => void 
   const app = srf as unknown as SrfApp
   prepare(app)
   await new Promise<void>((done, failed) => {
-    srf.on('connect', (error: unknown) => (error ? failed(error as Error) : done()))
-    srf.connect({ host: engine.control.host, port: engine.control.port, secret })
+    srf.on('connect', error => (error ? failed(error) : done()))
+    void srf.connect({ host: engine.control.host, port: engine.control.port, secret })
   })
   return app
 }
