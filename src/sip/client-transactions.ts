@@ -63,8 +63,9 @@ class ClientRecord implements Timed {
     this.#starting = false
   }
 
+  /** Above a timer nothing would catch a fault. */
   fire(timer: Timer): void {
-    this.apply(timer as Event, null, null)
+    this.#owner.runtime.guard(() => this.apply(timer as Event, null, null))
   }
 
   apply(event: Event, response: SipResponse | null, flow: Flow | null): void {

@@ -50,8 +50,9 @@ class ServerRecord implements Timed {
     return this.#invite
   }
 
+  /** Above a timer nothing would catch a fault. */
   fire(timer: Timer): void {
-    this.apply(timer as Event, null, null)
+    this.#owner.runtime.guard(() => this.apply(timer as Event, null, null))
   }
 
   /** Takes an answer of the user where the machine still wants one. */

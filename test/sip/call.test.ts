@@ -242,7 +242,7 @@ describe.each(['udp', 'tcp', 'ws'] as const)('a call over %s', transport => {
     caller.call.request('OPTIONS', {}, result)
     callee.call.request('MESSAGE', { body: 'hello', contentType: 'text/plain' }, result)
     await until(() => finals.length === 4)
-    expect([finals.slice(0, 2), finals.slice(2).sort()]).toEqual([
+    expect([finals.slice(0, 2), finals.slice(2).sort((x, y) => x - y)]).toEqual([
       [200, 202],
       [405, 501]
     ])

@@ -18,6 +18,8 @@ interface StreamOptions {
   readonly local: Address
   readonly remote: Address
   readonly standing: Standing
+  /** Made from here: what is answered over it is wanted, whoever sends it. */
+  readonly outgoing: boolean
   readonly port: TransportPort
 }
 
@@ -30,6 +32,7 @@ export class StreamFlow implements Flow {
   readonly peerId: string | null
   closed = false
   readonly #refused: boolean
+  readonly #outgoing: boolean
   readonly #socket: Socket
   readonly #port: TransportPort
   readonly #framer: Framer
@@ -37,19 +40,21 @@ export class StreamFlow implements Flow {
   #incomplete: NodeJS.Timeout | null = null
   #resume: NodeJS.Timeout | null = null
 
-  constructor({ transport, socket, local, remote, standing, port }: StreamOptions) {
+  constructor({ transport, socket, local, remote, standing, outgoing, port }: StreamOptions) {
     this.transport = transport
     this.local = local
     this.remote = remote
     this.#refused = standing === 'refuse'
+    this.#outgoing = outgoing
+    const stranger = this.#refused && !outgoing
     this.peerId = standing === 'refuse' ? null : standing.peerId
     this.#socket = socket
     this.#port = port
     const { headerBytesMax, messageBytesMax } = port.limits
     // Nobody we know gets a megabyte of memory.
-    this.#framer = new Framer({ headerBytesMax, messageBytesMax: this.#refused ? headerBytesMax : messageBytesMax })
+    this.#framer = new Framer({ headerBytesMax, messageBytesMax: stranger ? headerBytesMax : messageBytesMax })
     socket.setNoDelay(true)
-    socket.setTimeout(this.#refused ? port.limits.incompleteMs : port.limits.idleMs, () => this.close())
+    socket.setTimeout(stranger ? port.limits.incompleteMs : port.limits.idleMs, () => this.close())
     socket.on('data', chunk => this.#received(chunk))
     socket.on('end', () => this.close())
     socket.on('error', error => port.warn(`${transport} connection`, error))
@@ -103,7 +108,8 @@ export class StreamFlow implements Flow {
 
   #take(bytes: Buffer): void {
     this.#stopWaiting()
-    if (this.#refused) {
+    const wanted = this.#outgoing && bytes.toString('latin1', 0, 4) === 'SIP/'
+    if (this.#refused && !wanted) {
       this.#port.refused(bytes, this)
       this.close()
       return
@@ -287,29 +293,35 @@ export class StreamTransport {
       socket.off('error', giveUp)
       socket.off('close', closed)
       const local = this.localFor(to.host) ?? { host: socket.localAddress ?? to.host, port: socket.localPort ?? 0 }
-      const flow = this.#adopt(socket, local, to)
-      if (flow === null) giveUp(new Error('the peer is screened out'))
-      else settle(({ ready }) => ready(flow))
+      const flow = this.#adopt(socket, local, to, this.#standing(socket, to) ?? 'refuse', true)
+      settle(({ ready }) => ready(flow))
     })
   }
 
   #accept(socket: Socket, host: string, port: number): void {
     const remoteHost = plainHost(socket.remoteAddress ?? '')
     const remote = { host: remoteHost, port: socket.remotePort ?? 0 }
-    if (socket.destroyed || this.#closed || remoteHost === '') socket.destroy()
-    else this.#adopt(socket, { host, port }, remote)
+    const gone = socket.destroyed || this.#closed || remoteHost === ''
+    const standing = gone ? null : this.#standing(socket, remote)
+    if (standing !== null) {
+      this.#adopt(socket, { host, port }, remote, standing, false)
+      return
+    }
+    if (!gone) this.#port.dropped()
+    socket.on('error', () => undefined)
+    socket.destroy()
   }
 
-  #adopt(socket: Socket, local: Address, remote: Address): StreamFlow | null {
+  /** Null: to be dropped. */
+  #standing(socket: Socket, remote: Address): Standing | null {
     const { transport } = this.#kind
     const verdict = this.#port.screen({ transport, remote, certificateNames: this.#kind.names(socket) })
-    if (verdict === 'drop') {
-      this.#port.dropped()
-      socket.on('error', () => undefined)
-      socket.destroy()
-      return null
-    }
-    const flow = new StreamFlow({ transport, socket, local, remote, standing: verdict, port: this.#port })
+    return verdict === 'drop' ? null : verdict
+  }
+
+  #adopt(socket: Socket, local: Address, remote: Address, standing: Standing, outgoing: boolean): StreamFlow {
+    const { transport } = this.#kind
+    const flow = new StreamFlow({ transport, socket, local, remote, standing, outgoing, port: this.#port })
     const key = keyOf(remote)
     this.#flows.set(key, flow)
     socket.once('close', () => {

@@ -220,6 +220,21 @@ describe.each(['tcp', 'tls'] as const)('SIP over %s', transport => {
     expect([silent.text, response.text]).toEqual(['', ''])
   })
 
+  it('takes answers over a connection made from here, but no requests of a peer it does not know', async () => {
+    for (const verdict of ['drop', 'refuse'] as const) {
+      const server = await serve(transport)
+      const client = await serve(transport, { screen: () => verdict })
+      const statuses: number[] = []
+      const to = { transport, host: '127.0.0.1', port: server.port } as const
+      const on = { response: ({ status }: { status: number }) => void statuses.push(status), failed: () => undefined }
+      client.stack.send(optionsTo(server.port), to, on)
+      await until(() => statuses.length === 1)
+      server.stack.send(optionsTo(1), { flow: server.requests[0]!.flow }, on)
+      await until(() => statuses.length === 2)
+      expect([statuses, client.requests.length]).toEqual([[200, 403], 0])
+    }
+  })
+
   it('drops a connection that screening wants dropped, without a word', async () => {
     const { port, stack } = await serve(transport, { screen: () => 'drop' })
     const peer = await dial(transport, port)
