@@ -6,8 +6,9 @@ import type { OutgoingText } from '../../src/session/ports.ts'
 import type { SessionId } from '../../src/session/model.ts'
 import { caller, charging, clock, invitation, number, startBorder, targetAlpha } from '../support/nni-border.ts'
 import type { Border, BorderOptions } from '../support/nni-border.ts'
-import { hubFace, sdpWith } from '../support/nni.ts'
+import { hubFace, operator, sdpWith } from '../support/nni.ts'
 import { FakeInbox } from '../support/inbox.ts'
+import { HandEngine } from '../support/nni-hand.ts'
 import { until } from '../support/until.ts'
 
 const borders: Border[] = []
@@ -31,7 +32,7 @@ const text = (over: Partial<OutgoingText> = {}): OutgoingText => ({
 })
 
 describe('methods', () => {
-  it('what no operator is served with is 405 with Allow, what lives in dialogs 481, what nobody knows 501', async () => {
+  it('what no operator is served with is 405, what lives in dialogs 481, what nobody knows 501', async () => {
     const { alpha } = await open()
     const statuses: Record<string, number> = {}
     for (const method of ['REGISTER', 'SUBSCRIBE', 'NOTIFY', 'PUBLISH', 'REFER', 'INFO', 'UPDATE', 'BYE', 'NONSENSE']) {
@@ -237,6 +238,41 @@ describe('the connection to the engine', () => {
     const again = nni.invite(invitation({ id: 'four' as SessionId }))
     alpha.answer(await alpha.take('INVITE'), 486)
     expect((await inbox.wait('ended', again)).reason.cause).toBe('busy')
+  })
+
+  it('lost with a server that keeps dialogs: the peers in them are told by the next one', async () => {
+    const engine = new HandEngine()
+    engine.onSip = (command, id) => {
+      const [start = '', ...fields] = command.message.toString().split('\r\n')
+      engine.echo(command, id, `t${engine.commands.length}`)
+      if (!start.startsWith('INVITE')) return
+      const kept = fields.filter(field => /^(From|Call-ID):/.test(field))
+      const via = 'Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1'
+      const answer = [
+        'SIP/2.0 200 OK',
+        via,
+        ...kept,
+        'To: <sip:c@d>;tag=9',
+        'CSeq: 1 INVITE',
+        'Content-Type: application/sdp'
+      ]
+      engine.heard('t1', [...answer, '', sdpWith(40_000)].join('\r\n'))
+    }
+    const inbox = new FakeInbox()
+    const connect = { host: '127.0.0.1', port: await engine.start(), secret: 'x' }
+    const config = { ...parts.config, peers: [operator('alpha', 5060)] }
+    const nni = createNni({ ...parts, config, connect })
+    await nni.start(inbox)
+    const leg = nni.invite(invitation())
+    await inbox.wait('answered', leg)
+    engine.sockets[0]?.destroy()
+    expect((await inbox.wait('ended', leg)).reason.cause).toBe('peer-failed')
+    const byes = () => engine.commands.filter(({ message }) => message.toString().startsWith('BYE'))
+    await until(() => byes().length === 1)
+    const invite = engine.commands[0]?.message.toString() ?? ''
+    expect(byes()[0]?.tokens[3]).toContain(/Call-ID: (.*)\r/.exec(invite)?.[1])
+    await nni.close()
+    engine.close()
   })
 
   it('draining: new calls and messages are sent away with 503 and a time, live ones go on', async () => {
