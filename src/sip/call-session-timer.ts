@@ -1,4 +1,4 @@
-// RFC 4028 for calls, where a user wants it: refreshes by UPDATE if that is ours to do, else ends a session gone silent.
+// RFC 4028 for calls, where a user wants it: refreshes by UPDATE where that is ours to do, ends a session gone silent.
 
 import type { SipCall } from './call-model.ts'
 import type { Parts } from './dialog.ts'
