@@ -4,9 +4,9 @@ export interface Retransmission {
   readonly T1: number
   /** The longest gap: T2 for a 2xx; infinite for a reliable 1xx, whose gaps only double. */
   readonly gapMsMax: number
-  again(): void
+  readonly again: () => void
   /** 64*T1 have passed and nothing stopped it. */
-  expired(): void
+  readonly expired: () => void
 }
 
 /** Calls `again` after T1, 3*T1, 7*T1 ... until stopped, at last `expired` instead. Returns what stops it. */

@@ -1,4 +1,4 @@
-// Runs SIPp, the SIP peer nobody here wrote: one process per scenario, its files in a temporary folder, its counts parsed.
+// Runs SIPp, the SIP peer nobody here wrote: a process per scenario, its files in a temporary folder, its counts read.
 
 import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'

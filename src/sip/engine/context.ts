@@ -6,10 +6,13 @@ import type { ClientTransaction, ServerTransaction, SipStack, SipTimers } from '
 import type { Address, Flow, TransportName } from '../transport/transport.ts'
 import type { Bindings } from './bindings.ts'
 import type { App, ControlServer } from './control.ts'
+import { overloadLimits } from './overload.ts'
+import type { Overload } from './overload.ts'
 import type { SessionDefaults } from './session-timer.ts'
 import type { Usage, Usages } from './usages.ts'
 
 export const engineLimits = {
+  ...overloadLimits,
   /** Dialogs; an INVITE or SUBSCRIBE beyond it is refused with 503, or NOK where an application asks. */
   dialogsMax: 100_000,
   /** Requests of the network that wait for an application; beyond it 503. */
@@ -54,7 +57,7 @@ export interface Outbound {
   readonly app: App
   readonly tx: ClientTransaction
   readonly usage: Usage | null
-  /** What the application was told about the path, until an answer shows it. */
+  /** The application has asked to cancel it. */
   cancelled: boolean
 }
 
@@ -69,6 +72,7 @@ export interface Context {
   readonly secondMs: number
   readonly usages: Usages
   readonly bindings: Bindings
+  readonly overload: Overload
   readonly inbound: Map<string, Inbound>
   readonly outbound: Map<string, Outbound>
 }
@@ -106,5 +110,5 @@ export const reasonLine = (cause: number, text: string): HeaderLine => ({
   value: `SIP;cause=${cause};text="${text}"`
 })
 
-/** Where the answers and later requests of this request's sender come from, as Contact names it. */
+/** The number of a request's CSeq. */
 export const cseqOf = (request: SipRequest): number => Number.parseInt(request.headers.get('CSeq') ?? '0', 10)

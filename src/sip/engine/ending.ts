@@ -16,8 +16,8 @@ import type { SentAck, Usage } from './usages.ts'
 export const unheard: ClientHandler = { response: () => {}, failed: () => {} }
 
 /**
- * BYE with a reason, told to the application as `unsolicited`. Waits for the peer's ACK where one is due (RFC 3261, 15);
- * gives the ACK that the application still owes. Once: an ended dialog stays as it is.
+ * BYE with a reason, told to the application as `unsolicited`. Waits for the peer's ACK where one is due
+ * (RFC 3261, 15); gives the ACK that the application still owes. Once: an ended dialog stays as it is.
  */
 export function endByEngine(ctx: Context, usage: Usage, reason: HeaderLine): void {
   if (usage.phase === 'ended') return
@@ -26,6 +26,7 @@ export function endByEngine(ctx: Context, usage: Usage, reason: HeaderLine): voi
     return
   }
   if (usage.owedAck !== null) acknowledge(ctx, usage)
+  usage.reinvite?.tx.cancel()
   const { dialog, to } = usage
   ctx.usages.end(usage, Date.now())
   if (dialog === null) return

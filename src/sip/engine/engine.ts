@@ -16,6 +16,7 @@ import { endByEngine } from './ending.ts'
 import { acknowledged, answerFor, cancelledLate, receive } from './inbound.ts'
 import { sendInside } from './inside.ts'
 import { abandon, cancel, sendOutside, stray } from './outbound.ts'
+import { Overload } from './overload.ts'
 import { sessionDefaults } from './session-timer.ts'
 import type { SessionDefaults } from './session-timer.ts'
 import { parseAppMessage } from './text.ts'
@@ -96,6 +97,7 @@ export function createEngine(options: EngineOptions): Engine {
     secondMs: options.secondMs ?? 1_000,
     usages: new Usages(64 * timers.T1),
     bindings: new Bindings(limits.bindingsMax),
+    overload: new Overload(limits),
     inbound: new Map(),
     outbound: new Map()
   }
@@ -108,8 +110,10 @@ export function createEngine(options: EngineOptions): Engine {
         await stack.close()
         throw error
       }
+      ctx.overload.start()
     },
     async close() {
+      ctx.overload.stop()
       await control.close()
       await stack.close()
     },

@@ -1,5 +1,6 @@
 // Requests of the network: answered by the engine where no application can, else handed up.
 
+import { isUtf8 } from 'node:buffer'
 import { randomInt, randomUUID } from 'node:crypto'
 import { tagOf } from '../hop.ts'
 import { makeResponse, printMessage } from '../message.ts'
@@ -34,6 +35,12 @@ const allowed = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, REGISTER, MESSAGE, OPT
 
 /** A new request: the stack has checked and screened it. */
 export function receive(ctx: Context, tx: ServerTransaction): void {
+  const { method, body } = tx.request
+  // Applications read frames as UTF-8, so other bytes would reach them broken.
+  if (body.length > 0 && method !== 'BYE' && method !== 'PRACK' && !isUtf8(body)) {
+    refuse(tx, 415)
+    return
+  }
   const toTag = tagOf(tx.request.headers.get('To'))
   if (toTag === '') receiveOutside(ctx, tx)
   else receiveInside(ctx, tx, toTag)
@@ -63,7 +70,10 @@ function receiveOutside(ctx: Context, tx: ServerTransaction): void {
     refuse(tx, 422, [['Min-SE', String(ctx.session.minSeconds)]])
     return
   }
-  const full = ctx.inbound.size >= ctx.limits.waitingMax || ctx.usages.size >= ctx.limits.dialogsMax
+  const full =
+    ctx.inbound.size >= ctx.limits.waitingMax ||
+    ctx.usages.size >= ctx.limits.dialogsMax ||
+    ctx.overload.is(performance.now())
   const app = full ? null : ctx.control.pick(method.toLowerCase())
   if (app === null) {
     refuse(tx, 503, full ? [['Retry-After', '5']] : [])

@@ -22,8 +22,8 @@ interface Block {
 }
 
 /**
- * A screen over a table of peers. A certificate name decides first, then the address: the longest prefix, then the order
- * of the table. A peer that names certificates is not known on TLS by its address alone. Unknown: silence on UDP,
+ * A screen over a table of peers. A certificate name decides first, then the address: the longest prefix, then the
+ * order of the table. A peer that names certificates is not known on TLS by its address alone. Unknown: silence on UDP,
  * `refuse` elsewhere. Throws HUB_CONFIG for an address that is none.
  */
 export function screenPeers(peers: readonly ScreenedPeer[]): Screening {

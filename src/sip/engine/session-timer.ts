@@ -1,4 +1,4 @@
-// RFC 4028: how long a session lasts without a sign of life, and who gives it. Pure; the timers themselves are the dialog's.
+// RFC 4028: how long a session lasts without a sign of life, and who gives it. Pure; refresh.ts runs the timers.
 
 import type { Headers } from '../message.ts'
 import { parseNumber } from '../characters.ts'
@@ -67,8 +67,8 @@ export function grant(
 }
 
 /**
- * What holds after a 2xx. The one who sent the request is its uac. A 2xx without Session-Expires leaves no deadline, but
- * a caller that asked for one may still refresh to find out whether the peer lives (7.2).
+ * What holds after a 2xx. The one who sent the request is its uac. A 2xx without Session-Expires leaves no deadline,
+ * but a caller that asked for one may still refresh to find out whether the peer lives (7.2).
  */
 export function termsOf(
   answer: SessionExpires | null,
@@ -79,6 +79,6 @@ export function termsOf(
   return { seconds: answer.seconds, ours: ((answer.refresher ?? 'uac') === 'uac') === sent }
 }
 
-/** When to act, in seconds: the refresher at half the interval, the other when it is over but for a third, at most 32 s. */
+/** When to act, in seconds: the refresher at half time, the other when a third is left, at most 32 s. */
 export const actAfter = ({ seconds, ours }: SessionTerms): number =>
   ours ? seconds / 2 : seconds - Math.min(32, seconds / 3)

@@ -101,7 +101,7 @@ describe('called', () => {
     expect(engine.counts.dialogs).toBe(1)
   })
 
-  it('we refresh with the SDP as it was where the peer has no UPDATE, and the application does not notice', async () => {
+  it('we refresh with the SDP as it was where the peer has no UPDATE, unnoticed by the application', async () => {
     await called([timer, ['Session-Expires', '90;refresher=uas']])
     const refresh = await peer.next('INVITE')
     expect(refresh.request.body.toString()).toBe(sdp(7))

@@ -36,14 +36,17 @@ afterEach(async () => {
 
 const invite = (headers: readonly (readonly [string, string])[] = []): Exchange =>
   caller.ask(portOf(engine), { method: 'INVITE', uri: 'sip:+4930123@hub.example', headers, body: sdp() })
+/** What a handler makes of the next request. */
+const handled = <T>(run: (req: SrfRequest, res: SrfResponse) => Promise<T>): Promise<T> =>
+  new Promise(done => {
+    handle = (req, res) => done(run(req, res))
+  })
 const destroyed = (dialog: SrfDialog): Promise<string> =>
   new Promise(done => dialog.on('destroy', (_, reason) => done(reason)))
 
 /** A call answered by createUAS. */
 async function answered(): Promise<{ dialog: SrfDialog; peer: Dialog; exchange: Exchange }> {
-  const dialog = new Promise<SrfDialog>((done, failed) => {
-    handle = (req, res) => void srf.createUAS(req, res, { localSdp: sdp(2) }).then(done, failed)
-  })
+  const dialog = handled((req, res) => srf.createUAS(req, res, { localSdp: sdp(2) }))
   const exchange = invite()
   const peer = caller.acknowledge(exchange, await exchange.response(200))
   return { dialog: await dialog, peer, exchange }
@@ -61,11 +64,9 @@ async function placed(opts: Record<string, unknown> = {}): Promise<{ dialog: Srf
 describe('createUAS', () => {
   it('answers; the request says who the peer is and where it came in', async () => {
     let seen: SrfRequest | null = null
-    const dialog = new Promise<SrfDialog>(done => {
-      handle = (req, res) => {
-        seen = req
-        void srf.createUAS(req, res, { localSdp: sdp(2) }).then(done)
-      }
+    const dialog = handled((req, res) => {
+      seen = req
+      return srf.createUAS(req, res, { localSdp: sdp(2) })
     })
     const exchange = invite()
     const response = await exchange.response(200)
@@ -101,9 +102,7 @@ describe('createUAS', () => {
   })
 
   it('an unsolicited BYE says why', async () => {
-    const dialog = new Promise<SrfDialog>((done, failed) => {
-      handle = (req, res) => void srf.createUAS(req, res, { localSdp: sdp(2) }).then(done, failed)
-    })
+    const dialog = handled((req, res) => srf.createUAS(req, res, { localSdp: sdp(2) }))
     await invite().response(200)
     expect(await destroyed(await dialog)).toBe('ACK timeout')
     await caller.next('BYE')
@@ -146,11 +145,10 @@ describe('createUAS', () => {
   })
 
   it('the caller gives up: the application hears it, the promise fails with 487', async () => {
-    const failed = new Promise<unknown>(done => {
-      handle = (req, res) => {
-        res.send(180)
-        req.on('cancel', () => void srf.createUAS(req, res, { localSdp: sdp() }).catch(done))
-      }
+    const failed = handled(async (req, res) => {
+      res.send(180)
+      await new Promise<void>(cancelled => req.on('cancel', () => cancelled()))
+      return srf.createUAS(req, res, { localSdp: sdp() }).catch((error: unknown) => error)
     })
     const exchange = invite()
     await exchange.response(180)
@@ -278,9 +276,7 @@ describe('createUAC', () => {
 
 describe('createB2BUA', () => {
   const bridge = (opts: Record<string, unknown> = {}): Promise<{ uas: SrfDialog; uac: SrfDialog }> =>
-    new Promise((done, failed) => {
-      handle = (req, res) => void srf.createB2BUA(req, res, callee.uri, { headers: {}, ...opts }).then(done, failed)
-    })
+    handled((req, res) => srf.createB2BUA(req, res, callee.uri, { headers: {}, ...opts }))
 
   it('joins two legs and ends them', async () => {
     const bridged = bridge()

@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals'
+import type { App } from '../../../src/sip/engine/control.ts'
+import { Usage, Usages } from '../../../src/sip/engine/usages.ts'
+import { makeRequest } from '../../../src/sip/message.ts'
+
+const app: App = { id: 'a', gone: false, send: () => undefined }
+const opening = makeRequest({ method: 'INVITE', uri: 'sip:x@y' })
+const usage = (callId: string, role: 'uas' | 'uac' = 'uac'): Usage =>
+  new Usage({ role, callId, localTag: 'local', fromTag: 'from', opening, app })
+
+describe('dialogs of applications', () => {
+  it('have the name that drachtio-srf expects, and never a token separator in it', () => {
+    expect(usage('call@host').id).toBe('call@host;from-tag=from')
+    expect(usage('a|b').id).toBe('a%124b;from-tag=from')
+  })
+
+  it('are found by name and by the tag of this side', () => {
+    const usages = new Usages(1_000)
+    const one = usage('1')
+    usages.add(one)
+    expect(usages.named('1;from-tag=from')).toBe(one)
+    expect(usages.tagged('1', 'local')).toBe(one)
+    expect(usages.tagged('1', 'other')).toBeUndefined()
+    expect(usages.of(app)).toEqual([one])
+  })
+
+  it('an ended one has no name; where a late 2xx may come it stays for that long, and no longer', () => {
+    const usages = new Usages(1_000)
+    const [caller, called, later] = [usage('1'), usage('2', 'uas'), usage('3')]
+    for (const each of [caller, called, later]) usages.add(each)
+    usages.end(caller, 0)
+    usages.end(called, 0)
+    expect(usages.named(caller.id)).toBeUndefined()
+    expect(usages.tagged('1', 'local')).toBe(caller)
+    expect(usages.tagged('2', 'local')).toBeUndefined()
+    usages.end(later, 5_000)
+    expect(usages.tagged('1', 'local')).toBeUndefined()
+    expect(usages.tagged('3', 'local')).toBe(later)
+    expect(usages.size).toBe(0)
+  })
+
+  it('ending twice is ending once', () => {
+    const usages = new Usages(1_000)
+    const one = usage('1')
+    usages.add(one)
+    usages.end(one, 0)
+    const again = usage('1')
+    usages.add(again)
+    usages.end(one, 0)
+    expect(usages.named(again.id)).toBe(again)
+  })
+})
