@@ -6,7 +6,7 @@ import { directions } from './facts.ts'
 import { attribute, attributeName, attributeOf, line, printSdp } from './sdp.ts'
 import type { SdpDescription, SdpLine, SdpMedia } from './sdp.ts'
 
-/** End to end: they speak of the media itself. Bandwidth, maxptime and QoS preconditions speak of one side's network. */
+/** End to end: they speak of the media itself. Bandwidth, maxptime and preconditions speak of one side's network. */
 const crossing = ['rtpmap', 'fmtp', 'ptime', 'framerate', 'content', 'lang', ...directions] as const
 
 /** What the anchor itself says to a side of that profile. */

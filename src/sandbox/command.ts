@@ -131,6 +131,12 @@ function tapFor(
   }
 }
 
+/** The other side's own words, where it gave some (RFC 3326). */
+function plainReason(message: SipMessage | null): string {
+  const [, text] = /text="((?:[^"\\]|\\.)*)"/.exec(message?.headers.get('Reason') ?? '') ?? []
+  return text === undefined ? '' : ` (${text})`
+}
+
 /** One finished call in words; true where it was answered and audio came. */
 async function report(call: PhoneCall, values: Values, say: Say): Promise<boolean> {
   const tone = toneFrom(values) ?? 0
@@ -138,7 +144,7 @@ async function report(call: PhoneCall, values: Values, say: Say): Promise<boolea
   if (!(await call.answered)) {
     const { how, message } = await call.ended
     const status = message?.kind === 'response' ? ` ${message.status} ${message.reason}` : ''
-    say(`${call.number} was not answered: ${how}${status}`)
+    say(`${call.number} was not answered: ${how}${status}${plainReason(message)}`)
     return false
   }
   say(`${call.number} answered`)

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
-import { HubError } from '../errors.ts'
+import { HubError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { createUserAgent } from '../sip/call.ts'
 import type { SipCall, UserAgent, UserAgentOptions } from '../sip/call.ts'
@@ -186,7 +186,7 @@ class SandboxUser implements IslandUser {
     try {
       await once(socket, 'open')
     } catch (cause) {
-      throw new HubError('HUB_PEER', `no WebSocket at ${url}`, { cause })
+      throw new HubError('HUB_PEER', `no WebSocket at ${url}: ${messageOf(cause)}`, { cause })
     }
     const { hostname, port, protocol } = new URL(url)
     const secure = protocol === 'wss:'
