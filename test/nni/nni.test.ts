@@ -56,7 +56,7 @@ describe('methods', () => {
   it('OPTIONS is answered with what we do, without hops too', async () => {
     const { alpha } = await open()
     const final = await alpha.request('OPTIONS', 'sip:hub.example', { headers: [['Max-Forwards', '0']] }).final()
-    expect([200, 483]).toContain(final.status)
+    expect(final.status).toBe(200)
     const plain = await alpha.request('OPTIONS', 'sip:hub.example').final()
     expect(plain.status).toBe(200)
     expect(plain.headers.all('Allow')).toContain('MESSAGE')
