@@ -7,6 +7,7 @@ import { frameOf } from '../../../src/sip/engine/framing.ts'
 import { localUdp, portOf, quiet, RawApp, secret, startEngine } from '../../support/engine.ts'
 import { startPeer } from '../../support/sip-peer.ts'
 import type { SipPeer } from '../../support/sip-peer.ts'
+import { mulberry32, seedFromEnvironment } from '../../support/random.ts'
 import { until } from '../../support/until.ts'
 
 let engine: Engine
@@ -175,6 +176,56 @@ describe('commands', () => {
       await first.sip('OPTIONS')
       await second.sip('OPTIONS')
     }
+  })
+
+  it('every broken sip command is answered and none breaks the engine', async () => {
+    const chance = mulberry32(seedFromEnvironment)
+    const one = (choices: readonly string[]): string => choices[chance(choices.length)]!
+    const app = await open('invite')
+    const [uri, texts] = [peer.uri, [] as string[]]
+    for (let run = 0; run < 400; run++) {
+      const start = one([
+        `INVITE ${uri}`,
+        `OPTIONS ${uri}`,
+        'BYE sip:x',
+        'ACK x',
+        'CANCEL sip:x',
+        'PRACK sip:<',
+        'INFO tel:+',
+        'X'
+      ])
+      const lines = Array.from({ length: chance(8) }, () => {
+        const name = one([
+          'From',
+          'to',
+          'Via',
+          'call-id',
+          'CSeq',
+          'contact',
+          'RAck',
+          'x y',
+          '',
+          'Session-Expires',
+          'Require',
+          'Event'
+        ])
+        return `${name}: ${one(['<sip:a@b>;tag=', '"', '<', '*', '', '9999999999999 INVITE', 'sip:a@localhost', '\0', ' \r\n x', '1;='])}`
+      })
+      const status = one([
+        'SIP/2.0 200 OK',
+        'SIP/2.0 180',
+        'SIP/2.0 999 x',
+        `${start} SIP/2.0`,
+        `${start} SIP/2.0`,
+        start
+      ])
+      const end = one(['\r\n\r\n', '\r\n', '\r\n\r\nv=0', '\r\n\r\nx'])
+      const command = `sip|${one(['', 'txn'])}|${one(['', '', 'dialog'])}${one(['', '|sip:', `|${uri}`, '|tel:1', '|<'])}`
+      const { tokens } = await app.ask(command, `${[status, ...lines].join('\r\n')}${end}`)
+      texts.push(tokens.slice(3, 5).join('|'))
+    }
+    expect(texts.filter(answer => answer.includes('internal error'))).toEqual([])
+    expect(new Set(texts.map(answer => answer.split('|')[0]))).toEqual(new Set(['OK', 'NOK']))
   })
 
   it('routes beyond the bound are refused', async () => {

@@ -1,4 +1,4 @@
-// Session timers in the engine (RFC 4028): 422, grants, refreshes and the BYE when none comes. A second lasts 2 ms here.
+// Session timers in the engine (RFC 4028): 422, grants, refreshes, the BYE when none comes. A second lasts 2 ms here.
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { Dialog } from '../../../src/sip/dialog.ts'

@@ -3,10 +3,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { createSocket } from 'node:dgram'
 import { Dialog } from '../../../src/sip/dialog.ts'
+import { screenPeers } from '../../../src/sip/engine/screening.ts'
 import { tagOf } from '../../../src/sip/hop.ts'
 import { makeRequest, printMessage } from '../../../src/sip/message.ts'
 import { EngineBench } from '../../support/engine-bench.ts'
-import { RawApp, sdp } from '../../support/engine.ts'
+import { portOf, RawApp, sdp } from '../../support/engine.ts'
 import { parsed, startPeer } from '../../support/sip-peer.ts'
 import type { Exchange } from '../../support/sip-peer.ts'
 import { until } from '../../support/until.ts'
@@ -113,6 +114,24 @@ describe('a new request', () => {
     await heard('INVITE')
     const refused = await invite().final()
     expect([refused.status, refused.headers.has('Retry-After')]).toEqual([503, true])
+  })
+})
+
+describe('screening', () => {
+  it('an unknown peer hears nothing on UDP and 403 on TCP, the application nothing at all', async () => {
+    await bench.again({ screen: screenPeers([{ id: 'other', addresses: ['192.0.2.0/24'], certificateNames: [] }]) })
+    const tcp = await startPeer('tcp')
+    const silent = bench.peer.ask(bench.port, { method: 'OPTIONS' })
+    expect((await tcp.ask(portOf(bench.engine, 'tcp'), { method: 'OPTIONS' }).final()).status).toBe(403)
+    await expect(silent.final()).rejects.toThrow('timeout')
+    expect(bench.app.frames).toEqual([])
+    await tcp.close()
+  })
+
+  it('a known peer is let in under its name', async () => {
+    await bench.again({ screen: screenPeers([{ id: 'op-1', addresses: ['127.0.0.0/8'], certificateNames: [] }]) })
+    bench.peer.ask(bench.port, { method: 'OPTIONS' })
+    expect((await bench.app.sip('OPTIONS')).tokens[12]).toBe('op-1')
   })
 })
 
