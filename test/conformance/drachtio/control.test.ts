@@ -183,6 +183,19 @@ describe('commands', () => {
     const one = (choices: readonly string[]): string => choices[chance(choices.length)]!
     const app = await open('invite')
     const [uri, texts] = [peer.uri, [] as string[]]
+    const values = [
+      '<sip:a@b>;tag=',
+      '"',
+      '<',
+      '*',
+      '',
+      '9999999999999 INVITE',
+      'sip:a@localhost',
+      '\0',
+      ' \r\n x',
+      '1;='
+    ]
+    const hops = ['', '|sip:', `|${uri}`, '|tel:1', '|<']
     for (let run = 0; run < 400; run++) {
       const start = one([
         `INVITE ${uri}`,
@@ -209,7 +222,7 @@ describe('commands', () => {
           'Require',
           'Event'
         ])
-        return `${name}: ${one(['<sip:a@b>;tag=', '"', '<', '*', '', '9999999999999 INVITE', 'sip:a@localhost', '\0', ' \r\n x', '1;='])}`
+        return `${name}: ${one(values)}`
       })
       const status = one([
         'SIP/2.0 200 OK',
@@ -220,7 +233,7 @@ describe('commands', () => {
         start
       ])
       const end = one(['\r\n\r\n', '\r\n', '\r\n\r\nv=0', '\r\n\r\nx'])
-      const command = `sip|${one(['', 'txn'])}|${one(['', '', 'dialog'])}${one(['', '|sip:', `|${uri}`, '|tel:1', '|<'])}`
+      const command = `sip|${one(['', 'txn'])}|${one(['', '', 'dialog'])}${one(hops)}`
       const { tokens } = await app.ask(command, `${[status, ...lines].join('\r\n')}${end}`)
       texts.push(tokens.slice(3, 5).join('|'))
     }
