@@ -71,13 +71,11 @@ export function createEngine(options: EngineOptions): Engine {
       ack: (ack, flow) => acknowledged(ctx, ack, flow),
       strayResponse: response => stray(ctx, response)
     },
-    ...(options.screen === undefined ? {} : { screen: options.screen }),
     tap: (direction, message, flow) => {
       if (direction === 'in' && message.kind === 'request' && message.method === 'CANCEL') cancelledLate(ctx, message)
       options.tap?.(direction, message, flow)
     },
-    ...(options.tlsCa === undefined ? {} : { tlsCa: options.tlsCa }),
-    ...(options.userAgent === undefined ? {} : { userAgent: options.userAgent })
+    ...passedOn(options)
   })
   const hostports = (): string => stack.listening.map(own => `${own.transport}/${hostPort(own)}`).join(',')
   const control = createControlServer({
@@ -129,6 +127,13 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 }
+
+/** What goes to the stack as it is. */
+const passedOn = ({ screen, tlsCa, userAgent }: EngineOptions): Partial<StackOptions> => ({
+  ...(screen === undefined ? {} : { screen }),
+  ...(tlsCa === undefined ? {} : { tlsCa }),
+  ...(userAgent === undefined ? {} : { userAgent })
+})
 
 /** A response by its transaction; a request by its dialog, CANCEL by its transaction, else a new one. */
 function obey(ctx: Context, app: App, command: SipCommand): void {

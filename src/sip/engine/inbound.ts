@@ -6,6 +6,7 @@ import { tagOf } from '../hop.ts'
 import { makeResponse, printMessage } from '../message.ts'
 import type { HeaderInit, SipRequest } from '../message.ts'
 import type { ServerTransaction } from '../ports.ts'
+import { refuseFields } from '../validate.ts'
 import type { Flow } from '../transport/transport.ts'
 import { cseqOf, fromNetwork, oneToken, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
@@ -39,6 +40,11 @@ export function receive(ctx: Context, tx: ServerTransaction): void {
   // Applications read frames as UTF-8, so other bytes would reach them broken.
   if (body.length > 0 && method !== 'BYE' && method !== 'PRACK' && !isUtf8(body)) {
     refuse(tx, 415)
+    return
+  }
+  const malformed = refuseFields(tx.request)
+  if (malformed !== null) {
+    tx.respond(makeResponse(tx.request, malformed.status, { reason: malformed.reason, toTag: tx.localTag }))
     return
   }
   const toTag = tagOf(tx.request.headers.get('To'))
