@@ -38,7 +38,7 @@ export class HubError extends Error {
 }
 
 /** The text of anything thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+export const messageOf = (error: unknown): string => (Error.isError(error) ? error.message : String(error))
 
 /** The system's name for what failed (`ENOENT`, `EACCES`), or null. */
 export const errnoOf = (error: unknown): string | null =>

@@ -9,7 +9,7 @@ import { openTempDir } from './support/database.ts'
 import { eventually } from './support/hub.ts'
 
 const root = resolve(import.meta.dirname, '..')
-const json = <T>(file: string): T => JSON.parse(readFileSync(join(root, file), 'utf8')) as T
+const read = (file: string): unknown => JSON.parse(readFileSync(join(root, file), 'utf8'))
 
 interface Locked {
   readonly version?: string
@@ -17,13 +17,13 @@ interface Locked {
   readonly hasInstallScript?: boolean
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
-const lock = json<{ readonly packages: Readonly<Record<string, Locked>> }>('package-lock.json').packages
-const manifest = json<{
+const lock = (read('package-lock.json') as { readonly packages: Readonly<Record<string, Locked>> }).packages
+const manifest = read('package.json') as {
   readonly dependencies: Readonly<Record<string, string>>
   readonly devDependencies: Readonly<Record<string, string>>
   readonly scripts: Readonly<Record<string, string>>
   readonly allowScripts: Readonly<Record<string, boolean>>
-}>('package.json')
+}
 
 describe('npm and Node', () => {
   it('scripts run on Node 24, whatever Node the machine has', () => {

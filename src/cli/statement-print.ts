@@ -4,8 +4,8 @@ import { parseAmount, printAmount } from '../clearing/money.ts'
 import type { CallStatement, StatedRecord, StatedTransfer } from '../clearing/statement.ts'
 
 export interface Paper {
-  title(text: string): void
-  say(text?: string): void
+  readonly title: (text: string) => void
+  readonly say: (text?: string) => void
 }
 
 const time = (at: Date | null): string => (at === null ? '-' : at.toISOString().slice(11, 23))

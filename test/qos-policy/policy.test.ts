@@ -21,7 +21,12 @@ const peer = (id: string, changes: Partial<PolicyPeer> = {}): PolicyPeer => ({
   ...changes
 })
 
-function policy({ peers = [peer('op-a'), peer('a')], agreed = terms as Terms | 'no-agreement' | 'no-rate' } = {}) {
+interface SetUp {
+  readonly peers?: readonly PolicyPeer[]
+  readonly agreed?: Terms | 'no-agreement' | 'no-rate'
+}
+
+function policy({ peers = [peer('op-a'), peer('a')], agreed = terms }: SetUp = {}) {
   const clock = { at: 0, now: () => clock.at }
   return { clock, ...createPolicy({ peers, agreements: { terms: async () => agreed }, clock }) }
 }

@@ -72,6 +72,6 @@ describe('sandbox command', () => {
       '--url',
       'ws://127.0.0.1:1'
     )
-    expect([code, err]).toEqual([1, 'no WebSocket at ws://127.0.0.1:1\n'])
+    expect([code, err]).toEqual([1, 'no WebSocket at ws://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n'])
   })
 })
