@@ -82,7 +82,8 @@ function refuseMethod({ method }: SipRequest, { methods }: Supports): Rejection 
   return reject(registeredMethods.has(method) ? 405 : 501, undefined, listed('Allow', methods))
 }
 
-function refuseFields({ method, headers }: SipRequest): Rejection | null {
+/** What cannot be read: 400, or null. For elements that leave the rest of 8.2 to somebody above them. */
+export function refuseFields({ method, headers }: SipRequest): Rejection | null {
   if (parseCSeq(headers.get('CSeq') ?? '')?.method !== method) return reject(400, 'CSeq Method Does Not Match')
   if (headers.all('Via').some(value => parseVia(value) === null)) return reject(400, 'Bad Via')
   for (const name of addressFields) {
