@@ -1,0 +1,197 @@
+// The same calls through the hub and through Kamailio, step by step: SIPp -> one of them -> SIPp, until each fails.
+
+import { readFileSync } from 'node:fs'
+import { startHubProcess } from '../support/hub.ts'
+import { freePort, startSipp } from '../support/sipp.ts'
+import { startKamailio } from './kamailio.ts'
+import { costBelow, costOf, costOfTree, machineBusyMs } from './processes.ts'
+import type { Cost } from './processes.ts'
+import { startProber } from './prober.ts'
+import type { Probes, Prober } from './prober.ts'
+
+export const callLimits = {
+  /** Between ACK and BYE. */
+  holdMs: 1_000,
+  /** After the last call has begun: what has not ended by then has failed. */
+  tailMs: 6_000,
+  /** For the records that come behind the calls, before CPU time is read. */
+  settleMs: 1_500,
+  callsAtOnceMax: 60_000,
+  /** Calls at half the first rate before anything is measured, so that no code is cold. */
+  warmUpSeconds: 5,
+  /** A step with this share of failed calls has failed, and is the last one of its server. */
+  failedShareMax: 0.01
+} as const
+
+// Everything in 127/8 is this machine: operators told apart by address.
+const north = '127.0.0.2'
+const south = '127.0.0.3'
+const probed = '127.0.0.4'
+const plenty = { callsMax: 60_000, callsPerSecondMax: 100_000 }
+
+export interface Step {
+  readonly server: string
+  readonly callsPerSecond: number
+  readonly placed: number
+  readonly failed: number
+  readonly retransmissions: number
+  readonly cpuMsPerCall: number
+  /** PostgreSQL's processes; null where there is none. */
+  readonly databaseCpuMsPerCall: number | null
+  readonly memoryMb: number
+  readonly probes: Probes
+  /** Of the whole machine, 0 to 1, while the calls ran. */
+  readonly machineBusyShare: number
+  readonly sustained: boolean
+}
+
+interface Server {
+  readonly name: string
+  readonly port: number
+  cost(): { readonly own: Cost; readonly database: Cost | null }
+  stop(): Promise<unknown>
+}
+
+/** The configuration of the hub under load: three operators, nothing between SIP and SIP. */
+export function hubConfig(southPort: number, probedPort: number): Readonly<Record<string, unknown>> {
+  const operator = (id: string, host: string, port: number, prefix: string) => ({
+    id,
+    address: { host, port, transport: 'udp' },
+    trust: 'network',
+    ioi: `${id}.example`,
+    routes: [{ prefix }],
+    keepaliveMs: 0,
+    limits: plenty
+  })
+  const rates = [{ prefix: '+', destination: 'Anywhere', rate: '0.03' }]
+  return {
+    hub: { sessionsMax: 60_000, drainMs: 1_000 },
+    events: { journalSlots: 131_072 },
+    media: { anchor: 'none' },
+    nni: { listen: [{ transport: 'udp', host: '127.0.0.1', port: 0 }] },
+    operators: [
+      operator('north', north, 5_060, '+33'),
+      operator('south', south, southPort, '+49'),
+      operator('probed', probed, probedPort, '+44')
+    ],
+    agreements: [
+      { id: 'north-hub', buyer: 'north', seller: 'hub', rates },
+      { id: 'hub-south', buyer: 'hub', seller: 'south', rates },
+      { id: 'hub-probed', buyer: 'hub', seller: 'probed', rates }
+    ]
+  }
+}
+
+async function hubServer(southPort: number, probedPort: number): Promise<Server> {
+  const hub = await startHubProcess({ config: hubConfig(southPort, probedPort) })
+  return {
+    name: 'Isthmus',
+    port: hub.sipPort('udp'),
+    cost: () => ({ own: costOf(hub.pid), database: costBelow(hub.pid) }),
+    stop: () => hub.stop()
+  }
+}
+
+async function kamailioServer(southPort: number, probedPort: number): Promise<Server> {
+  const kamailio = await startKamailio([
+    { prefix: '+49', host: south, port: southPort },
+    { prefix: '+44', host: probed, port: probedPort }
+  ])
+  const { pid, port } = kamailio
+  return { name: 'Kamailio', port, cost: () => ({ own: costOfTree(pid), database: null }), stop: () => kamailio.stop() }
+}
+
+interface Load {
+  readonly southPort: number
+  readonly callsPerSecond: number
+  readonly seconds: number
+}
+
+/** SIPp's side of a step: every call that was not completed has failed, also one that SIPp could not place in time. */
+async function load(server: Server, { southPort, callsPerSecond, seconds }: Load) {
+  const { holdMs, tailMs, callsAtOnceMax } = callLimits
+  const calls = callsPerSecond * seconds
+  const runMs = seconds * 1_000 + holdMs + tailMs
+  const quiet = { more: ['-l', String(callsAtOnceMax), '-buff_size', '4000000'], pauseMs: holdMs }
+  const uas = await startSipp({
+    scenario: 'ims-uas.xml',
+    host: south,
+    port: southPort,
+    runMs: runMs + 60_000,
+    ...quiet
+  })
+  const uac = await startSipp({
+    scenario: 'ims-uac.xml',
+    host: north,
+    remote: { host: '127.0.0.1', port: server.port },
+    service: '+4930123456',
+    keys: { caller: '+33145678900' },
+    calls,
+    callsPerSecond,
+    runMs,
+    ...quiet
+  })
+  const { successful, retransmissions } = await uac.done
+  await uas.stop()
+  return { placed: calls, failed: calls - successful, retransmissions }
+}
+
+async function measure(server: Server, prober: Prober, wanted: Load): Promise<Step> {
+  const before = server.cost()
+  const busyBefore = machineBusyMs()
+  const begun = performance.now()
+  const probes = prober.start({ host: '127.0.0.1', port: server.port })
+  const { placed, failed, retransmissions } = await load(server, wanted)
+  const measured = await probes.stop()
+  const busyMs = machineBusyMs() - busyBefore
+  const lengthMs = performance.now() - begun
+  await new Promise(next => setTimeout(next, callLimits.settleMs))
+  const after = server.cost()
+  const answered = Math.max(placed - failed + measured.answered, 1)
+  const perCall = (from: Cost | null, to: Cost | null): number | null =>
+    from === null || to === null ? null : (to.cpuMs - from.cpuMs) / answered
+  return {
+    server: server.name,
+    callsPerSecond: wanted.callsPerSecond,
+    placed,
+    failed,
+    retransmissions,
+    cpuMsPerCall: perCall(before.own, after.own) ?? 0,
+    databaseCpuMsPerCall: perCall(before.database, after.database),
+    memoryMb: after.own.memoryMb,
+    probes: measured,
+    machineBusyShare: busyMs / lengthMs / cores(),
+    sustained: failed / placed < callLimits.failedShareMax
+  }
+}
+
+const cores = (): number => readFileSync('/proc/stat', 'utf8').match(/^cpu\d/gm)?.length ?? 1
+
+/** The steps of both servers, interleaved; each goes on until its first failing step. */
+export async function benchCalls(
+  { rates, seconds }: { readonly rates: readonly number[]; readonly seconds: number },
+  tell: (step: Step) => void
+): Promise<readonly Step[]> {
+  const steps: Step[] = []
+  await using parts = new AsyncDisposableStack()
+  const southPort = await freePort(south)
+  const prober = await startProber({ from: north, to: probed, number: '+441632960000' })
+  parts.defer(() => prober.close())
+  let servers: readonly Server[] = []
+  for (const start of [hubServer, kamailioServer]) {
+    const server = await start(southPort, prober.answerPort)
+    parts.defer(async () => void (await server.stop()))
+    servers = [...servers, server]
+    const callsPerSecond = Math.ceil((rates[0] ?? 100) / 2)
+    await load(server, { southPort, callsPerSecond, seconds: callLimits.warmUpSeconds })
+  }
+  for (const callsPerSecond of rates) {
+    for (const server of servers) {
+      const step = await measure(server, prober, { southPort, callsPerSecond, seconds })
+      steps.push(step)
+      tell(step)
+      if (!step.sustained) servers = servers.filter(other => other !== server)
+    }
+  }
+  return steps
+}

@@ -1,0 +1,164 @@
+// docs/performance.md, and the same tables on the terminal.
+
+import { readFileSync } from 'node:fs'
+import { availableParallelism, cpus, release, totalmem } from 'node:os'
+import { callLimits } from './calls.ts'
+import type { Step } from './calls.ts'
+import type { CoreFigures } from './core.ts'
+
+export interface Figures {
+  readonly parse: { readonly name: string; readonly perSecond: number } | null
+  readonly core: CoreFigures | null
+  readonly calls: readonly Step[]
+  readonly seconds: number
+  readonly command: string
+  readonly loadAverage: number
+}
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
+  const widths = head.map((name, column) => Math.max(name.length, ...rows.map(row => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(' | ')} |`
+  const rule = `|${widths.map((width, column) => (column === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`
+  return [line(head), rule, ...rows.map(line)].join('\n')
+}
+
+const fixed = (value: number | null, digits: number): string => (value === null ? '' : value.toFixed(digits))
+const whole = (value: number): string => Math.round(value).toLocaleString('en-GB')
+
+const stepRow = (step: Step): readonly string[] => [
+  step.server,
+  whole(step.callsPerSecond),
+  `${((step.failed / step.placed) * 100).toFixed(2)} %`,
+  whole(step.retransmissions),
+  fixed(step.cpuMsPerCall, 2),
+  fixed(step.databaseCpuMsPerCall, 2),
+  fixed(step.probes.p50Ms, 1),
+  fixed(step.probes.p95Ms, 1),
+  whole(step.memoryMb),
+  `${Math.round(step.machineBusyShare * 100)} %`
+]
+
+const stepHead = [
+  'Server',
+  'Calls/s',
+  'Failed',
+  'Retransmissions',
+  'CPU ms/call',
+  'PostgreSQL CPU ms/call',
+  'p50 ms',
+  'p95 ms',
+  'Memory MB',
+  'Machine busy'
+]
+
+export const stepTable = (steps: readonly Step[]): string =>
+  table(stepHead, [...steps].sort((a, b) => a.server.localeCompare(b.server)).map(stepRow))
+
+/** The line for one step while the run goes on. */
+export const stepLine = (step: Step): string => stepHead.map((name, at) => `${name} ${stepRow(step)[at]}`).join(', ')
+
+interface Summary {
+  readonly sustained: number
+  /** At the highest rate that both servers sustained. */
+  readonly common: Step | null
+}
+
+function summaries(steps: readonly Step[]): { readonly ours: Summary; readonly theirs: Summary } {
+  const good = (server: string) => steps.filter(step => step.server === server && step.sustained)
+  const [ours, theirs] = [good('Isthmus'), good('Kamailio')]
+  const rate = Math.max(
+    ...ours.map(step => step.callsPerSecond).filter(r => theirs.some(step => step.callsPerSecond === r)),
+    0
+  )
+  const summary = (own: readonly Step[]): Summary => ({
+    sustained: Math.max(...own.map(step => step.callsPerSecond), 0),
+    common: own.find(step => step.callsPerSecond === rate) ?? null
+  })
+  return { ours: summary(ours), theirs: summary(theirs) }
+}
+
+/** Ours against Kamailio in the same run; empty where a side sustained nothing. */
+export function ratioTable(steps: readonly Step[]): string {
+  const { ours, theirs } = summaries(steps)
+  const [a, b] = [ours.common, theirs.common]
+  if (a === null || b === null) return ''
+  const row = (what: string, left: number | null, right: number | null, digits: number): readonly string[] => [
+    what,
+    fixed(left, digits),
+    fixed(right, digits),
+    left === null || right === null || right === 0 ? '' : `${(left / right).toFixed(2)} x`
+  ]
+  const at = `at ${whole(a.callsPerSecond)} calls/s`
+  return table(
+    ['', 'Isthmus', 'Kamailio', 'Ratio'],
+    [
+      row('Sustained calls/s', ours.sustained, theirs.sustained, 0),
+      row(`CPU ms per call ${at}`, a.cpuMsPerCall, b.cpuMsPerCall, 2),
+      row(
+        `CPU ms per call ${at}, PostgreSQL included`,
+        a.cpuMsPerCall + (a.databaseCpuMsPerCall ?? 0),
+        b.cpuMsPerCall,
+        2
+      ),
+      row(`INVITE to 200, p50 ms ${at}`, a.probes.p50Ms, b.probes.p50Ms, 1),
+      row(`INVITE to 200, p95 ms ${at}`, a.probes.p95Ms, b.probes.p95Ms, 1),
+      row(`Memory MB ${at}`, a.memoryMb, b.memoryMb, 0)
+    ]
+  )
+}
+
+const kamailioVersion = (): string => {
+  const status = readFileSync('/var/lib/dpkg/status', 'utf8')
+  return /^Package: kamailio$[^]*?^Version: (.*)$/m.exec(status)?.[1] ?? 'unknown'
+}
+
+export function page({ parse, core, calls, seconds, command, loadAverage }: Figures): string {
+  const machine = `${availableParallelism()} cores (${cpus()[0]?.model ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GB, Linux ${release()}`
+  const { holdMs, failedShareMax } = callLimits
+  return `# Performance
+
+Made by \`${command}\` on ${new Date().toISOString().slice(0, 10)}: ${machine}, Node ${process.versions.node}, Kamailio
+${kamailioVersion()} (Debian), load average before the run ${loadAverage.toFixed(2)}. Figures depend on the machine, so what counts are the
+ratios against Kamailio, which does the same calls in the same run.
+
+## Against Kamailio
+
+${ratioTable(calls)}
+
+The hub is a back-to-back user agent that decides, records, rates and charges every call; Kamailio forwards messages
+and keeps transactions. Kamailio is what a call costs on this machine at least.
+
+The line to beat, a back-to-back user agent of drachtio-server with drachtio-srf that does nothing else, measured on such
+a machine: **1.45 ms of CPU per call, collapse past 1,200 calls/s**; Kamailio 0.34 ms.
+
+## Every step
+
+${stepTable(calls)}
+
+- SIPp calls over UDP from one operator to another: INVITE, 180, 200, ACK, ${holdMs / 1_000} s, BYE, 200. The hub runs from its sources in
+  one process (\`media.anchor: none\`, embedded PostgreSQL, keepalives off); Kamailio with \`tm\` and Record-Route, one UDP
+  worker. A step is ${seconds} s of new calls, both servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail.
+- Failed: every call that was not completed, also one that SIPp could not place in time. SIPp and the prober
+  share the cores with the servers.
+- CPU: user and system time of all threads from \`/proc\`; of the hub the Node process, with its journal, relay and
+  consumer, and PostgreSQL apart; of Kamailio all its processes.
+- p50, p95: INVITE to 200 of probes, one call every 100 ms placed and answered by the bench itself.
+- Memory: proportional set size after the step, of the Node process or of all of Kamailio's.
+
+## Parts
+
+${table(
+  ['', 'per CPU-second'],
+  [
+    ...(parse === null ? [] : [[parse.name, whole(parse.perSecond)]]),
+    ...(core === null
+      ? []
+      : [
+          [`Whole calls through the core, ${core.stepsPerCall} steps each`, whole(core.callsPerSecond)],
+          ['Core steps', whole(core.callsPerSecond * core.stepsPerCall)]
+        ])
+  ]
+)}
+`
+}
