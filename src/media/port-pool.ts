@@ -82,9 +82,12 @@ export async function bindUdp(address: string, port: number): Promise<Socket | n
     })
   } catch (cause) {
     socket.close()
-    if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE') return null
+    if (isInUse(cause)) return null
     throw new HubError('HUB_MEDIA', `cannot bind ${address} for media`, { cause, address, port })
   }
   socket.removeAllListeners('error')
   return socket
 }
+
+const isInUse = (cause: unknown): boolean =>
+  typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'EADDRINUSE'

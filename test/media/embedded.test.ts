@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const end of endings.splice(0)) await end()
 })
 
-async function endpoints<N extends number>(count: N): Promise<RtpEndpoint[]> {
+async function endpoints(count: number): Promise<RtpEndpoint[]> {
   const made = await Promise.all(Array.from({ length: count }, (_, i) => openRtpEndpoint({ ssrc: 0x1000 + i })))
   endings.push(...made.map(endpoint => () => endpoint.close()))
   return made

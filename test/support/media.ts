@@ -66,8 +66,6 @@ export function anchorage(
     caller?: MediaProfile
     callee?: MediaProfile
     codecs?: readonly string[]
-    /** The same unless a transcoder stands between the sides. */
-    callerCodecs?: readonly string[]
     /** What the caller may use where that differs. */
     callerCodecs?: readonly string[]
     transcode?: boolean

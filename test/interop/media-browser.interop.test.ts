@@ -1,0 +1,187 @@
+// Chromium's own WebRTC against both anchors: packets counted and a tone detected each way.
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { EmbeddedAnchor } from '../../src/media/embedded.ts'
+import { RtpengineAnchor } from '../../src/media/rtpengine.ts'
+import type { Sdp } from '../../src/session/model.ts'
+import type { Anchorage, MediaAnchor } from '../../src/session/ports.ts'
+import { openBrowserPeer } from '../support/browser-media.ts'
+import type { BrowserPeer, PeerOptions } from '../support/browser-media.ts'
+import { openBrowser } from '../support/browser.ts'
+import type { BrowserUser, TestBrowser } from '../support/browser.ts'
+import {
+  anchorage,
+  anchoredSdp,
+  mediaConfig,
+  readSdp,
+  rtpSdp,
+  silentLog,
+  systemClock,
+  targetOf
+} from '../support/media.ts'
+import { openRtpEndpoint, shareAt, until } from '../support/rtp.ts'
+import type { RtpEndpoint } from '../support/rtp.ts'
+import { startRtpengine } from '../support/rtpengine.ts'
+import type { Rtpengine } from '../support/rtpengine.ts'
+
+let browser: TestBrowser
+let user: BrowserUser
+let daemon: Rtpengine
+let rtpengine: RtpengineAnchor
+const embedded = new EmbeddedAnchor({
+  config: mediaConfig({ portMin: 22_000, portMax: 22_999 }),
+  log: silentLog,
+  clock: systemClock
+})
+const endings: (() => Promise<unknown>)[] = []
+
+beforeAll(async () => {
+  daemon = await startRtpengine()
+  const config = mediaConfig({ anchor: 'rtpengine', rtpengine: [{ host: daemon.host, port: daemon.port }] })
+  rtpengine = new RtpengineAnchor({ config, log: silentLog, clock: systemClock })
+  await rtpengine.start(() => {})
+  browser = await openBrowser()
+  user = await browser.user()
+}, 60_000)
+
+afterEach(async () => {
+  for (const end of endings.splice(0)) await end()
+})
+
+afterAll(async () => {
+  rtpengine.close()
+  await browser.close()
+  await daemon.stop()
+}, 60_000)
+
+async function peer(options: PeerOptions): Promise<BrowserPeer> {
+  const made = await openBrowserPeer(user.page, options)
+  endings.push(() => made.close())
+  return made
+}
+
+async function endpoint(): Promise<RtpEndpoint> {
+  const made = await openRtpEndpoint()
+  endings.push(() => made.close())
+  return made
+}
+
+const pcma = (port: number): Sdp => rtpSdp({ port, formats: '8', lines: ['a=rtpmap:8 PCMA/8000', 'a=sendrecv'] })
+
+async function browserCalls(
+  anchor: MediaAnchor,
+  at: Anchorage,
+  options: PeerOptions,
+  answer: (port: number) => Sdp = pcma
+) {
+  const [w, r] = [await peer(options), await endpoint()]
+  const toCallee = anchoredSdp(await anchor.offer(at, 'caller', await w.offer()))
+  const toCaller = anchoredSdp(await anchor.answer(at, 'callee', answer(r.port)))
+  endings.push(() => anchor.release(at.id, at.attempt))
+  r.target = targetOf(toCallee)
+  await w.accept(toCaller)
+  return { w, r, toCallee, toCaller }
+}
+
+async function untilHeard(w: BrowserPeer, hz: number): Promise<void> {
+  const deadline = performance.now() + 5_000
+  for (;;) {
+    const heard = await w.heard()
+    if (Math.abs(heard.hz - hz) < 20 && heard.decibels > -60) return
+    if (performance.now() > deadline) throw new Error(`heard ${heard.hz} Hz at ${heard.decibels} dB, not ${hz} Hz`)
+  }
+}
+
+/** A tone each way and more than 200 packets each way, by both ends' own counts. */
+async function talks(w: BrowserPeer, r: RtpEndpoint): Promise<void> {
+  r.speak(1_000)
+  await until('the endpoint hears 210 packets', () => r.heard.length > 210, 20_000)
+  await untilHeard(w, 1_000)
+  const { sent, received } = await w.counters()
+  expect(sent).toBeGreaterThan(200)
+  expect(received).toBeGreaterThan(200)
+  expect(shareAt(r.samples().slice(-8_000), 440)).toBeGreaterThan(0.9)
+}
+
+const anchors: readonly [string, () => MediaAnchor][] = [
+  ['embedded', () => embedded],
+  ['rtpengine', () => rtpengine]
+]
+
+describe.each(anchors)('Chromium and the %s anchor', (name, anchor) => {
+  it('talk when the browser calls, in G.711 passed through', async () => {
+    const at = anchorage({ caller: 'webrtc', codecs: ['PCMA'] })
+    const { w, r, toCallee } = await browserCalls(anchor(), at, { hz: 440 })
+    expect(toCallee).not.toMatch(/a=(?!rtpmap|fmtp|ptime|sendrecv|rtcp:)/)
+    await talks(w, r)
+    const stats = await anchor().release(at.id, at.attempt)
+    expect(stats?.caller[0]).toMatchObject({ kind: 'audio', codec: 'PCMA', transcoded: false })
+    expect(stats?.caller[0]?.packetsReceived).toBeGreaterThan(200)
+    expect(stats?.callee[0]?.packetsReceived).toBeGreaterThan(200)
+  }, 40_000)
+
+  it('talk when the browser is called', async () => {
+    const at = anchorage({ callee: 'webrtc', codecs: ['PCMA'] })
+    const [w, r] = [await peer({ hz: 440 }), await endpoint()]
+    const toCallee = anchoredSdp(await anchor().offer(at, 'caller', pcma(r.port)))
+    r.target = targetOf(anchoredSdp(await anchor().answer(at, 'callee', await w.answer(toCallee))))
+    endings.push(() => anchor().release(at.id, at.attempt))
+    await talks(w, r)
+  }, 40_000)
+
+  it('talk under max-bundle, where video is refused and audio survives', async () => {
+    const at = anchorage({ caller: 'webrtc', codecs: ['PCMA', 'VP8'] })
+    const answer = (port: number): Sdp =>
+      name === 'embedded'
+        ? pcma(port)
+        : rtpSdp(
+            { port, formats: '8', lines: ['a=rtpmap:8 PCMA/8000'] },
+            { port: 0, kind: 'video', formats: '96', lines: [] }
+          )
+    const { w, r, toCaller } = await browserCalls(
+      anchor(),
+      at,
+      { hz: 440, bundlePolicy: 'max-bundle', video: true },
+      answer
+    )
+    expect(readSdp(toCaller).map(({ kind, live }) => [kind, live])).toEqual([
+      ['audio', true],
+      ['video', false]
+    ])
+    await talks(w, r)
+  }, 40_000)
+
+  it('carry Opus unchanged: the browser hears its own tone come back', async () => {
+    const at = anchorage({ caller: 'webrtc', codecs: ['opus'] })
+    const opus = (port: number): Sdp => rtpSdp({ port, formats: '96', lines: ['a=rtpmap:96 opus/48000/2'] })
+    const same = (port: number): Sdp => rtpSdp({ port, formats: '111', lines: ['a=rtpmap:111 opus/48000/2'] })
+    // rtpengine passes payload types through; the embedded anchor maps them.
+    const { w, r } = await browserCalls(anchor(), at, { hz: 660 }, name === 'embedded' ? opus : same)
+    r.echo()
+    await until('210 packets have come', () => r.heard.length > 210, 20_000)
+    await untilHeard(w, 660)
+    expect(new Set(r.heard.map(({ payloadType }) => payloadType))).toEqual(new Set([name === 'embedded' ? 96 : 111]))
+  }, 40_000)
+})
+
+describe('Chromium and rtpengine that transcodes', () => {
+  it('talk Opus on one side and G.711 on the other', async () => {
+    const at = anchorage({
+      caller: 'webrtc',
+      codecs: ['PCMA', 'telephone-event'],
+      callerCodecs: ['opus', 'telephone-event'],
+      transcode: true
+    })
+    const { w, r, toCallee, toCaller } = await browserCalls(rtpengine, at, {
+      hz: 440,
+      codecs: ['opus', 'telephone-event']
+    })
+    expect(readSdp(toCallee)[0]?.codecs.map(({ name }) => name)).toEqual(['PCMA', 'telephone-event'])
+    expect(readSdp(toCaller)[0]?.codecs.map(({ name }) => name)).toContain('opus')
+    await talks(w, r)
+    expect((await w.counters()).codec).toBe('audio/opus')
+    const stats = await rtpengine.release(at.id, at.attempt)
+    expect(stats?.caller[0]).toMatchObject({ codec: 'opus', transcoded: true })
+    expect(stats?.callee[0]).toMatchObject({ codec: 'PCMA', transcoded: true })
+  }, 40_000)
+})
