@@ -5,7 +5,6 @@ import {
   isDigit,
   isHostCode,
   isSpace,
-  isToken,
   isTokenCode,
   isUriText,
   parseNumber,
@@ -49,37 +48,54 @@ export interface CSeq {
 /** RFC 3261, 8.1.1.5: CSeq numbers are below 2^31. */
 export const cseqMax = 2 ** 31 - 1
 
-const noParams: Params = new Map()
+/** Parameters of one value; more are malformed. */
+export const paramsMax = 64
 
 /**
  * `;name=value;name` from index `at` to the end. Null where it is not that, or a name comes twice (RFC 3261, 7.3.1).
  */
 export function parseParams(text: string, at = 0): Params | null {
-  const scanned = scanParams(text, at, text.length)
-  return scanned?.end === text.length ? scanned.params : null
+  const params = new Map<string, string | null>()
+  return scanParams(text, at, text.length, params) === text.length ? params : null
 }
 
-/** Parameters as far as they go, spaces behind them included; null where one is broken. */
-function scanParams(text: string, at: number, end: number): { readonly params: Params; readonly end: number } | null {
+// The scanners below are asked for every message, mostly only whether a field is well-formed: they build nothing unless
+// told to, and leave the places of the parts in `marks`, which is good until the next one is called.
+const marks = new Int32Array(8)
+const nameStarts = new Int32Array(paramsMax)
+const nameEnds = new Int32Array(paramsMax)
+
+/** The index where the parameters end, spaces behind them included; -1 where one is broken or repeated. */
+function scanParams(text: string, at: number, end: number, params: Map<string, string | null> | null): number {
   let index = skipSpace(text, at)
-  if (index >= end || text.charCodeAt(index) !== 59) return { params: noParams, end: Math.min(index, end) }
-  const params = new Map<string, string | null>()
-  while (index < end && text.charCodeAt(index) === 59) {
+  for (let count = 0; index < end && text.charCodeAt(index) === 59; count++) {
     const nameStart = skipSpace(text, index + 1)
     const nameEnd = skipToken(text, nameStart)
-    if (nameEnd === nameStart) return null
-    const name = text.slice(nameStart, nameEnd).toLowerCase()
-    if (params.has(name)) return null
+    if (nameEnd === nameStart || count === paramsMax || repeats(text, nameStart, nameEnd, count)) return -1
+    nameStarts[count] = nameStart
+    nameEnds[count] = nameEnd
     index = skipSpace(text, nameEnd)
+    let value: string | null = null
     if (index < end && text.charCodeAt(index) === 61) {
       const valueStart = skipSpace(text, index + 1)
       const valueEnd = text.charCodeAt(valueStart) === 34 ? skipQuoted(text, valueStart) : skipValue(text, valueStart)
-      if (valueEnd <= valueStart || valueEnd > end) return null
-      params.set(name, text.slice(valueStart, valueEnd))
+      if (valueEnd <= valueStart || valueEnd > end) return -1
+      if (params !== null) value = text.slice(valueStart, valueEnd)
       index = skipSpace(text, valueEnd)
-    } else params.set(name, null)
+    }
+    if (params !== null) params.set(text.slice(nameStart, nameEnd).toLowerCase(), value)
   }
-  return { params, end: Math.min(index, end) }
+  return Math.min(index, end)
+}
+
+/** Whether this name is one of the `count` before it. */
+function repeats(text: string, start: number, end: number, count: number): boolean {
+  for (let before = 0; before < count; before++) {
+    const at = nameStarts[before] ?? 0
+    if ((nameEnds[before] ?? 0) - at !== end - start) continue
+    if (text.slice(at, at + end - start).toLowerCase() === text.slice(start, end).toLowerCase()) return true
+  }
+  return false
 }
 
 /** Wider than token and host, since P-Charging-Vector and its like carry more; never a delimiter. */
@@ -143,39 +159,54 @@ export function skipPort(text: string, at: number): number {
 
 /** One Via value, or null. */
 export function parseVia(text: string): Via | null {
-  const scanned = scanVia(text, 0, text.length)
-  return scanned?.end === text.length ? scanned.via : null
+  const params = new Map<string, string | null>()
+  if (scanVia(text, 0, text.length, params) !== text.length) return null
+  const [nameEnd, hostStart, hostEnd, portStart] = [marks[0], marks[5] ?? 0, marks[6] ?? 0, marks[7] ?? -1]
+  return {
+    protocol: `${upperCase(text.slice(0, nameEnd))}/${text.slice(marks[1], marks[2])}`,
+    transport: upperCase(text.slice(marks[3], marks[4])),
+    host: hostIn(text, hostStart, hostEnd),
+    port: portStart < 0 ? null : Number(text.slice(portStart, skipPort(text, portStart))),
+    params
+  }
 }
 
-/** The Via value at `at` and where it ends: at `end` or before a comma, if all is well. */
-export function scanVia(text: string, start: number, end: number): { readonly via: Via; readonly end: number } | null {
+/** Where the Via value that begins at `start` ends: at `end` or before a comma, if all is well; -1 if it is broken. */
+export function scanVia(
+  text: string,
+  start: number,
+  end: number,
+  params: Map<string, string | null> | null = null
+): number {
   const nameEnd = skipToken(text, start)
   let at = skipSpace(text, nameEnd)
-  if (nameEnd === start || text.charCodeAt(at) !== 47) return null
+  if (nameEnd === start || text.charCodeAt(at) !== 47) return -1
   const versionStart = skipSpace(text, at + 1)
   const versionEnd = skipToken(text, versionStart)
   at = skipSpace(text, versionEnd)
-  if (versionEnd === versionStart || text.charCodeAt(at) !== 47) return null
+  if (versionEnd === versionStart || text.charCodeAt(at) !== 47) return -1
   const transportStart = skipSpace(text, at + 1)
   const transportEnd = skipToken(text, transportStart)
-  if (transportEnd === transportStart || !isSpace(text.charCodeAt(transportEnd))) return null
+  if (transportEnd === transportStart || !isSpace(text.charCodeAt(transportEnd))) return -1
   const hostStart = skipSpace(text, transportEnd)
   const hostEnd = skipHost(text, hostStart)
-  if (hostEnd < 0) return null
+  if (hostEnd < 0) return -1
   at = skipSpace(text, hostEnd)
-  let port: number | null = null
+  let portStart = -1
   if (text.charCodeAt(at) === 58) {
-    const portStart = skipSpace(text, at + 1)
+    portStart = skipSpace(text, at + 1)
     at = skipPort(text, portStart)
-    if (at < 0) return null
-    port = Number(text.slice(portStart, at))
   }
-  const rest = scanParams(text, at, end)
-  if (rest === null || at > end) return null
-  const host = hostIn(text, hostStart, hostEnd)
-  const protocol = `${upperCase(text.slice(start, nameEnd))}/${text.slice(versionStart, versionEnd)}`
-  const transport = upperCase(text.slice(transportStart, transportEnd))
-  return { via: { protocol, transport, host, port, params: rest.params }, end: rest.end }
+  if (at < 0 || at > end) return -1
+  marks[0] = nameEnd
+  marks[1] = versionStart
+  marks[2] = versionEnd
+  marks[3] = transportStart
+  marks[4] = transportEnd
+  marks[5] = hostStart
+  marks[6] = hostEnd
+  marks[7] = portStart
+  return scanParams(text, at, end, params)
 }
 
 const upperNames = new Set(['SIP', 'UDP', 'TCP', 'TLS', 'WS', 'WSS'])
@@ -189,28 +220,45 @@ export function printVia({ protocol, transport, host, port, params }: Via): stri
  * `"Display" <uri>;params` or `uri;params`, or null. A bare URI may hold neither comma, question mark nor semicolon
  * (RFC 3261, 20.10), so what follows its first semicolon belongs to the header field.
  */
-export const parseNameAddr = (text: string): NameAddr | null => scanNameAddr(text, 0, text.length)
+export function parseNameAddr(text: string): NameAddr | null {
+  const params = new Map<string, string | null>()
+  if (!scanNameAddr(text, 0, text.length, params)) return null
+  const display = trimSpace(text, marks[0], marks[1])
+  return { display: display === '' ? null : unquote(display), uri: text.slice(marks[2], marks[3]), params }
+}
 
-/** The name-addr that fills `text` from `at` to `end`, or null. */
-export function scanNameAddr(text: string, at: number, end: number): NameAddr | null {
-  const start = skipSpace(text, at)
-  if (text.charCodeAt(start) === 34) {
-    const quoted = skipQuoted(text, start)
-    const open = quoted < 0 ? end : skipSpace(text, quoted)
-    if (open >= end || text.charCodeAt(open) !== 60) return null
-    return inBrackets(text, open, end, unquote(text.slice(start, quoted)))
+/** Whether a name-addr or addr-spec fills `text` from `start` to `end`. */
+export function scanNameAddr(
+  text: string,
+  start: number,
+  end: number,
+  params: Map<string, string | null> | null = null
+): boolean {
+  const at = skipSpace(text, start)
+  const quoted = text.charCodeAt(at) === 34
+  const displayEnd = quoted ? skipQuoted(text, at) : skipDisplay(text, at)
+  const open = displayEnd < 0 ? end : skipSpace(text, displayEnd)
+  const bracket = open < end && text.charCodeAt(open) === 60
+  if (quoted && !bracket) return false
+  const uriStart = bracket ? open + 1 : at
+  const uriEnd = bracket ? text.indexOf('>', open) : skipBareUri(text, at, end)
+  if (uriEnd < 0 || uriEnd > end || !isUriText(text, uriStart, uriEnd)) return false
+  marks[0] = at
+  marks[1] = bracket ? displayEnd : at
+  marks[2] = uriStart
+  marks[3] = uriEnd
+  return scanParams(text, bracket ? uriEnd + 1 : uriEnd, end, params) === end
+}
+
+/** The end of a URI without brackets, or -1 where it holds what would need them. */
+function skipBareUri(text: string, at: number, end: number): number {
+  let index = at
+  for (; index < end; index++) {
+    const code = text.charCodeAt(index)
+    if (code === 59 || isSpace(code)) break
+    if (code === 63 || code === 44) return -1
   }
-  const open = skipDisplay(text, start)
-  if (open < end && text.charCodeAt(open) === 60) {
-    const display = trimSpace(text.slice(start, open))
-    return inBrackets(text, open, end, display === '' ? null : display)
-  }
-  let uriEnd = start
-  while (uriEnd < end && text.charCodeAt(uriEnd) !== 59 && !isSpace(text.charCodeAt(uriEnd))) uriEnd++
-  const uri = text.slice(start, uriEnd)
-  if (!isUriText(text, start, uriEnd) || uri.includes('?') || uri.includes(',')) return null
-  const rest = scanParams(text, uriEnd, end)
-  return rest?.end === end ? { display: null, uri, params: rest.params } : null
+  return index
 }
 
 /** Tokens and spaces; also letters beyond ASCII, which many write unquoted. */
@@ -223,13 +271,6 @@ function skipDisplay(text: string, at: number): number {
   return index
 }
 
-function inBrackets(text: string, open: number, end: number, display: string | null): NameAddr | null {
-  const close = text.indexOf('>', open)
-  if (close < 0 || close >= end || !isUriText(text, open + 1, close)) return null
-  const rest = scanParams(text, close + 1, end)
-  return rest?.end === end ? { display, uri: text.slice(open + 1, close), params: rest.params } : null
-}
-
 /** Always in brackets, so that the URI's parameters stay its own; the display name always quoted. */
 export function printNameAddr({ display, uri, params }: NameAddr): string {
   if (!isUriText(uri)) throw new HubError('HUB_INTERNAL', 'not a URI', { uri })
@@ -237,12 +278,20 @@ export function printNameAddr({ display, uri, params }: NameAddr): string {
 }
 
 export function parseCSeq(text: string): CSeq | null {
-  let digits = 0
-  while (digits < text.length && isDigit(text.charCodeAt(digits))) digits++
-  const number = parseNumber(text.slice(0, digits), cseqMax)
-  const start = skipSpace(text, digits)
-  const method = text.slice(start)
-  return number === null || start === digits || !isToken(method) ? null : { number, method }
+  const methodStart = scanCSeq(text, 0, text.length)
+  if (methodStart < 0) return null
+  return { number: Number.parseInt(text, 10), method: text.slice(methodStart) }
+}
+
+/** Where the method begins in the CSeq that fills `text` from `start` to `end`; -1 where it is none. */
+export function scanCSeq(text: string, start: number, end: number): number {
+  let at = start
+  let number = 0
+  while (at < end && isDigit(text.charCodeAt(at)) && number <= cseqMax)
+    number = number * 10 + text.charCodeAt(at++) - 48
+  const methodStart = skipSpace(text, at)
+  const sound = at > start && number <= cseqMax && methodStart > at && methodStart < end
+  return sound && skipToken(text, methodStart) === end ? methodStart : -1
 }
 
 /** The largest number of seconds that Expires and its like may say (RFC 3261, 20.19). */

@@ -5,7 +5,7 @@ import { HubError } from '../errors.ts'
 import { isSpace, isToken, isUriText, oneLine, parseNumber, skipToken, trimSpace } from './characters.ts'
 import { fieldAt, fieldNamed } from './field-names.ts'
 import type { FieldName } from './field-names.ts'
-import { parseCSeq, parseNameAddr, scanNameAddr, scanVia } from './fields.ts'
+import { parseNameAddr, scanCSeq, scanNameAddr, scanVia } from './fields.ts'
 import { createHeaders, HeaderFields, printHeaders } from './headers.ts'
 import type { HeaderInit, Headers } from './headers.ts'
 import { newTag } from './identifiers.ts'
@@ -171,8 +171,9 @@ function parseStatusLine(line: string): StartLine {
 /** Reads on behind a fault, so that an answer can carry the fields that were sound. `end`: after the blank line. */
 function parseFields(text: string, start: number, headersMax: number): Fields {
   const names: FieldName[] = []
-  const values: string[] = []
+  const values: (string | null)[] = []
   const starts: number[] = []
+  const ends: number[] = []
   let fault: Fault | null = null
   let bodyAt = -1
   for (let at = start, line = 0; at < text.length; line++) {
@@ -187,27 +188,36 @@ function parseFields(text: string, start: number, headersMax: number): Fields {
     let end = carriageReturn(text, at)
     const folded = continues(text, end)
     while (continues(text, end)) end = carriageReturn(text, end + 2)
-    const lineFeed = text.indexOf('\n', at)
     const colon = text.indexOf(':', at)
     let nameEnd = colon
     while (nameEnd > at && isSpace(text.charCodeAt(nameEnd - 1))) nameEnd--
     const name = colon < 0 || colon >= end ? null : fieldAt(text, at, nameEnd)
     // A folded line is searched for a bare line feed once it is unfolded; in any other the first one must end it.
-    const ended = folded ? text.charCodeAt(end + 1) === 10 : lineFeed === end + 1
+    const ended = folded ? text.charCodeAt(end + 1) === 10 : text.indexOf('\n', at) === end + 1
     if (name === null || !ended) fault ??= bad('Bad Header Field')
     else {
-      const value = folded ? unfold(text.slice(colon + 1, end)) : trimSpace(text, colon + 1, end)
-      if (folded && value.includes('\n')) fault ??= bad('Bad Header Field')
-      const plain =
-        !folded && nameEnd === colon && text.charCodeAt(colon + 1) === 32 && colon + 2 + value.length === end
       names.push(name)
-      values.push(value)
-      starts.push(plain ? at : -1)
+      ends.push(end)
+      if (!folded && nameEnd === colon && isPlain(text, colon, end)) {
+        values.push(null)
+        starts.push(at)
+      } else {
+        const value = folded ? unfold(text.slice(colon + 1, end)) : trimSpace(text, colon + 1, end)
+        if (value.includes('\n')) fault ??= bad('Bad Header Field')
+        values.push(value)
+        starts.push(-1)
+      }
     }
     at = end + 2
   }
-  return { headers: new HeaderFields(names, values, { text, starts }), fault, end: bodyAt }
+  return { headers: new HeaderFields(names, values, { text, starts, ends }), fault, end: bodyAt }
 }
+
+/** Whether exactly one space stands behind the colon and none at the end: as it would be printed. */
+const isPlain = (text: string, colon: number, end: number): boolean =>
+  text.charCodeAt(colon + 1) === 32 &&
+  colon + 2 <= end &&
+  (colon + 2 === end || (!isSpace(text.charCodeAt(colon + 2)) && !isSpace(text.charCodeAt(end - 1))))
 
 /** Whether the line that ends at `end` goes on in the next one (7.3.1). */
 const continues = (text: string, end: number): boolean =>
@@ -226,22 +236,35 @@ function coreFault(headers: HeaderFields): Fault | null {
   const twice = headers.duplicate()
   if (twice !== null) return bad(`Duplicate ${twice}`)
   const via = headers.first(viaField)
-  const scanned = via === null ? null : scanVia(via.text, via.at, via.end)
-  if (via === null || scanned === null || (scanned.end !== via.end && via.text.charCodeAt(scanned.end) !== 44)) {
+  const viaEnd = via === null ? -1 : scanVia(via.text, via.at, via.end)
+  if (via === null || viaEnd < 0 || (viaEnd !== via.end && via.text.charCodeAt(viaEnd) !== 44)) {
     return bad('Bad or Missing Via')
   }
-  // The magic cookie and nothing behind it names no transaction (RFC 4475, 3.2.1).
-  if (scanned.via.params.get('branch')?.toLowerCase() === 'z9hg4bk') return bad('Empty Branch')
+  if (hasEmptyBranch(via.text, via.at, viaEnd)) return bad('Empty Branch')
   const from = headers.first(fromField)
-  if (from === null || scanNameAddr(from.text, from.at, from.end) === null) return bad('Bad or Missing From')
+  if (from === null || !scanNameAddr(from.text, from.at, from.end)) return bad('Bad or Missing From')
   const to = headers.first(toField)
-  if (to === null || scanNameAddr(to.text, to.at, to.end) === null) return bad('Bad or Missing To')
-  if ((headers.get('Call-ID') ?? '') === '') return bad('Missing Call-ID')
-  return parseCSeq(headers.get('CSeq') ?? '') === null ? bad('Bad or Missing CSeq') : null
+  if (to === null || !scanNameAddr(to.text, to.at, to.end)) return bad('Bad or Missing To')
+  const callId = headers.first(callIdField)
+  if (callId === null || callId.at === callId.end) return bad('Missing Call-ID')
+  const cseq = headers.first(cseqField)
+  return cseq === null || scanCSeq(cseq.text, cseq.at, cseq.end) < 0 ? bad('Bad or Missing CSeq') : null
 }
+
+/** The magic cookie and nothing behind it names no transaction (RFC 4475, 3.2.1). */
+function hasEmptyBranch(text: string, at: number, end: number): boolean {
+  const found = text.indexOf(emptyBranch, at)
+  if (found < 0 || found + emptyBranch.length > end) return false
+  const next = found + emptyBranch.length
+  return next === end || text.charCodeAt(next) === 59 || isSpace(text.charCodeAt(next))
+}
+const emptyBranch = 'branch=z9hG4bK'
+
 const viaField = fieldNamed('Via')
 const fromField = fieldNamed('From')
 const toField = fieldNamed('To')
+const callIdField = fieldNamed('Call-ID')
+const cseqField = fieldNamed('CSeq')
 
 /** Null where Content-Length is no number or asks for more than there is. */
 function bodyOf(headers: Headers, bytes: Buffer, start: number): Buffer | null {
