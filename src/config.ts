@@ -32,20 +32,62 @@ const user = z.strictObject({
   display: z.string().max(64).optional()
 })
 
-const island = z.strictObject({
+/** What every island has. */
+const islandBase = {
   id,
-  access: z.literal('sip-ws'),
   enabled: z.boolean().default(true),
   /** The commercial party; the id unless named. */
   provider: id.optional(),
   domain: host,
-  /** Pages that may open a WebSocket; `null` stands for clients that send no Origin. Empty: nobody may. */
-  origins: z.array(z.string()).default([]),
   users: z.array(user).default([]),
   codecs: z.array(codec).min(1).default(['opus', 'PCMA', 'PCMU', 'telephone-event']),
   media: z.enum(['webrtc', 'rtp']).default('webrtc'),
   limits: callLimits
+}
+
+const sipWsIsland = z.strictObject({
+  ...islandBase,
+  access: z.literal('sip-ws'),
+  /** Pages that may open a WebSocket; `null` stands for clients that send no Origin. Empty: nobody may. */
+  origins: z.array(z.string()).default([])
 })
+
+const secret = {
+  secret: z.string().min(1).optional(),
+  secretEnv: z.string().optional(),
+  secretFile: z.string().optional()
+}
+const xmppIsland = z.strictObject({
+  ...islandBase,
+  access: z.literal('xmpp'),
+  /** The domain its users call numbers at: `+49...@gateway`. */
+  gateway: host,
+  connection: z.discriminatedUnion('kind', [
+    /** XEP-0114: one line in the server's configuration. */
+    z.strictObject({
+      kind: z.literal('component'),
+      host,
+      port: port.default(5347),
+      ...secret,
+      /** A component link is plain text: off loopback it needs a tunnel, or this word. */
+      insecure: z.boolean().default(false)
+    }),
+    /** A plain account for each number, where no component can be added. */
+    z.strictObject({
+      kind: z.literal('accounts'),
+      /** xmpp://, xmpps://, ws:// or wss:// */
+      service: z.string().regex(/^(xmpps?|wss?):\/\//),
+      accounts: z
+        .array(z.strictObject({ name: z.string().min(1), ...secret, number: e164 }))
+        .min(1)
+        .max(1_000)
+    })
+  ]),
+  /** When the phone's side is asked: A at propose, B at session-initiate. */
+  start: z.enum(['A', 'B']).default('A')
+})
+
+const island = z.discriminatedUnion('access', [sipWsIsland, xmppIsland])
 
 const sipTransport = z.enum(['udp', 'tcp', 'tls'])
 const operator = z.strictObject({
@@ -192,6 +234,7 @@ export const configSchema = z.strictObject({
 
 export type Config = z.infer<typeof configSchema>
 export type IslandConfig = Config['islands'][number]
+export type XmppIslandConfig = Extract<IslandConfig, { access: 'xmpp' }>
 export type OperatorConfig = Config['operators'][number]
 export type AgreementConfig = Config['agreements'][number]
 export type RateConfig = AgreementConfig['rates'][number]

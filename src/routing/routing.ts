@@ -71,8 +71,8 @@ export function createRouter({ islands, operators, random = Math.random }: Routi
   }
 }
 
-const toUser = ({ id, domain, media }: IslandConfig, name: string): Target => ({
-  access: 'sip-ws',
+const toUser = ({ id, access, domain, media }: IslandConfig, name: string): Target => ({
+  access,
   peerId: id,
   uri: `sip:${name}@${domain}`,
   trust: 'user',

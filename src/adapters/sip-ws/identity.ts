@@ -19,10 +19,10 @@ export interface Account {
 
 export const addressOf = ({ island, user }: Account): string => `sip:${user.name}@${island.domain.toLowerCase()}`
 
-/** Accounts by `sip:user@domain`. Disabled islands have none. */
+/** Accounts of this access by `sip:user@domain`. Disabled islands have none. */
 export function accountsOf(islands: readonly IslandConfig[]): ReadonlyMap<string, Account> {
   const accounts = new Map<string, Account>()
-  for (const island of islands.filter(({ enabled }) => enabled)) {
+  for (const island of islands.filter(({ access, enabled }) => access === 'sip-ws' && enabled)) {
     for (const user of island.users) accounts.set(addressOf({ island, user }), { island, user })
   }
   return accounts

@@ -205,7 +205,7 @@ const pong = Buffer.from('\r\n')
 export function domainsOf(islands: readonly IslandConfig[], origin: string | undefined): ReadonlySet<string> {
   if (origin === noOrigin) return new Set()
   const key = origin ?? noOrigin
-  const allowed = islands.filter(({ enabled, origins }) => enabled && origins.includes(key))
+  const allowed = islands.filter(it => it.access === 'sip-ws' && it.enabled && it.origins.includes(key))
   return new Set(allowed.map(({ domain }) => domain.toLowerCase()))
 }
 
