@@ -182,7 +182,7 @@ export class WebrtcTransport implements MediaTransport {
   }
 
   async #gather(): Promise<void> {
-    await this.#ice.gather()
+    await inTime(this.#ice.gather(), webrtcLimits.gatherMs)
     const { usernameFragment, password } = this.#ice.localParameters
     this.#passwords.set(usernameFragment, password)
     const guarded = this.#ice.connection as unknown as Guarded
@@ -264,6 +264,19 @@ export class WebrtcTransport implements MediaTransport {
 }
 
 const guards = new WeakSet<object>()
+
+/** werift waits for its socket without an end. */
+async function inTime(gathering: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no local candidate after ${ms} ms`)), ms)
+  })
+  try {
+    await Promise.race([gathering, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 /** werift repeats a handshake flight for up to half a minute, whether or not anybody still wants it. */
 function retire({ dtls }: RTCDtlsTransport): void {

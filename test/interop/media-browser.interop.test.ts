@@ -83,8 +83,8 @@ async function browserCalls(
   return { w, r, toCallee, toCaller }
 }
 
-async function untilHeard(w: BrowserPeer, hz: number): Promise<void> {
-  const deadline = performance.now() + 5_000
+async function untilHeard(w: BrowserPeer, hz: number, ms = 5_000): Promise<void> {
+  const deadline = performance.now() + ms
   for (;;) {
     const heard = await w.heard()
     if (Math.abs(heard.hz - hz) < 20 && heard.decibels > -60) return
@@ -162,6 +162,30 @@ describe.each(anchors)('Chromium and the %s anchor', (name, anchor) => {
     await untilHeard(w, 660)
     expect(new Set(r.heard.map(({ payloadType }) => payloadType))).toEqual(new Set([name === 'embedded' ? 96 : 111]))
   }, 40_000)
+})
+
+describe('two browsers and the embedded anchor', () => {
+  it('see and hear each other, bundled, with feedback for the pictures', async () => {
+    const at = anchorage({ caller: 'webrtc', callee: 'webrtc', codecs: ['opus', 'VP8'] })
+    const [a, b] = [
+      await peer({ hz: 440, video: true, bundlePolicy: 'max-bundle' }),
+      await peer({ hz: 1_000, video: true })
+    ]
+    const toCallee = anchoredSdp(await embedded.offer(at, 'caller', await a.offer()))
+    const toCaller = anchoredSdp(await embedded.answer(at, 'callee', await b.answer(toCallee)))
+    endings.push(() => embedded.release(at.id, at.attempt))
+    await a.accept(toCaller)
+    expect(toCallee).toMatch(/a=rtcp-fb:\d+ nack pli/)
+    await untilHeard(a, 1_000, 15_000)
+    await untilHeard(b, 440, 15_000)
+    const deadline = performance.now() + 15_000
+    const frames = async (): Promise<number> => Math.min((await a.counters()).frames, (await b.counters()).frames)
+    while ((await frames()) < 10 && performance.now() < deadline) await new Promise(resolve => setTimeout(resolve, 100))
+    expect(await frames()).toBeGreaterThanOrEqual(10)
+    const stats = await embedded.release(at.id, at.attempt)
+    expect(stats?.caller.map(({ kind, codec }) => `${kind} ${codec}`)).toEqual(['audio opus', 'video VP8'])
+    expect(embedded.portPairs).toBe(0)
+  }, 60_000)
 })
 
 describe('Chromium and rtpengine that transcodes', () => {

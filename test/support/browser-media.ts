@@ -9,7 +9,8 @@ export interface BrowserPeer {
   offer(): Promise<Sdp>
   accept(answer: string): Promise<void>
   answer(offer: string): Promise<Sdp>
-  counters(): Promise<{ sent: number; received: number; codec: string | null; state: string }>
+  /** Packets and codec of the audio, pictures decoded of the video. */
+  counters(): Promise<{ sent: number; received: number; codec: string | null; frames: number; state: string }>
   /** The loudest frequency heard now, in hertz, and its level in decibels. */
   heard(): Promise<{ hz: number; decibels: number }>
   close(): Promise<void>

@@ -93,7 +93,12 @@ export function anchorage(
 
 /** Plain RTP on loopback. `media`: one entry per media line. */
 export function rtpSdp(
-  ...media: readonly { port: number; kind?: string; formats?: string; lines?: readonly string[] }[]
+  ...media: {
+    readonly port: number
+    readonly kind?: string
+    readonly formats?: string
+    readonly lines?: readonly string[]
+  }[]
 ): Sdp {
   return [
     'v=0',

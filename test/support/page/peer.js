@@ -57,12 +57,13 @@ globalThis.openPeer = async ({ name, hz, bundlePolicy = 'balanced', video = fals
     },
     async counters() {
       const report = [...(await pc.getStats()).values()]
-      const find = type => report.find(each => each.type === type && each.kind === 'audio')
+      const find = (type, kind = 'audio') => report.find(each => each.type === type && each.kind === kind)
       const inbound = find('inbound-rtp')
       return {
         sent: find('outbound-rtp')?.packetsSent ?? 0,
         received: inbound?.packetsReceived ?? 0,
         codec: report.find(each => each.id === inbound?.codecId)?.mimeType ?? null,
+        frames: find('inbound-rtp', 'video')?.framesDecoded ?? 0,
         state: pc.connectionState
       }
     },
