@@ -18,6 +18,8 @@ import { createMediaAnchor } from './media/media.ts'
 import { createNni } from './nni/nni.ts'
 import { createPolicy } from './qos-policy/policy.ts'
 import { postpaid } from './qos-policy/postpaid.ts'
+import { createDirectory, directoryMigrations } from './routing/directory.ts'
+import type { Directory } from './routing/directory.ts'
 import { createRouter } from './routing/routing.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
@@ -65,7 +67,7 @@ export const placeOf = (config: Config, join = false): DatabasePlace => {
   return url === null ? { dataDir: resolve(config.hub.dataDir), join } : { url }
 }
 
-export const migrations = [...eventMigrations, ...clearingMigrations]
+export const migrations = [...eventMigrations, ...clearingMigrations, ...directoryMigrations]
 
 /** Which party a peer belongs to; the peers of records, charges and reports. */
 export const partyOf = ({ islands, operators }: Config): ((peerId: string) => string) => {
@@ -73,8 +75,15 @@ export const partyOf = ({ islands, operators }: Config): ((peerId: string) => st
   return peerId => byId.get(peerId) ?? peerId
 }
 
-export const bookOf = (config: Config): AgreementBook =>
-  createAgreementBook(config.agreements, createNumberOf(config.islands))
+/** The agreements; users without a number in the configuration may have one in the directory. */
+function bookOf({ agreements, islands }: Config, directory: Directory): AgreementBook {
+  const byDomain = new Map(islands.map(({ id, domain }) => [domain.toLowerCase(), id]))
+  const numberOf = createNumberOf(islands, (user, domain) => {
+    const islandId = byDomain.get(domain)
+    return islandId === undefined ? null : directory.numberOf(islandId, user)
+  })
+  return createAgreementBook(agreements, numberOf)
+}
 
 /** Starts everything; where one part cannot start, those before it are taken down and its error is thrown. */
 export async function startHub(config: Config, options: HubOptions): Promise<RunningHub> {
@@ -85,7 +94,10 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
   parts.defer(() => database.close())
   const eventLog = createTableLog(database)
   const party = partyOf(config)
-  const book = bookOf(config)
+  const directory = createDirectory({ islands: config.islands, database, clock: systemClock, log })
+  await directory.start()
+  parts.defer(() => directory.stop())
+  const book = bookOf(config, directory)
   const consumer = createConsumer({
     source: eventLog,
     database,
@@ -108,7 +120,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     await outbox.drain(relayMs)
     await outbox.close()
   })
-  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party })
+  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party, directory })
   consumer.start()
   const running = parts.move()
   let stopping: Promise<number> | null = null
@@ -136,13 +148,14 @@ interface Below {
   readonly outbox: Awaited<ReturnType<typeof openOutbox>>
   readonly book: AgreementBook
   readonly party: (peerId: string) => string
+  readonly directory: Directory
 }
 
-async function signalling(config: Config, options: HubOptions, { parts, outbox, book, party }: Below) {
+async function signalling(config: Config, options: HubOptions, { parts, outbox, book, party, directory }: Below) {
   const { log } = options
   const { islands, operators } = config
   const clock = systemClock
-  const router = createRouter({ islands, operators })
+  const router = createRouter({ islands, operators, ownerOf: directory.ownerOf })
   const policy = createPolicy({
     peers: [...islands, ...operators].map(({ id, enabled, codecs, limits }) => ({ id, enabled, codecs, ...limits })),
     agreements: createAgreements(book, party),
@@ -165,12 +178,14 @@ async function signalling(config: Config, options: HubOptions, { parts, outbox, 
       router.health(peerId, up)
     }
   })
+  const media = createMediaAnchor({ config: config.media, log, clock })
+  parts.defer(() => media.close())
   const hub = new Hub({
     adapters: [nni, sipWs],
     router,
     policy,
     credit: postpaid,
-    media: createMediaAnchor({ config: config.media, log, clock }),
+    media,
     cdrs: outbox,
     clock,
     chargingHost: config.hub.domain,

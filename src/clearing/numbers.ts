@@ -11,8 +11,14 @@ const number = (text: string): string | null => {
   return e164.test(bare) ? bare : null
 }
 
-/** The number of an island's user is the one the configuration gives it (`called` may name either). */
-export function createNumberOf(islands: readonly Pick<IslandConfig, 'domain' | 'users'>[]): NumberOf {
+/**
+ * The number of an island's user is the one the configuration gives it (`called` may name either), or `lookUp`, by user
+ * and domain.
+ */
+export function createNumberOf(
+  islands: readonly Pick<IslandConfig, 'domain' | 'users'>[],
+  lookUp: (user: string, domain: string) => string | null = () => null
+): NumberOf {
   const users = new Map(
     islands.flatMap(({ domain, users }) =>
       users.flatMap(({ name, number }) => (number === undefined ? [] : [[address(name, domain), number] as const]))
@@ -30,7 +36,7 @@ export function createNumberOf(islands: readonly Pick<IslandConfig, 'domain' | '
           unescaped(before(/;/, rest.slice(0, Math.max(at, 0)))),
           before(/[:;?]/, rest.slice(at + 1))
         ]
-        return number(user) ?? users.get(address(user, host)) ?? null
+        return number(user) ?? users.get(address(user, host)) ?? lookUp(user, host.toLowerCase())
       }
       default:
         return null

@@ -29,8 +29,9 @@ const help = `npm run demo [-- OPTIONS]     one real call, settled
   --help        this text
 
 Starts a hub on embedded defaults (SIP engine, PostgreSQL, event log, media anchor), a sandbox island and a sandbox
-operator; a SIP-over-WebSocket user calls a phone number, hears its own tone back, hangs up. Prints the call ladder as
-it happens, then records, charges, ledger entries and the settlement report. Exit code 0: proven; 1: not, with the reason.`
+operator; a SIP-over-WebSocket user calls a phone number, hears its own tone back, hangs up. Prints the call ladder
+as it happens, then records, charges, ledger entries and the settlement report. Exit code 0: proven; 1: not, with the
+reason.`
 
 const limits = { settleMs: 15_000, connectMs: 10_000, pollMs: 50, packetsMin: 50, secondsMax: 60 } as const
 /** In Opus the sandbox can tell this tone. */

@@ -13,9 +13,16 @@ export interface MediaParts {
   readonly clock: Clock
 }
 
+/** An anchor that can be let go of: what it watches in the background ends. */
+export interface ClosableAnchor extends MediaAnchor {
+  close(): void
+}
+
 /** Throws HUB_CONFIG where the configuration names an anchor but not what it needs. */
-export function createMediaAnchor(parts: MediaParts): MediaAnchor {
+export function createMediaAnchor(parts: MediaParts): ClosableAnchor {
   const { anchor } = parts.config
-  if (anchor === 'none') return createPassthroughAnchor()
-  return anchor === 'rtpengine' ? new RtpengineAnchor(parts) : new EmbeddedAnchor(parts)
+  if (anchor === 'rtpengine') return new RtpengineAnchor(parts)
+  const own = anchor === 'none' ? createPassthroughAnchor() : new EmbeddedAnchor(parts)
+  // What it has is the calls': the hub releases them.
+  return Object.assign(own, { close: () => undefined })
 }

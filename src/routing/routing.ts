@@ -4,12 +4,15 @@
 import type { Leg, ReleaseCause, Service, Target } from '../session/model.ts'
 import type { Routed, Router } from '../session/ports.ts'
 import type { IslandConfig, OperatorConfig } from '../config.ts'
+import type { Directory } from './directory.ts'
 
 export const routingLimits = { targetsMax: 8 } as const
 
 export interface RoutingParts {
   readonly islands: readonly IslandConfig[]
   readonly operators: readonly OperatorConfig[]
+  /** The island user that a number belongs to. */
+  readonly ownerOf: Directory['ownerOf']
   /** 0 <= n < 1, for weights (RFC 2782). */
   readonly random?: () => number
 }
@@ -29,17 +32,13 @@ interface Candidate {
 
 const nobody = (cause: ReleaseCause, text: string): Routed => ({ nobody: { cause, text } })
 
-export function createRouter({ islands, operators, random = Math.random }: RoutingParts): HealthyRouter {
+export function createRouter({ islands, operators, ownerOf, random = Math.random }: RoutingParts): HealthyRouter {
   const down = new Set<string>()
-  const users = new Map<string, Target>()
+  const byId = new Map(islands.map(island => [island.id, island]))
   const domains = new Map(islands.map(island => [island.domain.toLowerCase(), island]))
-  for (const island of islands) {
-    for (const user of island.users) {
-      const target = toUser(island, user.name)
-      users.set(target.uri.toLowerCase(), target)
-      if (user.number !== undefined) users.set(`tel:${user.number}`, target)
-    }
-  }
+  const registered = new Map(
+    islands.flatMap(island => island.users.map(({ name }) => [addressOf(island, name).toLowerCase(), name] as const))
+  )
 
   function toNumber(called: string, caller: Leg, service: Service | 'message'): Routed {
     const number = called.slice('tel:'.length)
@@ -60,23 +59,33 @@ export function createRouter({ islands, operators, random = Math.random }: Routi
     down,
     health: (peerId, up) => void (up ? down.delete(peerId) : down.add(peerId)),
     route: async (called, caller, service) => {
-      const user = users.get(called.toLowerCase())
-      if (user !== undefined) return { targets: [user] }
-      if (called.startsWith('tel:')) return toNumber(called, caller, service)
+      if (called.startsWith('tel:')) {
+        const owner = ownerOf(called.slice('tel:'.length))
+        const home = owner === null ? undefined : byId.get(owner.islandId)
+        if (owner === null || home === undefined) return toNumber(called, caller, service)
+        return { targets: [toUser(home, owner.user)] }
+      }
       const domain = called.slice(called.lastIndexOf('@') + 1).toLowerCase()
       const island = domains.get(domain)
       if (island === undefined) return nobody('not-found', `no island is called ${domain}`)
-      return nobody('not-found', `${called} is not a user of ${island.id}`)
+      // Who registers here is known here; the users of a server of their own are that server's affair.
+      const user = registered.get(called.toLowerCase()) ?? (island.access === 'sip-ws' ? null : userOf(called))
+      if (user === null) return nobody('not-found', `${called} is not a user of ${island.id}`)
+      return { targets: [toUser(island, user)] }
     }
   }
 }
 
-const toUser = ({ id, access, domain, media }: IslandConfig, name: string): Target => ({
-  access,
-  peerId: id,
-  uri: `sip:${name}@${domain}`,
+const addressOf = ({ domain }: IslandConfig, name: string): string => `sip:${name}@${domain}`
+/** The user part of `sip:user@domain`, as it is written. */
+const userOf = (address: string): string => address.slice('sip:'.length, address.lastIndexOf('@'))
+
+const toUser = (island: IslandConfig, name: string): Target => ({
+  access: island.access,
+  peerId: island.id,
+  uri: addressOf(island, name),
   trust: 'user',
-  media,
+  media: island.media,
   needsOffer: true
 })
 

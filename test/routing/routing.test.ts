@@ -1,6 +1,7 @@
 import { describe, it } from '@jest/globals'
 import { deepEqual as equal, ok } from 'node:assert/strict'
 import { parseConfig } from '../../src/config.ts'
+import { ownersOf } from '../../src/routing/directory.ts'
 import { createRouter, routingLimits } from '../../src/routing/routing.ts'
 import type { Routed } from '../../src/session/ports.ts'
 import { mulberry32 } from '../support/random.ts'
@@ -9,18 +10,21 @@ import { caller } from '../support/sessions.ts'
 const { islands, operators } = parseConfig(`
 islands:
   - { id: acme, access: sip-ws, domain: acme.example, users: [{ name: alice, password: x, number: "+4930111" }, { name: bob, password: x }] }
+  - { id: jabber, access: xmpp, domain: xmpp.example, gateway: phone.xmpp.example, connection: { kind: component, host: 127.0.0.1, secret: x } }
 operators:
   - { id: north, address: { host: 127.0.0.1 }, routes: [{ prefix: "+49" }, { prefix: "+4940", priority: 2 }] }
   - { id: south, address: { host: 127.0.0.1 }, routes: [{ prefix: "+49", weight: 3 }], messages: false }
   - { id: city, address: { host: 127.0.0.1 }, routes: [{ prefix: "+4930" }] }
   - { id: off, address: { host: 127.0.0.1 }, enabled: false, routes: [{ prefix: "+33" }] }
 `)
+const owners = ownersOf(islands)
+const ownerOf = (number: string) => owners.get(number) ?? null
 const from = { ...caller, peerId: 'acme' }
 const peers = (routed: Routed) => ('targets' in routed ? routed.targets.map(t => t.peerId) : routed.nobody)
 
 describe('routing', () => {
   it('an island user is found by number and by name, and needs an offer', async () => {
-    const router = createRouter({ islands, operators })
+    const router = createRouter({ ownerOf, islands, operators })
     for (const called of ['tel:+4930111', 'sip:alice@acme.example', 'sip:Alice@ACME.example']) {
       const routed = await router.route(called, from, 'voice')
       ok('targets' in routed)
@@ -31,20 +35,27 @@ describe('routing', () => {
     }
   })
   it('the longest prefix comes first, then priority, then weight by chance', async () => {
-    const first = createRouter({ islands, operators, random: () => 0.5 })
+    const first = createRouter({ ownerOf, islands, operators, random: () => 0.5 })
     equal(peers(await first.route('tel:+4930222', from, 'voice')), ['city', 'south', 'north'])
     equal(peers(await first.route('tel:+4940222', from, 'voice')), ['north', 'south'])
     const drawn = { north: 0, south: 0 }
     const chance = mulberry32(7)
-    const spread = createRouter({ islands, operators, random: () => chance(1e9) / 1e9 })
+    const spread = createRouter({ ownerOf, islands, operators, random: () => chance(1e9) / 1e9 })
     for (let i = 0; i < 1_000; i++) {
       const [best] = peers(await spread.route('tel:+4989222', from, 'voice')) as ('north' | 'south')[]
       drawn[best!]++
     }
     ok(drawn.south > drawn.north * 2 && drawn.north > 100, JSON.stringify(drawn))
   })
+  it('the users of a server of its own need not be known here', async () => {
+    const router = createRouter({ ownerOf, islands, operators })
+    const routed = await router.route('sip:Romeo@xmpp.example', from, 'voice')
+    ok('targets' in routed)
+    equal(routed.targets[0]?.access, 'xmpp')
+    equal(routed.targets[0]?.uri, 'sip:Romeo@xmpp.example')
+  })
   it('an operator that is down is left out until it is back; all down is unreachable, with their names', async () => {
-    const router = createRouter({ islands, operators })
+    const router = createRouter({ ownerOf, islands, operators })
     router.health('city', false)
     ok(!(peers(await router.route('tel:+4930222', from, 'voice')) as string[]).includes('city'))
     router.health('north', false)
@@ -57,7 +68,7 @@ describe('routing', () => {
     equal(peers(await router.route('tel:+4930222', from, 'voice')), ['city'])
   })
   it('nobody there says why, in plain words', async () => {
-    const router = createRouter({ islands, operators })
+    const router = createRouter({ ownerOf, islands, operators })
     const why = async (called: string, service: 'voice' | 'message' = 'voice') =>
       (peers(await router.route(called, from, service)) as { text: string }).text
     equal(await why('tel:+12025550123'), 'no operator and no island serves +12025550123')
@@ -66,13 +77,13 @@ describe('routing', () => {
     equal(await why('sip:carol@other.example'), 'no island is called other.example')
   })
   it('a call never goes back to the operator it came from, a message never to one that takes none', async () => {
-    const router = createRouter({ islands, operators, random: () => 0.5 })
+    const router = createRouter({ ownerOf, islands, operators, random: () => 0.5 })
     equal(peers(await router.route('tel:+4989222', { ...caller, peerId: 'south' }, 'voice')), ['north'])
     equal(peers(await router.route('tel:+4989222', from, 'message')), ['north'])
   })
   it('the number of targets is bounded', async () => {
     const many = Array.from({ length: 20 }, (_, n) => ({ ...operators[0]!, id: `op${n}` }))
-    const router = createRouter({ islands, operators: many })
+    const router = createRouter({ ownerOf, islands, operators: many })
     equal((peers(await router.route('tel:+4989222', from, 'voice')) as string[]).length, routingLimits.targetsMax)
   })
 })
