@@ -155,7 +155,7 @@ async function signalling(config: Config, options: HubOptions, { parts, outbox, 
   const { log } = options
   const { islands, operators } = config
   const clock = systemClock
-  const router = createRouter({ islands, operators, ownerOf: directory.ownerOf })
+  const router = createRouter({ islands, operators, ownerOf: number => directory.ownerOf(number) })
   const policy = createPolicy({
     peers: [...islands, ...operators].map(({ id, enabled, codecs, limits }) => ({ id, enabled, codecs, ...limits })),
     agreements: createAgreements(book, party),
