@@ -331,9 +331,10 @@ describe('a disk that fails', () => {
     const { journal } = await open(dir, { limits, disk: async path => (disk = weakDisk(path)) })
     const weak = disk as WeakDisk | null
     if (weak === null) throw new Error('no disk')
-    weak.failing = 3
+    weak.failing = Number.POSITIVE_INFINITY
     const written = journal.append(bodyOf())
     await eventually(() => !journal.healthy)
+    weak.failing = 0
     expect((await written).seq).toBe(1)
     await eventually(() => journal.healthy)
     expect((await journal.append(bodyOf())).seq).toBe(2)
