@@ -152,10 +152,11 @@ async function report(call: PhoneCall, values: Values, say: Say): Promise<boolea
   const talking = wait(seconds * 1_000, undefined, { signal: enough.signal }).catch(() => undefined)
   await Promise.race([call.ended, talking])
   enough.abort()
-  const { packetsSent, packetsReceived, packetsLost, codec } = call.media.heard
+  const { path, packetsSent, packetsReceived, packetsLost, codec } = call.media.heard
   const heard = tone > 0 && call.media.hears(tone) ? `, and the tone of ${tone} Hz is among them` : ''
   call.hangUp()
   const { how, by } = await call.ended
+  if (path !== 'open') say(path === 'failed' ? 'no way for the audio was found' : 'the way for the audio never opened')
   say(`sent ${packetsSent} packets, received ${packetsReceived} (${codec ?? 'no codec'}, ${packetsLost} lost)${heard}`)
   say(`ended: ${how} by ${by === 'local' ? 'us' : 'the other side'}`)
   return packetsReceived > 0
@@ -186,10 +187,10 @@ async function runOperator(values: Values, say: Say): Promise<boolean> {
   await operator.start()
   try {
     if (place === null || values.call === undefined) {
-      say(
-        `operator on ${operator.listening.map(one => `${one.transport} ${hostPort(one)}`).join(', ')}; Ctrl-C ends it`
-      )
-      await interrupted()
+      const stopped = interrupted()
+      const places = operator.listening.map(one => `${one.transport} ${hostPort(one)}`).join(', ')
+      say(`operator on ${places}; Ctrl-C ends it`)
+      await stopped
       return true
     }
     if (values.text !== undefined) return await sendText(operator, values, say)
@@ -221,11 +222,13 @@ async function runUser(values: Values, say: Say): Promise<boolean> {
   })
   try {
     await user.connect()
-    say(`registered as ${user.address}`)
     if (values.call === undefined) {
-      await interrupted()
+      const stopped = interrupted()
+      say(`registered as ${user.address}; Ctrl-C ends it`)
+      await stopped
       return true
     }
+    say(`registered as ${user.address}`)
     if (values.text !== undefined) return await sendText(user, values, say)
     return await report(await user.call(values.call, { toneHz }), values, say)
   } finally {
@@ -241,6 +244,7 @@ async function announce(call: PhoneCall, say: Say): Promise<void> {
   say(`call to ${call.number} ended: ${how} by ${by}, ${packetsReceived} packets in, ${packetsSent} out`)
 }
 
+/** To be asked before anybody is told that there is something to interrupt. */
 const interrupted = (): Promise<void> =>
   new Promise(resolve => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())

@@ -11,7 +11,12 @@ export const mediaLimits = {
   listenPacketsMax: 50
 } as const
 
+export const pathStates = ['waiting', 'open', 'failed'] as const
+export type PathState = (typeof pathStates)[number]
+
 export interface Heard {
+  /** `waiting`: no address of the other side yet, or ICE and DTLS are at work. `failed`: they gave up. */
+  readonly path: PathState
   readonly packetsReceived: number
   readonly packetsSent: number
   /** Gaps in the sequence numbers. */

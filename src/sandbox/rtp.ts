@@ -75,7 +75,8 @@ export class RtpEnd implements MediaEnd {
 
   get heard(): Heard {
     const { received, lost, codec } = this.#listener
-    return { packetsReceived: received, packetsLost: lost, codec, packetsSent: this.#sent }
+    const path = this.#remote === null ? 'waiting' : 'open'
+    return { path, packetsReceived: received, packetsLost: lost, codec, packetsSent: this.#sent }
   }
 
   offer(direction: Direction = 'sendrecv'): Promise<string> {

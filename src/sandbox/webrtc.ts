@@ -45,7 +45,9 @@ export class WebrtcEnd implements MediaEnd {
 
   get heard(): Heard {
     const { received, lost, codec } = this.#listener
-    return { packetsReceived: received, packetsLost: lost, codec, packetsSent: this.#sent }
+    const state = this.#pc.connectionState
+    const path = state === 'connected' ? 'open' : state === 'failed' || state === 'closed' ? 'failed' : 'waiting'
+    return { path, packetsReceived: received, packetsLost: lost, codec, packetsSent: this.#sent }
   }
 
   async offer(direction: Direction = 'sendrecv'): Promise<string> {

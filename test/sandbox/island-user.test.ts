@@ -115,6 +115,13 @@ async function connected(island: Island, options: Partial<IslandUserOptions> = {
   return user
 }
 
+/** Says what there was instead, if the tone does not come. */
+async function untilHeard(call: PhoneCall): Promise<void> {
+  await until(() => call.media.hears(1_000)).catch((error: unknown) => {
+    throw new Error(`${call.direction} ${call.state} ${JSON.stringify(call.media.heard)}`, { cause: error })
+  })
+}
+
 describe('sandbox island user', () => {
   it('registers with digest and unregisters when it closes', async () => {
     const island = await startIsland()
@@ -143,7 +150,7 @@ describe('sandbox island user', () => {
       const user = await connected(island, { codecs: [codec], display: 'Alice' })
       const call = await user.call('+4930123456')
       expect(await call.answered).toBe(true)
-      await until(() => call.media.hears(1_000))
+      await untilHeard(call)
       expect(call.media.heard.codec).toBe(codec)
       expect(call.invite?.uri).toBe('sip:+4930123456@island.example;user=phone')
       expect(call.invite?.headers.get('From')).toMatch(/^"Alice" <sip:alice@island.example>;tag=/)
@@ -175,7 +182,9 @@ describe('sandbox island user', () => {
       play: { what: 'tone', hz: 1_000 }
     })
     closing.push(() => call.media.close())
-    await until(() => call.media.hears(1_000) && user.calls[0]?.media.hears(1_000) === true)
+    expect(await call.answered).toBe(true)
+    await untilHeard(call)
+    await untilHeard(user.calls[0]!)
     expect(user.calls[0]).toMatchObject({ direction: 'in', number: 'sip:+4930123456@island.example' })
     call.hangUp()
     await until(() => user.history.length === 1)
