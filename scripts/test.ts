@@ -85,14 +85,15 @@ const environment = (): NodeJS.ProcessEnv => ({
   PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH'] ?? '/usr/bin:/bin'}`
 })
 
-function runJest(files: readonly string[], outcome: Outcome): void {
-  if (files.length === 0) return
+/** `files` null: all there are. */
+function runJest(files: readonly string[] | null, outcome: Outcome): void {
+  if (files?.length === 0) return
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-test-'))
   const report = join(folder, 'report.json')
   const args = ['--no-warnings', '--experimental-vm-modules', join(root, 'node_modules/jest/bin/jest.js')]
   const { status } = spawnSync(
     process.execPath,
-    [...args, '--json', `--outputFile=${report}`, '--runTestsByPath', ...files],
+    [...args, '--json', `--outputFile=${report}`, ...(files === null ? [] : ['--runTestsByPath', ...files])],
     { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], env: environment() }
   )
   const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites, numPendingTests } = existsSync(report)
@@ -123,10 +124,8 @@ function main(args: readonly string[]): number {
     check('lint', 'oxlint', ['--type-aware', '--deny-warnings'], outcome)
     check('format', 'oxfmt', ['--check', 'src', 'test', 'scripts'], outcome)
   }
-  runJest(
-    files.filter(file => !skipped.includes(file)),
-    outcome
-  )
+  const chosen = files.filter(file => !skipped.includes(file))
+  runJest(args.length === 0 && skipped.length === 0 ? null : chosen, outcome)
   for (const file of skipped) {
     const lacks = wanted
       .get(file)

@@ -11,6 +11,8 @@ import { createLog } from './log.ts'
 import type { Logger } from './log.ts'
 
 const defaultFile = 'isthmus.yaml'
+/** A signal so soon after the first is the same one: npm passes on what the terminal has sent to the whole group. */
+const sameSignalMs = 500
 
 const help = `npm start [-- OPTIONS]     run the hub
 
@@ -43,11 +45,14 @@ function announce({ listening }: RunningHub, from: string): void {
 /** Settles with the exit code once the hub has been stopped by a signal. */
 function untilSignal(hub: RunningHub, log: Logger): Promise<number> {
   return new Promise(settle => {
-    let signals = 0
+    let firstAt: number | null = null
     const onSignal = (signal: NodeJS.Signals): void => {
-      signals++
-      log.info({ signal, sessions: hub.sessionCount }, signals === 1 ? 'draining' : 'ending live calls now')
-      void hub.stop({ hurry: signals > 1 }).then(
+      const now = performance.now()
+      if (firstAt !== null && now - firstAt < sameSignalMs) return
+      const hurry = firstAt !== null
+      firstAt ??= now
+      log.info({ signal, sessions: hub.sessionCount }, hurry ? 'ending live calls now' : 'draining')
+      void hub.stop({ hurry }).then(
         left => settle(left === 0 ? 0 : 1),
         (error: unknown) => {
           complain(`could not stop cleanly: ${messageOf(error)}`)
@@ -75,9 +80,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const log = createLog(config.log.level)
   const hub = await startHub(config, { log })
+  // Before anybody is told that there is something to stop.
+  const stopped = untilSignal(hub, log)
   if (values.json === true) say(JSON.stringify({ ready: true, pid: process.pid, listening: hub.listening }))
   else announce(hub, from)
-  return untilSignal(hub, log)
+  return stopped
 }
 
 main(process.argv.slice(2)).then(
