@@ -12,7 +12,7 @@ import type { Logger } from './log.ts'
 
 const defaultFile = 'isthmus.yaml'
 /** A signal so soon after the first is the same one: npm passes on what the terminal has sent to the whole group. */
-const sameSignalMs = 500
+const sameSignalMs = 1_000
 
 const help = `npm start [-- OPTIONS]     run the hub
 

@@ -126,7 +126,10 @@ describe('malformed SIP', () => {
       socket.send(bytesOf(name))
       const tcp = connect({ host: '127.0.0.1', port: hub.sipPort('tcp'), localAddress: hosts.north })
       const gone = once(tcp, 'close')
-      tcp.on('error', () => undefined).resume().end(bytesOf(name))
+      tcp
+        .on('error', () => undefined)
+        .resume()
+        .end(bytesOf(name))
       await gone
     }
     await serves(udp, hosts.north, 'UDP')

@@ -25,6 +25,9 @@ export interface TestPostgres {
   /** As a login of its own: for what one role may and may not do. */
   urlFor(database: string, user: string, password: string): string
   readonly pid: number
+  /** Away for everybody; `back` starts it again on the same data, under the same URLs. */
+  away(): Promise<void>
+  back(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -45,7 +48,8 @@ const fastSettings = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=o
 /** Once for each test file: `beforeAll(async () => { postgres = await startTestPostgres() })`. Takes about a second. */
 export async function startTestPostgres(settings: readonly string[] = fastSettings): Promise<TestPostgres> {
   const folder = openTempDir('isthmus-pg-')
-  const server = await startEmbeddedPostgres({ dataDir: folder, log: quiet, settings })
+  const start = () => startEmbeddedPostgres({ dataDir: folder, log: quiet, settings })
+  let server = await start()
   const opened: Database[] = []
   let databases = 0
   const administer = async (text: string): Promise<void> => {
@@ -72,6 +76,10 @@ export async function startTestPostgres(settings: readonly string[] = fastSettin
     urlFor,
     get pid() {
       return server.pid
+    },
+    away: () => server.stop(),
+    async back() {
+      server = await start()
     },
     async fresh(migrations, poolMax = 4) {
       const url = await freshUrl()

@@ -100,7 +100,7 @@ export interface PhoneOptions {
 const follow = (call: SipCall, more: CallHandler = {}): Placed => {
   const placed: Placed = { call, statuses: [], answered: null, ended: null }
   call.on = {
-    ...call.on,
+    reoffered: reoffer => reoffer.answer({ body: sdpAt(hosts.south, 6_100) }),
     ...more,
     provisional: provisional => {
       placed.statuses.push(provisional.response.status)
