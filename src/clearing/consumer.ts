@@ -12,7 +12,7 @@ import type { Posted } from './ledger.ts'
 export const limits = {
   /** Records of one transaction. */
   batchMax: 500,
-  /** Between two looks at a log that has nothing new. */
+  /** Between two looks at a log whose end was reached: under load that makes batches. */
   pollMs: 200,
   /** After a failure, doubled each time up to the maximum. */
   retryMs: 500,
@@ -81,7 +81,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         released = true
         const read = await step()
         failures = 0
-        if (read === 0) await pause(bounds.pollMs, stopping.signal)
+        if (read < bounds.batchMax) await pause(bounds.pollMs, stopping.signal)
       } catch (error) {
         if (!(error instanceof HubError && error.retryable)) throw error
         const waitMs = Math.min(bounds.retryMs * 2 ** failures, bounds.retryMsMax)

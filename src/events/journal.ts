@@ -21,6 +21,8 @@ export const journalLimits = {
   /** Of one write. */
   recordsMax: 512,
   emptiedMax: 1_024,
+  /** From one write to the next: under load a few records go to the disk together, the first never waits. */
+  gatherMs: 5,
   /** Durable records kept in memory until they are relayed; more are read from the file again. */
   cacheMax: 4_096,
   /** After a failed write, doubled each time up to the maximum: the same bytes again. */
@@ -281,6 +283,7 @@ export class Journal {
         this.#headerSeq = stated
         this.#settle(records, mayGo)
       } else this.#abandon(records, mayGo)
+      if (this.#limits.gatherMs > 0) await wait(this.#limits.gatherMs)
     }
     // In the same turn as the look at what is left: whoever adds more from now on starts the next run.
     this.#writing = null

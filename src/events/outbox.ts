@@ -9,7 +9,7 @@ import type { CdrSink } from '../session/ports.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 import type { EventLog } from './event-log.ts'
 import { Journal } from './journal.ts'
-import type { JournalOptions } from './journal.ts'
+import type { JournalLimits, JournalOptions } from './journal.ts'
 import { incompleteFinal, openLegs } from './recovery.ts'
 import { Relay } from './relay.ts'
 import type { RelayLimits } from './relay.ts'
@@ -30,6 +30,7 @@ export interface OutboxOptions extends Omit<JournalOptions, 'now' | 'limits'> {
   readonly providerOf: (peerId: string) => string
   readonly now?: () => number
   readonly relayLimits?: Partial<RelayLimits>
+  readonly journalLimits?: Partial<JournalLimits>
 }
 
 export interface OutboxStatus {
@@ -58,8 +59,8 @@ interface Held {
 /** Opens the journal of `dir`, closes what a crash left open, and starts to relay. Throws HUB_JOURNAL. */
 export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
   const now = options.now ?? Date.now
-  const { dir, slots, hubId, node, heartbeatMs, log, disk } = options
-  const asked = { dir, slots, hubId, node, heartbeatMs, log, now }
+  const { dir, slots, hubId, node, heartbeatMs, log, disk, journalLimits: limits = {} } = options
+  const asked = { dir, slots, hubId, node, heartbeatMs, log, now, limits }
   const { journal, held } = await Journal.open(disk === undefined ? asked : { ...asked, disk })
   const outbox = new Outbox(options, journal, held)
   await outbox.recover(held)

@@ -9,6 +9,8 @@ import type { Journal } from './journal.ts'
 export const relayLimits = {
   /** Records of one append. */
   batchMax: 500,
+  /** From one append to the next: under load records go in batches, the first never waits. */
+  gatherMs: 20,
   /** An append that has not settled by then counts as failed; doing it again is harmless. */
   appendMs: 30_000,
   /** After a failure, doubled each time up to the maximum, less up to half of it by chance. */
@@ -99,6 +101,8 @@ export class Relay {
         if (this.#failingSince !== null) log.info({ waiting: journal.waiting }, 'the event log takes records again')
         this.#failures = 0
         this.#failingSince = null
+        const isAll = records.length < this.#limits.batchMax
+        if (isAll && this.#onCaughtUp.size === 0) await this.#pause(this.#limits.gatherMs)
       } catch (error) {
         await this.#pause(this.#failed(error))
       }
@@ -124,8 +128,9 @@ export class Relay {
   async #append(records: readonly CdrRecord[]): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      const error = new HubError('HUB_EVENT_LOG', 'the event log did not answer', { retryable: true })
-      timer = setTimeout(() => reject(error), this.#limits.appendMs)
+      timer = setTimeout(() => {
+        reject(new HubError('HUB_EVENT_LOG', 'the event log did not answer', { retryable: true }))
+      }, this.#limits.appendMs)
     })
     try {
       await Promise.race([this.#options.eventLog.append(records), late])

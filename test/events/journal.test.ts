@@ -6,7 +6,7 @@ import type { CdrRecord } from '../../src/events/cdr.ts'
 import { chainFault, genesis } from '../../src/events/chain.ts'
 import { Journal } from '../../src/events/journal.ts'
 import type { JournalOptions, Opened } from '../../src/events/journal.ts'
-import { bodyBytesMax, slotBytes } from '../../src/events/slots.ts'
+import { bodyBytesMax, openDisk, slotBytes } from '../../src/events/slots.ts'
 import { createLog } from '../../src/log.ts'
 import { answeredAt, bodyOf } from '../support/cdrs.ts'
 import { eventually } from '../support/child.ts'
@@ -90,6 +90,32 @@ describe('the journal', () => {
     const next = await again.journal.append(bodyOf())
     expect(next.seq).toBe(4)
     expect(next.prev_hash).toBe(last?.hash)
+  })
+
+  it('gathers what comes in shortly after a write into the next one', async () => {
+    let flushes = 0
+    const disk: JournalOptions['disk'] = async path => {
+      const file = await openDisk(path)
+      return {
+        read: (...where) => file.read(...where),
+        write: (...what) => file.write(...what),
+        close: () => file.close(),
+        datasync: () => {
+          flushes++
+          return file.datasync()
+        }
+      }
+    }
+    const { journal } = await open(folder(), { disk, limits: { gatherMs: 500 } })
+    await journal.append(bodyOf())
+    const before = flushes
+    const later = []
+    for (let i = 0; i < 3; i++) {
+      later.push(journal.append(bodyOf()))
+      await new Promise(setImmediate)
+    }
+    await Promise.all(later)
+    expect(flushes).toBe(before + 1)
   })
 
   it('gives a slot away again only after it was emptied', async () => {
@@ -278,7 +304,8 @@ async function oneCut(
 ): Promise<void> {
   const dir = folder()
   let disk: WeakDisk | null = null
-  const { journal } = await open(dir, { slots: 12, disk: async path => (disk = weakDisk(path)) })
+  const limits = { gatherMs: 0 }
+  const { journal } = await open(dir, { slots: 12, limits, disk: async path => (disk = weakDisk(path)) })
   const acknowledged = new Map<number, CdrRecord>()
   const given = new Set<number>()
   const gone = new Set<number>()

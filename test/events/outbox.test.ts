@@ -271,7 +271,8 @@ async function manyLives(chance: (n: number) => number, reached: { closed: numbe
   for (let life = 0; life < 4; life++) {
     let disk: WeakDisk | null = null
     eventLog.away = chance(3) === 0
-    const outbox = await open({ dir, eventLog, disk: async path => (disk = weakDisk(path)) })
+    const journalLimits = { gatherMs: 0 }
+    const outbox = await open({ dir, eventLog, journalLimits, disk: async path => (disk = weakDisk(path)) })
     for (let i = chance(8); i > 0; i--) {
       const { id, starts, finals } = call()
       if (!outbox.admit(id)) continue

@@ -50,6 +50,14 @@ const append = (journal: Journal, count: number): Promise<unknown> =>
   Promise.all(Array.from({ length: count }, () => journal.append(bodyOf())))
 
 describe('the relay', () => {
+  it('gathers what comes in shortly after an append into the next one', async () => {
+    const { journal, relay, batches } = await rig({ gatherMs: 500 })
+    relay.start()
+    for (let i = 0; i < 4; i++) await append(journal, 1)
+    await eventually(() => batches.reduce((sum, count) => sum + count, 0) === 4)
+    expect(batches).toEqual([1, 3])
+  })
+
   it('moves what waits in batches of bounded size, in order', async () => {
     const { journal, relay, eventLog, batches } = await rig({ batchMax: 4 })
     await append(journal, 10)
