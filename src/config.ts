@@ -57,6 +57,7 @@ const secret = {
   secretEnv: z.string().optional(),
   secretFile: z.string().optional()
 }
+const dialString = z.string().regex(/^[0-9*#]{1,16}$/, 'digits, * and #')
 const xmppIsland = z.strictObject({
   ...islandBase,
   access: z.literal('xmpp'),
@@ -69,6 +70,8 @@ const xmppIsland = z.strictObject({
       host,
       port: port.default(5347),
       ...secret,
+      /** Through a TLS tunnel in front of the server's component port. */
+      tls: z.strictObject({ caFile: z.string().optional(), serverName: host.optional() }).optional(),
       /** A component link is plain text: off loopback it needs a tunnel, or this word. */
       insecure: z.boolean().default(false)
     }),
@@ -77,6 +80,8 @@ const xmppIsland = z.strictObject({
       kind: z.literal('accounts'),
       /** xmpp://, xmpps://, ws:// or wss:// */
       service: z.string().regex(/^(xmpps?|wss?):\/\//),
+      /** Log in without TLS, off loopback. */
+      insecure: z.boolean().default(false),
       accounts: z
         .array(z.strictObject({ name: z.string().min(1), ...secret, number: e164 }))
         .min(1)
@@ -84,7 +89,23 @@ const xmppIsland = z.strictObject({
     })
   ]),
   /** When the phone's side is asked: A at propose, B at session-initiate. */
-  start: z.enum(['A', 'B']).default('A')
+  start: z.enum(['A', 'B']).default('A'),
+  /** What its users may dial besides E.164 numbers. */
+  dialPlan: z
+    .strictObject({
+      countryCode: z
+        .string()
+        .regex(/^[1-9][0-9]{0,3}$/)
+        .optional(),
+      national: dialString.default('0'),
+      international: z.array(dialString).default(['00']),
+      short: z.array(z.strictObject({ dialled: dialString, number: e164 })).default([]),
+      /** Without a number: the user is told to use a phone, and nothing is charged. */
+      emergency: z
+        .array(z.strictObject({ dialled: dialString, number: e164.optional() }))
+        .default([{ dialled: '112' }, { dialled: '911' }])
+    })
+    .prefault({})
 })
 
 const island = z.discriminatedUnion('access', [sipWsIsland, xmppIsland])
@@ -301,6 +322,8 @@ function contradictions({ islands, operators, agreements }: Config): readonly st
       `user of island ${id}`,
       users.map(({ name }) => name)
     )
+  twice('gateway', islands.flatMap(gatewaysOf))
+  for (const island of islands) problems.push(...insecureLinks(island))
   const parties = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
   if (
     parties.size <= islands.length + operators.length &&
@@ -316,6 +339,26 @@ function contradictions({ islands, operators, agreements }: Config): readonly st
   return problems
 }
 
+/** Component domains belong to one island each; accounts are of the island's own domain. */
+const gatewaysOf = (island: IslandConfig): readonly string[] =>
+  island.access === 'xmpp' && island.connection.kind === 'component' ? [island.gateway.toLowerCase()] : []
+
+const isLoopback = (name: string): boolean => /^(localhost|127\.[0-9.]+|::1|\[::1\])$/i.test(name)
+
+/** A secret or a login in plain text, where others could read it. */
+function insecureLinks(island: IslandConfig): readonly string[] {
+  if (island.access !== 'xmpp' || !island.enabled || island.connection.insecure) return []
+  const { connection } = island
+  const how = 'use TLS or a tunnel, or say `insecure: true`'
+  if (connection.kind === 'component') {
+    if (connection.tls !== undefined || isLoopback(connection.host)) return []
+    return [`island ${island.id}: the component link to ${connection.host} would be plain text off loopback: ${how}`]
+  }
+  const [, scheme = '', name = ''] = /^([a-z]+):\/\/(\[[^\]]+\]|[^:/]+)/.exec(connection.service) ?? []
+  if (scheme !== 'ws' || isLoopback(name)) return []
+  return [`island ${island.id}: ${connection.service} would be plain text off loopback: ${how}`]
+}
+
 /** The commercial party of a peer. */
 export const providerOf = (peer: { readonly id: string; readonly provider?: string | undefined }): string =>
   peer.provider ?? peer.id
@@ -329,6 +372,13 @@ export function secretOf(from: { readonly env?: string | undefined; readonly fil
   }
   return value
 }
+
+/** The secret of a component, or the password of an account. Throws HUB_CONFIG where none is named. */
+export const linkSecretOf = (at: {
+  readonly secret?: string | undefined
+  readonly secretEnv?: string | undefined
+  readonly secretFile?: string | undefined
+}): string => at.secret ?? secretOf({ env: at.secretEnv, file: at.secretFile })
 
 export const passwordOf = ({ password, passwordEnv, passwordFile }: IslandConfig['users'][number]): string =>
   password ?? secretOf({ env: passwordEnv, file: passwordFile })
