@@ -13,6 +13,8 @@ declare module '@xmpp/xml' {
     is(name: string, xmlns?: string): boolean
     getName(): string
     getNS(): string | undefined
+    /** The namespace that a prefix stands for here. */
+    findNS(prefix?: string): string | undefined
     getChild(name: string, xmlns?: string): Element | undefined
     getChildren(name: string, xmlns?: string): Element[]
     getChildElements(): Element[]
@@ -31,6 +33,11 @@ declare module '@xmpp/xml' {
   ): Element
 
   export class Parser {
+    protected readonly root: Element | null
+    protected readonly cursor: Element | null
+    protected onStartElement(name: string, attrs: Attributes): void
+    protected onEndElement(name: string): void
+    protected onText(text: string): void
     on(event: 'start' | 'element' | 'end', listener: (element: Element) => void): this
     on(event: 'error', listener: (error: Error) => void): this
     write(data: string): void
