@@ -103,7 +103,10 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     database,
     book,
     log,
-    onFault: error => options.onFault?.(error)
+    onFault: error => {
+      log.error({ err: error }, 'clearing has stopped')
+      options.onFault?.(error)
+    }
   })
   parts.defer(() => consumer.stop())
   const outbox = await openOutbox({

@@ -42,28 +42,52 @@ function announce({ listening }: RunningHub, from: string): void {
   say('Ctrl-C drains and stops it.')
 }
 
-/** Settles with the exit code once the hub has been stopped by a signal. */
-function untilSignal(hub: RunningHub, log: Logger): Promise<number> {
-  return new Promise(settle => {
-    let firstAt: number | null = null
-    const onSignal = (signal: NodeJS.Signals): void => {
-      const now = performance.now()
-      if (firstAt !== null && now - firstAt < sameSignalMs) return
-      const hurry = firstAt !== null
-      firstAt ??= now
-      log.info({ signal, sessions: hub.sessionCount }, hurry ? 'ending live calls now' : 'draining')
-      void hub.stop({ hurry }).then(
-        left => settle(left === 0 ? 0 : 1),
-        (error: unknown) => {
-          complain(`could not stop cleanly: ${messageOf(error)}`)
-          settle(1)
+interface Stopper {
+  /** Somebody has asked for the end, perhaps before there was a hub. */
+  readonly asked: boolean
+  /** As for a first signal, and the exit code will be 1. */
+  fail(error: unknown): void
+  /** Settles with the exit code once the hub has been stopped: at the first request, or at once where it has come. */
+  left(hub: RunningHub): Promise<number>
+}
+
+/** Hears signals from now on: one that comes while the hub starts ends it once all that it has started can be ended. */
+function createStopper(log: Logger): Stopper {
+  let firstAt: number | null = null
+  let failed = false
+  let stop: (hurry: boolean) => void = () => undefined
+  const ask = (hurry: boolean, why: Readonly<Record<string, unknown>>): void => {
+    firstAt ??= performance.now()
+    log.info(why, hurry ? 'ending live calls now' : 'draining')
+    stop(hurry)
+  }
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (firstAt !== null && performance.now() - firstAt < sameSignalMs) return
+    ask(firstAt !== null, { signal })
+  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal)
+  return {
+    get asked() {
+      return firstAt !== null
+    },
+    fail(error) {
+      failed = true
+      if (firstAt === null) ask(false, { reason: messageOf(error) })
+    },
+    left: hub =>
+      new Promise(settle => {
+        stop = hurry => {
+          void hub.stop({ hurry }).then(
+            left => settle(left === 0 && !failed ? 0 : 1),
+            (error: unknown) => {
+              complain(`could not stop cleanly: ${messageOf(error)}`)
+              settle(1)
+            }
+          )
         }
-      )
-    }
-    process.on('SIGTERM', onSignal)
-    process.on('SIGINT', onSignal)
-    process.on('SIGHUP', onSignal)
-  })
+        if (firstAt !== null) stop(false)
+      })
+  }
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -79,12 +103,14 @@ async function main(args: readonly string[]): Promise<number> {
     return 0
   }
   const log = createLog(config.log.level)
-  const hub = await startHub(config, { log })
-  // Before anybody is told that there is something to stop.
-  const stopped = untilSignal(hub, log)
+  // Before anything is started that could stay behind.
+  const stopper = createStopper(log)
+  const hub = await startHub(config, { log, onFault: error => stopper.fail(error) })
+  const left = stopper.left(hub)
+  if (stopper.asked) return left
   if (values.json === true) say(JSON.stringify({ ready: true, pid: process.pid, listening: hub.listening }))
   else announce(hub, from)
-  return stopped
+  return left
 }
 
 main(process.argv.slice(2)).then(

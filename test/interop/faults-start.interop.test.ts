@@ -1,0 +1,91 @@
+// The whole hub told to stop before it is up, and the hub whose clearing cannot go on: nothing stays behind, nothing is silent.
+
+import { afterEach, beforeAll, afterAll, describe, it } from '@jest/globals'
+import { equal, match, ok } from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Client } from 'pg'
+import { openTempDir, startTestPostgres } from '../support/database.ts'
+import type { TestPostgres } from '../support/database.ts'
+import { eventually, startHubProcess } from '../support/hub.ts'
+import { until } from '../support/until.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const folders: string[] = []
+const children: ChildProcess[] = []
+let postgres: TestPostgres
+
+beforeAll(async () => {
+  postgres = await startTestPostgres()
+}, 120_000)
+
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
+})
+
+afterAll(() => postgres.stop(), 60_000)
+
+interface Starting {
+  readonly child: ChildProcess
+  readonly left: Promise<number | NodeJS.Signals>
+  readonly pidFile: string
+  readonly out: () => string
+}
+
+/** A hub on an embedded PostgreSQL of its own, not waited for. */
+async function starting(): Promise<Starting> {
+  const home = openTempDir('isthmus-start-')
+  folders.push(home)
+  const file = join(home, 'isthmus.yaml')
+  const nni = '{ listen: [{ transport: udp, host: 127.0.0.1, port: 0 }] }'
+  await writeFile(file, `hub: { dataDir: ${home}/data }\nsipWs: { port: 0 }\nnni: ${nni}\n`)
+  const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' }
+  const child = spawn(process.execPath, ['src/main.ts', '--config', file, '--json'], { cwd: root, env })
+  children.push(child)
+  let out = ''
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
+  child.stderr.resume()
+  const left = new Promise<number | NodeJS.Signals>(settle =>
+    child.once('close', (code, signal) => settle(code ?? signal ?? -1))
+  )
+  return { child, left, pidFile: join(home, 'data', 'postgres', 'cluster', 'postmaster.pid'), out: () => out }
+}
+
+const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`)
+
+describe('a signal before the hub is up', () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`${signal}: it leaves with 0, never says that it is ready, and no PostgreSQL stays behind`, async () => {
+      const { child, left, pidFile, out } = await starting()
+      await until(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8').includes('\n'), 60_000)
+      const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0])
+      ok(isAlive(pid))
+      child.kill(signal)
+      equal(await left, 0)
+      equal(out(), '')
+      ok(!isAlive(pid))
+      ok(!existsSync(pidFile))
+    }, 90_000)
+  }
+})
+
+describe('clearing that cannot go on', () => {
+  it('is said in the log, and the hub drains and leaves with 1: nobody finds out from missing money', async () => {
+    const url = await postgres.freshUrl()
+    const hub = await startHubProcess({ config: {}, env: { DATABASE_URL: url } })
+    folders.push(hub.folder)
+    const owner = new Client({ connectionString: url })
+    await owner.connect()
+    await owner.query('revoke select on clearing_position from isthmus_service')
+    await owner.end()
+    await eventually('it is said', () =>
+      hub.logged().some(({ msg, err }) => msg === 'clearing has stopped' && JSON.stringify(err).includes('permission'))
+    )
+    equal(await hub.left, 1)
+    match(JSON.stringify(hub.logged()), /draining/)
+  }, 90_000)
+})
