@@ -33,6 +33,8 @@ declare module '@xmpp/xml' {
   ): Element
 
   export class Parser {
+    /** The tokeniser below (ltx): `startElement` and `endElement` before anything is built. */
+    readonly parser: { prependListener(event: 'startElement' | 'endElement', listener: () => void): void }
     protected readonly root: Element | null
     protected readonly cursor: Element | null
     protected onStartElement(name: string, attrs: Attributes): void

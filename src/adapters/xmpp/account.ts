@@ -1,0 +1,240 @@
+// A plain client account (TCP, TLS or WebSocket) for islands that cannot add a component: @xmpp/client, kept within
+// bounds and connected by a back-off of our own, since its own never gives up and knows neither bounds nor jitter.
+
+import { client } from '@xmpp/client'
+import type { Authenticate, ClientEntity, ClientSocket, RawSocket } from '@xmpp/client'
+import type { Element, Parser } from '@xmpp/xml'
+import { messageOf } from '../../errors.ts'
+import { BackOff } from './back-off.ts'
+import { hopeless } from './connection.ts'
+import type { Connection, ConnectionParts } from './connection.ts'
+import { StreamGuard, guarded } from './reader.ts'
+import { resource } from './stanza.ts'
+import { Throttle } from './throttle.ts'
+
+export interface AccountParts extends ConnectionParts {
+  /** xmpp://, xmpps://, ws:// or wss:// */
+  readonly service: string
+  readonly domain: string
+  readonly username: string
+  readonly password: string
+  /** Log in without TLS, off loopback. */
+  readonly insecure: boolean
+}
+
+export const createAccount = (parts: AccountParts): Connection => new Account(parts)
+
+interface Attempt {
+  readonly entity: ClientEntity
+  readonly cancelTimer: () => void
+  upAt: number | null
+  why: string | null
+  over: boolean
+}
+
+const loopback = /^[a-z]+:\/\/(localhost|127\.[0-9.]+|\[::1\])([:/]|$)/i
+
+class Account implements Connection {
+  readonly name: string
+  readonly #parts: AccountParts
+  readonly #backOff: BackOff
+  readonly #throttle: Throttle
+  #attempt: Attempt | null = null
+  #closed = false
+  #heardAt = 0
+
+  constructor(parts: AccountParts) {
+    this.#parts = parts
+    this.#backOff = new BackOff(parts)
+    this.#throttle = new Throttle(parts)
+    this.name = `account ${parts.username}@${parts.domain} at ${parts.service}`
+  }
+
+  get up(): boolean {
+    return this.#attempt !== null && this.#attempt.upAt !== null && this.#attempt.why === null
+  }
+
+  get heardAt(): number {
+    return this.#heardAt
+  }
+
+  start(): void {
+    if (!this.#closed && this.#attempt === null) this.#connect()
+  }
+
+  send(_stanza: Element, printed: string): boolean {
+    const attempt = this.#attempt
+    if (attempt === null || !this.up) return false
+    const raw = rawOf(attempt.entity.socket)
+    if ((raw?.writableLength ?? 0) > this.#parts.limits.unsentBytesMax) {
+      this.restart('the server does not read what it is sent')
+      return false
+    }
+    attempt.entity.write(printed).catch((error: unknown) => this.#fail(attempt, messageOf(error)))
+    return true
+  }
+
+  restart(why: string): void {
+    if (this.#attempt !== null) this.#fail(this.#attempt, why)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#backOff.stop()
+    const attempt = this.#attempt
+    if (attempt === null) return
+    attempt.why ??= 'the hub is shutting down'
+    const cancel = this.#parts.clock.after(this.#parts.limits.closeMs, () => cut(attempt.entity.socket))
+    if (attempt.upAt === null) cut(attempt.entity.socket)
+    else await attempt.entity.stop().catch(() => cut(attempt.entity.socket))
+    cancel()
+    this.#gone(attempt)
+  }
+
+  #connect(): void {
+    const { service, domain, username, limits, clock } = this.#parts
+    const entity = client({
+      service,
+      domain,
+      resource,
+      username,
+      timeout: limits.connectMs,
+      credentials: (authenticate, mechanisms, _fast, at) => this.#logIn(authenticate, mechanisms, at)
+    })
+    entity.reconnect.stop()
+    const cancelTimer = clock.after(limits.connectMs, () => {
+      if (attempt.upAt === null) this.#fail(attempt, 'the server did not accept the login in time')
+    })
+    const attempt: Attempt = { entity, cancelTimer, upAt: null, why: null, over: false }
+    this.#attempt = attempt
+    this.#guard(attempt)
+    entity.on('error', (error: unknown) => {
+      attempt.why ??= conditionOf(error) ?? messageOf(error)
+    })
+    entity.on('online', () => this.#online(attempt))
+    entity.on('disconnect', () => this.#gone(attempt))
+    entity.start().catch((error: unknown) => this.#fail(attempt, conditionOf(error) ?? messageOf(error)))
+  }
+
+  async #logIn(authenticate: Authenticate, mechanisms: readonly string[], entity: ClientEntity): Promise<void> {
+    const { username, password, insecure, service } = this.#parts
+    const trusted = entity.isSecure() || insecure || loopback.test(service)
+    if (!trusted) throw new Error('the server offers no TLS, and `insecure` is not set')
+    const mechanism = ['SCRAM-SHA-1', 'PLAIN'].find(name => mechanisms.includes(name))
+    if (mechanism === undefined) throw new Error('the server offers neither SCRAM-SHA-1 nor PLAIN')
+    await authenticate({ username, password }, mechanism)
+  }
+
+  /** Bounds on what is read, and IQs answered by the adapter instead of the library. */
+  #guard(attempt: Attempt): void {
+    const { entity } = attempt
+    const { limits, clock } = this.#parts
+    let guard: StreamGuard | null = null
+    let parser: Parser | null = null
+    let stanzas = 0
+    const attach = entity._attachSocket.bind(entity)
+    entity._attachSocket = (socket: ClientSocket) => {
+      parser = null
+      attach(socket)
+      socket.once('connect', () => {
+        rawOf(socket)?.setNoDelay?.(true)
+        rawOf(socket)?.setKeepAlive?.(true, limits.quietMs)
+      })
+    }
+    const element = entity._onElement.bind(entity)
+    entity._onElement = stanza => {
+      stanzas += 1
+      if (stanza.is('features')) plainFeatures(stanza)
+      if (!['iq', 'message', 'presence'].includes(stanza.name) || attempt.upAt === null) return element(stanza)
+      this.#parts.events.onStanza(stanza)
+    }
+    entity._onData = chunk => {
+      if (attempt.why !== null || entity.parser === null) return
+      this.#heardAt = clock.now()
+      if (entity.parser !== parser || guard === null) {
+        parser = entity.parser
+        guard = new StreamGuard(limits, /^wss?:/.test(this.#parts.service))
+        const own = guard
+        parser.parser.prependListener('startElement', () => own.opened())
+        parser.parser.prependListener('endElement', () => own.closed())
+      }
+      stanzas = 0
+      const target = entity.parser
+      try {
+        guarded(guard, chunk, text => target.write(text))
+      } catch (error) {
+        return this.#fail(attempt, messageOf(error))
+      }
+      this.#slow(attempt, this.#throttle.take(stanzas))
+    }
+  }
+
+  #slow({ entity }: Attempt, waitMs: number): void {
+    const raw = rawOf(entity.socket)
+    if (waitMs === 0 || raw?.pause === undefined) return
+    raw.pause()
+    this.#parts.clock.after(waitMs, () => raw.resume?.())
+  }
+
+  #online(attempt: Attempt): void {
+    if (attempt !== this.#attempt || attempt.upAt !== null) return
+    attempt.upAt = this.#parts.clock.now()
+    attempt.cancelTimer()
+    this.#parts.events.onUp()
+  }
+
+  #fail(attempt: Attempt, why: string): void {
+    attempt.why ??= why
+    cut(attempt.entity.socket)
+    this.#gone(attempt)
+  }
+
+  #gone(attempt: Attempt): void {
+    if (attempt.over) return
+    attempt.over = true
+    attempt.cancelTimer()
+    cut(attempt.entity.socket)
+    if (this.#attempt !== attempt) return
+    this.#attempt = null
+    const { log, clock, limits, events } = this.#parts
+    const why = attempt.why ?? 'the server closed the connection'
+    if (attempt.upAt !== null) {
+      if (clock.now() - attempt.upAt >= limits.steadyMs) this.#backOff.reset()
+      events.onDown(why)
+    }
+    if (this.#closed) return
+    if (hopeless.has(why)) {
+      const advice = 'check its name and password, then start the hub again'
+      log.error({ link: this.name, why }, `the server refuses this account, so it is not tried again: ${advice}`)
+      return
+    }
+    const waitMs = this.#backOff.again(() => this.#connect(), why === 'conflict')
+    log.warn({ link: this.name, why, waitMs }, 'the account is not connected')
+  }
+}
+
+/**
+ * Neither stream management (the library's queue has no bound) nor the second SASL profile that would bring it in: what
+ * was on its way when a link broke is lost, as on a component link.
+ */
+function plainFeatures(features: Element): void {
+  for (const child of features.getChildElements()) {
+    const namespace = child.getNS() ?? ''
+    if (namespace.startsWith('urn:xmpp:sm:') || namespace.startsWith('urn:xmpp:sasl:')) features.remove(child)
+  }
+}
+
+const rawOf = (socket: ClientSocket | null): RawSocket | null => socket?.socket ?? socket
+
+function cut(socket: ClientSocket | null): void {
+  const raw = rawOf(socket)
+  if (raw?.destroy !== undefined) raw.destroy()
+  else raw?.close?.()
+}
+
+/** The condition of a stream or SASL error. */
+function conditionOf(error: unknown): string | null {
+  return typeof error === 'object' && error !== null && 'condition' in error && typeof error.condition === 'string'
+    ? error.condition
+    : null
+}

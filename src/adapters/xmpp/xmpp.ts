@@ -1,0 +1,209 @@
+// The XMPP world: islands whose users call by Jingle and write messages, over a component link or plain accounts.
+
+import { readFileSync } from 'node:fs'
+import type { IslandConfig, XmppIslandConfig } from '../../config.ts'
+import { HubError, messageOf } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import { noFacts } from '../../session/model.ts'
+import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
+import type { Clock, Inbox, Invitation, OutgoingText, SignallingAdapter, TextOutcome } from '../../session/ports.ts'
+import type { Receipt, TextRef } from '../../session/text.ts'
+import { createAccount } from './account.ts'
+import type { Calls, CreateCalls } from './calls-port.ts'
+import { createComponent } from './component.ts'
+import type { Connection, ConnectionEvents } from './connection.ts'
+import { Island } from './island.ts'
+import { limits as defaultLimits } from './limits.ts'
+import type { Limits } from './limits.ts'
+
+export interface XmppParts {
+  readonly config: {
+    readonly islands: readonly IslandConfig[]
+    readonly hub: { readonly domain: string; readonly version?: string }
+  }
+  readonly log: Logger
+  readonly clock: Clock
+  /** The secret of a component or the password of an account. Throws HUB_CONFIG where the place it names is empty. */
+  readonly secretOf: (at: {
+    readonly secret?: string | undefined
+    readonly secretEnv?: string | undefined
+    readonly secretFile?: string | undefined
+  }) => string
+  /** A user's number by the provider's table; by the configuration unless given. */
+  readonly numberOf?: (islandId: string, user: string) => string | null
+  readonly limits?: Partial<Limits>
+  readonly createCalls: CreateCalls
+  /** 0 <= n < 1, for the jitter of waits. */
+  readonly random?: () => number
+}
+
+export interface Xmpp extends SignallingAdapter {
+  /** What it connects to, for people. */
+  readonly links: readonly string[]
+  /** Whether every link of that island is up. */
+  ready(islandId: string): boolean
+  close(): Promise<void>
+}
+
+const isXmpp = (island: IslandConfig): island is XmppIslandConfig => island.access === 'xmpp' && island.enabled
+
+/** Throws HUB_CONFIG for a secret or certificate that is not where the configuration says. */
+export const createXmpp = (parts: XmppParts): Xmpp => new XmppAdapter(parts)
+
+class XmppAdapter implements Xmpp {
+  readonly access = 'xmpp'
+  readonly #parts: XmppParts
+  readonly #limits: Limits
+  readonly #configured: readonly XmppIslandConfig[]
+  readonly #connectors: ReadonlyMap<string, (events: ConnectionEvents, account: number) => Connection>
+  readonly #islands = new Map<string, Island>()
+  #legsMade = 0
+
+  constructor(parts: XmppParts) {
+    this.#parts = parts
+    this.#limits = { ...defaultLimits, ...parts.limits }
+    this.#configured = parts.config.islands.filter(isXmpp)
+    // Secrets are read now: a place that is empty stops the start.
+    this.#connectors = new Map(this.#configured.map(island => [island.id, this.#connector(island)]))
+  }
+
+  get links(): readonly string[] {
+    return [...this.#islands.values()].flatMap(({ connections }) => connections.map(({ name }) => name))
+  }
+
+  ready(islandId: string): boolean {
+    return this.#islands.get(islandId)?.ready ?? false
+  }
+
+  /** Does not wait for the servers: a hub starts whether they are there or not. */
+  async start(inbox: Inbox): Promise<void> {
+    const { config, clock, log, numberOf } = this.#parts
+    const byConfig = new Map(
+      this.#configured.flatMap(({ id, users }) =>
+        users.map(({ name, number }) => [`${id} ${name.toLowerCase()}`, number ?? null] as const)
+      )
+    )
+    for (const island of this.#configured) {
+      const connect = this.#connectors.get(island.id)
+      if (connect === undefined) continue
+      this.#islands.set(
+        island.id,
+        new Island({
+          island,
+          numberOf: numberOf ?? ((islandId, user) => byConfig.get(`${islandId} ${user}`) ?? null),
+          version: config.hub.version ?? '',
+          limits: this.#limits,
+          clock,
+          log,
+          inbox,
+          newLeg: () => this.#newLeg(island.id),
+          createCalls: this.#parts.createCalls,
+          connect
+        })
+      )
+    }
+    for (const island of this.#islands.values()) island.start()
+  }
+
+  async drain(): Promise<void> {
+    for (const { calls } of this.#islands.values()) calls.drain()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#islands.values()].map(island => island.close()))
+  }
+
+  invite(invitation: Invitation): LegRef {
+    const island = this.#islands.get(invitation.target.peerId)
+    if (island === undefined) throw new HubError('HUB_PEER', `no XMPP island ${invitation.target.peerId} is connected`)
+    return island.calls.invite(invitation)
+  }
+
+  async alert(leg: LegRef): Promise<void> {
+    this.#callsOf(leg)?.alert(leg)
+  }
+
+  async progress(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void> {
+    this.#callsOf(leg)?.progress(leg, early)
+  }
+
+  async answer(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void> {
+    this.#callsOf(leg)?.answer(leg, answer)
+  }
+
+  async acknowledge(leg: LegRef, sdp: Sdp): Promise<void> {
+    this.#callsOf(leg)?.acknowledge(leg, sdp)
+  }
+
+  async reoffer(leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void> {
+    this.#callsOf(leg)?.reoffer(leg, offer)
+  }
+
+  async answerReoffer(leg: LegRef, sdp: Sdp): Promise<void> {
+    this.#callsOf(leg)?.answerReoffer(leg, sdp)
+  }
+
+  async refuseReoffer(leg: LegRef, why: Refusal): Promise<void> {
+    this.#callsOf(leg)?.refuseReoffer(leg, why)
+  }
+
+  async sendTone(leg: LegRef, tone: Tone): Promise<void> {
+    this.#callsOf(leg)?.sendTone(leg, tone)
+  }
+
+  async end(leg: LegRef, release: Release): Promise<void> {
+    this.#callsOf(leg)?.end(leg, release)
+  }
+
+  async sendText(text: OutgoingText): Promise<TextOutcome> {
+    const island = this.#islands.get(text.target.peerId)
+    if (island !== undefined) return island.texts.send(text)
+    return { taken: false, reason: { cause: 'not-found', text: 'no such island is connected' }, facts: noFacts }
+  }
+
+  async sendReceipt(ref: TextRef, receipt: Receipt): Promise<void> {
+    this.#islands.get(islandIn(ref))?.texts.receipt(ref, receipt)
+  }
+
+  #newLeg(islandId: string): LegRef {
+    this.#legsMade += 1
+    return `xmpp ${islandId} ${this.#legsMade}` as LegRef
+  }
+
+  #callsOf(leg: LegRef): Calls | undefined {
+    return this.#islands.get(islandIn(leg))?.calls
+  }
+
+  #connector(island: XmppIslandConfig): (events: ConnectionEvents, account: number) => Connection {
+    const { secretOf, clock, log, random } = this.#parts
+    const { connection, domain, gateway } = island
+    const common = { limits: this.#limits, clock, log, ...(random === undefined ? {} : { random }) }
+    if (connection.kind === 'component') {
+      const { host, port, tls } = connection
+      const secret = secretOf(connection)
+      const own =
+        tls === undefined
+          ? null
+          : { serverName: tls.serverName ?? host, ca: tls.caFile === undefined ? null : certificate(tls.caFile) }
+      return events =>
+        createComponent({ ...common, events, domain: gateway.toLowerCase(), host, port, secret, tls: own })
+    }
+    const { service, insecure } = connection
+    const accounts = connection.accounts.map(({ name, ...at }) => ({ username: name, password: secretOf(at) }))
+    return (events, at) => {
+      const account = accounts[at] ?? { username: '', password: '' }
+      return createAccount({ ...common, events, service, insecure, domain, ...account })
+    }
+  }
+}
+
+/** Names of legs and messages: `xmpp <island> ...`. */
+const islandIn = (name: string): string => name.split(' ', 2)[1] ?? ''
+
+function certificate(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new HubError('HUB_CONFIG', `cannot read ${file}: ${messageOf(cause)}`, { cause })
+  }
+}
