@@ -23,7 +23,7 @@ import type { Directory } from './routing/directory.ts'
 import { createRouter } from './routing/routing.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
-import type { Clock } from './session/ports.ts'
+import type { SteadyClock } from './session/ports.ts'
 import { createEngine } from './sip/engine/engine.ts'
 import type { EngineOptions } from './sip/engine/engine.ts'
 import { screenPeers } from './sip/engine/screening.ts'
@@ -52,9 +52,10 @@ export interface RunningHub {
 /** At the end, for records on their way from the journal to the event log; what stays is sent after the next start. */
 const relayMs = 5_000
 
-/** Wall clock and timers. */
-export const systemClock: Clock = {
+/** Wall clock, the time since the process began, and timers. */
+export const systemClock: SteadyClock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   after: (ms, run) => {
     const timer = setTimeout(run, ms)
     return () => clearTimeout(timer)

@@ -227,3 +227,9 @@ export interface Clock {
   /** Returns a function that cancels. */
   after(ms: number, run: () => void): () => void
 }
+
+/** Wall clocks are set and corrected; how long something lasted is told by one that only ever goes on. */
+export interface SteadyClock extends Clock {
+  /** Milliseconds since a moment that stays the same while the process lives. */
+  elapsed(): number
+}

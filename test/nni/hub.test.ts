@@ -73,7 +73,7 @@ beforeAll(async () => {
     cdrs: { admit: () => true, write: async cdr => void cdrs.push(cdr), release: () => {} },
     chargingHost: 'hub.example',
     sessionsMax: 100,
-    clock,
+    clock: { ...clock, elapsed: () => performance.now() },
     onFault: fault => void faults.push(fault)
   })
   await hub.start()
