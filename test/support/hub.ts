@@ -9,6 +9,7 @@ import { cdrTopic } from '../../src/events/event-log.ts'
 import { cdrRecord } from '../../src/events/cdr.ts'
 import type { CdrRecord } from '../../src/events/cdr.ts'
 import { migrations } from '../../src/compose.ts'
+import { errnoOf } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import type { Database } from '../../src/store/database.ts'
@@ -32,6 +33,7 @@ export interface HubProcess {
   sipPort(transport: 'udp' | 'tcp' | 'tls'): number
   /** Everything it has logged, one object a line. */
   logged(): readonly Readonly<Record<string, unknown>>[]
+  /** Nothing where it has left already. */
   signal(signal: NodeJS.Signals): void
   /** `kill -9`; its folder stays, for another one to start on. */
   crash(): Promise<void>
@@ -114,7 +116,13 @@ export async function startHubProcess({
     where,
     sipPort: transport => Number(/:(\d+);/.exec(where(`operators, SIP/${transport.toUpperCase()}`))?.[1]),
     logged: () => log.split('\n').flatMap(lineOf),
-    signal: signal => void process.kill(terminal ? -(child.pid ?? 0) : ready.pid, signal),
+    signal: signal => {
+      try {
+        process.kill(terminal ? -(child.pid ?? 0) : ready.pid, signal)
+      } catch (error) {
+        if (errnoOf(error) !== 'ESRCH') throw error
+      }
+    },
     crash: async () => {
       await closeDatabases()
       process.kill(ready.pid, 'SIGKILL')
