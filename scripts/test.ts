@@ -2,7 +2,7 @@
 // A test file names what it needs in a comment: `// needs: sipp rtpengine chromium kamailio`.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 
@@ -15,7 +15,9 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   // libavcodec-extra59: the plain build cannot encode AMR.
   rtpengine: { program: '/usr/bin/rtpengine', packages: ['rtpengine-daemon', 'libavcodec-extra59'] },
   chromium: { program: '/usr/bin/chromium', packages: ['chromium'] },
-  kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] }
+  kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] },
+  prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound'] },
+  ejabberd: { program: '/usr/sbin/ejabberdctl', packages: ['ejabberd'] }
 }
 
 const help = `npm test                 every test: types, lint, format, unit, conformance, interop
@@ -58,8 +60,21 @@ function needsOf(file: string): readonly string[] {
 const missing = (names: Iterable<string>): readonly string[] =>
   [...new Set(names)].filter(name => !existsSync(needs[name]?.program ?? ''))
 
-/** As root on Debian: brings what is missing. */
+/** What Debian asks before it starts the daemon of a package: the tests start their own. */
+const startPolicy = '/usr/sbin/policy-rc.d'
+
+/** As root on Debian: brings what is missing, and starts none of it. */
 function install(names: readonly string[]): void {
+  const lacksPolicy = !existsSync(startPolicy)
+  if (lacksPolicy) writeFileSync(startPolicy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    installPackages(names)
+  } finally {
+    if (lacksPolicy) rmSync(startPolicy)
+  }
+}
+
+function installPackages(names: readonly string[]): void {
   const packages = names.flatMap(name => needs[name]?.packages ?? [])
   say(`installing Debian packages: ${packages.join(', ')}`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
