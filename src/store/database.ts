@@ -85,6 +85,12 @@ function accessByUrl(url: string): Access {
     throw new HubError('HUB_DATABASE', 'DATABASE_URL does not look like postgresql://user:password@host:5432/database')
   }
   const config = { ...base, connectionString: url }
+  try {
+    // Nothing connects yet; the parts of the URL are read.
+    void new Client(config)
+  } catch (error) {
+    throw new HubError('HUB_DATABASE', `DATABASE_URL cannot be used: ${messageOf(error)}`)
+  }
   return { owner: config, service: config, role: serviceRole }
 }
 

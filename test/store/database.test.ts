@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { HubError } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
@@ -113,6 +114,15 @@ describe('a database named by its URL', () => {
     const error = await failure(openDatabase({ place: { url: 'mysql://x' }, poolMax: 1, migrations: [], log }))
     expect(error.message).toContain('postgresql://user:password@host:5432/database')
   })
+
+  const unreadable = ['127.0.0.1:5x/x', '[::1/x', 'localhost/x?sslrootcert=/no/such/file']
+  for (const url of unreadable.map(rest => `postgresql://a:geheim@${rest}`)) {
+    it(`that cannot be used is said so, and its password is not: ${url}`, async () => {
+      const error = await failure(openDatabase({ place: { url }, poolMax: 1, migrations: [], log }))
+      expect(error.message).toMatch(/^DATABASE_URL /)
+      expect(inspect(error, { depth: 9 })).not.toMatch(/geheim/)
+    })
+  }
 
   it('that nobody serves is a clear, retryable error', async () => {
     const url = 'postgresql://a:b@127.0.0.1:1/x'
