@@ -46,19 +46,3 @@ export function canonical(element: Element): string {
 
 export const childrenOf = (element: Element): readonly Element[] =>
   element.children.filter((child): child is Element => typeof child !== 'string')
-
-const resourceAt = (jid: string): number => jid.indexOf('/')
-/** A JID without its resource. */
-export const bareOf = (jid: string): string => (resourceAt(jid) < 0 ? jid : jid.slice(0, resourceAt(jid)))
-export const isFull = (jid: string): boolean => resourceAt(jid) > 0
-
-/** The condition of an error stanza (RFC 6120, 8.3.3); `undefined-condition` where it has none. */
-export function conditionOf(stanza: Element): string {
-  const error = stanza.getChild('error')
-  const condition =
-    error === undefined
-      ? undefined
-      : childrenOf(error).find(child => child.getNS() === namespaceOfStanzas && child.getName() !== 'text')
-  return condition?.getName() ?? 'undefined-condition'
-}
-const namespaceOfStanzas = 'urn:ietf:params:xml:ns:xmpp-stanzas'

@@ -47,14 +47,6 @@ export interface Group {
   readonly names: readonly string[]
 }
 
-export interface JingleReason {
-  /** `busy`, `decline`, ...; null where only text was given. */
-  readonly condition: string | null
-  readonly text: string | null
-  /** The SIP status behind it, where a hub like this one said it. */
-  readonly sip: number | null
-}
-
 export interface Jingle {
   readonly action: JingleAction
   readonly sid: string
@@ -62,12 +54,13 @@ export interface Jingle {
   readonly responder: string | null
   readonly contents: readonly Content[]
   readonly groups: readonly Group[]
-  readonly reason: JingleReason | null
+  /** What `causes.ts` reads and writes. */
+  readonly reason: Element | null
   /** What is neither content nor group nor reason: the payload of a session-info, extensions. */
   readonly rest: readonly Element[]
 }
 
-export const jingleLimits = { contentsMax: 16, sidCharactersMax: 256, nameCharactersMax: 128, textMax: 256 } as const
+export const jingleLimits = { contentsMax: 16, sidCharactersMax: 256, nameCharactersMax: 128 } as const
 
 /** Null for what is no Jingle element or breaks its schema where it matters: answered bad-request. */
 export function parseJingle(element: Element): Jingle | null {
@@ -77,7 +70,7 @@ export function parseJingle(element: Element): Jingle | null {
   const contents: Content[] = []
   const groups: Group[] = []
   const rest: Element[] = []
-  let reason: JingleReason | null = null
+  let reason: Element | null = null
   for (const child of childrenOf(element)) {
     if (child.is('content', namespaces.jingle)) {
       const content = parseContent(child)
@@ -87,7 +80,7 @@ export function parseJingle(element: Element): Jingle | null {
     } else if (child.is('group', namespaces.grouping)) {
       groups.push(parseGroup(child))
     } else if (child.is('reason', namespaces.jingle)) {
-      reason = parseReason(child)
+      reason ??= portable(child)
     } else {
       rest.push(portable(child))
     }
@@ -126,32 +119,6 @@ const parseGroup = (element: Element): Group => ({
     .flatMap(({ attrs: { name } }) => (name === undefined ? [] : [name]))
 })
 
-/** The first condition, the text, and a status of ours (XEP-0166, 7.4). Shared with JMI. */
-export function parseReason(element: Element): JingleReason {
-  let condition: string | null = null
-  let sip: number | null = null
-  for (const child of childrenOf(element)) {
-    if (child.is('sip', namespaces.hub)) {
-      const status = Number(child.attrs['status'])
-      if (Number.isInteger(status) && status >= 300 && status <= 699) sip = status
-    } else if (child.getNS() === namespaces.jingle && child.getName() !== 'text') {
-      condition ??= child.getName()
-    }
-  }
-  const text = element.getChildText('text', namespaces.jingle)?.trim().slice(0, jingleLimits.textMax) ?? ''
-  return { condition, text: text === '' ? null : text, sip }
-}
-
-export function printReason({ condition, text, sip }: JingleReason): Element {
-  return xml(
-    'reason',
-    { xmlns: namespaces.jingle },
-    condition === null ? null : xml(condition),
-    text === null ? null : xml('text', {}, text),
-    sip === null ? null : xml('sip', { xmlns: namespaces.hub, status: sip })
-  )
-}
-
 export function printContent(content: Content): Element {
   const { creator, name, senders, description, transport, rest, attrs } = content
   const children = [description, transport, ...rest].flatMap(child => (child === null ? [] : [portable(child)]))
@@ -167,7 +134,7 @@ export function printJingle(jingle: Jingle): Element {
       xml('group', { xmlns: namespaces.grouping, semantics }, ...names.map(name => xml('content', { name })))
     ),
     ...contents.map(printContent),
-    reason === null ? null : printReason(reason),
+    reason === null ? null : portable(reason),
     ...rest.map(child => portable(child))
   )
 }

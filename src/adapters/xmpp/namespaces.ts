@@ -17,8 +17,5 @@ export const namespaces = {
   dtmf: 'urn:xmpp:jingle:dtmf:0',
   jmi: 'urn:xmpp:jingle-message:0',
   hints: 'urn:xmpp:hints',
-  delay: 'urn:xmpp:delay',
-  stanzas: 'urn:ietf:params:xml:ns:xmpp-stanzas',
-  /** What the hub adds beside the words of the standards: the status of a phone network's refusal. */
-  hub: 'urn:isthmus:call:0'
+  delay: 'urn:xmpp:delay'
 } as const
