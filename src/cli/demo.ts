@@ -152,7 +152,17 @@ async function prove(hub: RunningHub, user: IslandUser, operator: Operator, seco
   )
 }
 
+/** Ctrl-C ends the demo as any failure does: what was started is ended in order. */
+function interruption(): Promise<never> {
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => reject(new NotProven('interrupted')))
+  })
+  interrupted.catch(() => undefined)
+  return interrupted
+}
+
 async function run(seconds: number): Promise<string> {
+  const interrupted = interruption()
   await using parts = new AsyncDisposableStack()
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-demo-'))
   chmodSync(folder, 0o755)
@@ -165,7 +175,7 @@ async function run(seconds: number): Promise<string> {
   const config = parseConfig(demoConfig(join(folder, 'data'), operator.listening[0]?.port ?? 0), 'demo')
   say('Starting the hub, its PostgreSQL, a sandbox operator and a sandbox island ...')
   const hub = await startHub(config, { log: createLog(config.log.level) })
-  parts.defer(async () => void (await hub.stop()))
+  parts.defer(async () => void (await hub.stop({ hurry: true })))
   for (const { what, where } of hub.listening) say(`  ${what.padEnd(22)} ${where}`)
   const url = hub.listening[0]?.where ?? ''
   const user = createIslandUser({
@@ -179,7 +189,7 @@ async function run(seconds: number): Promise<string> {
   })
   parts.defer(() => user.close())
   title(`Call ladder: alice (island acme) calls ${dialled} (operator telco)`)
-  const sentence = await prove(hub, user, operator, seconds)
+  const sentence = await Promise.race([prove(hub, user, operator, seconds), interrupted])
   title('Result')
   say(`${sentence} (${((performance.now() - from) / 1_000).toFixed(1)} s)`)
   // What is printed after this is the two taking their leave.

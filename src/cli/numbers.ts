@@ -95,6 +95,9 @@ function entriesOf(file: string | undefined) {
   return table.entries
 }
 
+// Through `exit`: a PostgreSQL that this command has started is shut down with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 main(process.argv.slice(2)).then(
   () => process.exit(0),
   (error: unknown) => {

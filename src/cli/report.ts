@@ -89,6 +89,9 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
+// Through `exit`: a PostgreSQL that this command has started is shut down with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 main(process.argv.slice(2)).catch((error: unknown) => {
   process.stderr.write(`${messageOf(error)}\n`)
   const parsing = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')

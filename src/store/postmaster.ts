@@ -121,10 +121,15 @@ export class Postmaster {
   }
 
   async start(): Promise<void> {
-    await this.#launchPatiently()
-    this.#phase = 'serving'
     // Leaving without `stop` (an uncaught exception) still shuts the server down; no signal is hooked.
     process.on('exit', this.#onExit)
+    try {
+      await this.#launchPatiently()
+    } catch (error) {
+      process.off('exit', this.#onExit)
+      throw error
+    }
+    this.#phase = 'serving'
     this.#supervise()
   }
 

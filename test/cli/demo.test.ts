@@ -3,9 +3,11 @@
 import { describe, it } from '@jest/globals'
 import { deepEqual as equal, match, ok } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
+import { openTempDir } from '../support/database.ts'
+import { until } from '../support/until.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -23,6 +25,24 @@ function demo(args: readonly string[], env: Readonly<Record<string, string>> = {
 }
 
 describe('npm run demo', () => {
+  it('ended by Ctrl-C ends all that it has started, and leaves nothing behind', async () => {
+    const folder = openTempDir('isthmus-ctrl-c-')
+    const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', TMPDIR: folder }
+    const child = spawn(process.execPath, ['src/cli/demo.ts', '--seconds', '60'], { cwd: root, env })
+    let out = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (out += chunk.toString()))
+    const left = new Promise(settle => child.once('close', settle))
+    await until(() => out.includes('200 OK (INVITE)') || child.exitCode !== null, 60_000)
+    const [name = ''] = readdirSync(folder)
+    const pidFile = join(realpathSync(join(folder, name, 'data', 'postgres')), 'cluster', 'postmaster.pid')
+    const pid = readFileSync(pidFile, 'utf8').split('\n')[0] ?? ''
+    child.kill('SIGINT')
+    equal(await left, 1, out)
+    match(out, /Not proven: interrupted/)
+    equal([existsSync(`/proc/${pid}`), readdirSync(folder).length], [false, 0])
+    rmSync(folder, { recursive: true })
+  }, 90_000)
+
   it('proves one call with audio both ways, settled, and leaves nothing behind', async () => {
     const { code, out } = await demo(['--seconds', '2'])
     equal(code, 0, out)

@@ -30,6 +30,7 @@ afterEach(async () => {
 afterAll(() => postgres.stop(), 60_000)
 
 interface Starting {
+  readonly home: string
   readonly child: ChildProcess
   readonly left: Promise<number | NodeJS.Signals>
   readonly pidFile: string
@@ -40,11 +41,15 @@ interface Starting {
 async function starting(): Promise<Starting> {
   const home = openTempDir('isthmus-start-')
   folders.push(home)
+  return run(home, ['src/main.ts', '--json'])
+}
+
+async function run(home: string, command: readonly string[]): Promise<Starting> {
   const file = join(home, 'isthmus.yaml')
   const nni = '{ listen: [{ transport: udp, host: 127.0.0.1, port: 0 }] }'
   await writeFile(file, `hub: { dataDir: ${home}/data }\nsipWs: { port: 0 }\nnni: ${nni}\n`)
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' }
-  const child = spawn(process.execPath, ['src/main.ts', '--config', file, '--json'], { cwd: root, env })
+  const child = spawn(process.execPath, [...command, '--config', file], { cwd: root, env })
   children.push(child)
   let out = ''
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
@@ -52,7 +57,12 @@ async function starting(): Promise<Starting> {
   const left = new Promise<number | NodeJS.Signals>(settle =>
     child.once('close', (code, signal) => settle(code ?? signal ?? -1))
   )
-  return { child, left, pidFile: join(home, 'data', 'postgres', 'cluster', 'postmaster.pid'), out: () => out }
+  return { home, child, left, pidFile: join(home, 'data', 'postgres', 'cluster', 'postmaster.pid'), out: () => out }
+}
+
+async function postmasterOf({ pidFile }: Starting): Promise<number> {
+  await until(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8').includes('\n'), 60_000)
+  return Number(readFileSync(pidFile, 'utf8').split('\n')[0])
 }
 
 const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`)
@@ -60,17 +70,28 @@ const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`)
 describe('a signal before the hub is up', () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     it(`${signal}: it leaves with 0, never says that it is ready, and no PostgreSQL stays behind`, async () => {
-      const { child, left, pidFile, out } = await starting()
-      await until(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8').includes('\n'), 60_000)
-      const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0])
+      const hub = await starting()
+      const pid = await postmasterOf(hub)
       ok(isAlive(pid))
-      child.kill(signal)
-      equal(await left, 0)
-      equal(out(), '')
+      hub.child.kill(signal)
+      equal(await hub.left, 0)
+      equal(hub.out(), '')
       ok(!isAlive(pid))
-      ok(!existsSync(pidFile))
+      ok(!existsSync(hub.pidFile))
     }, 90_000)
   }
+
+  it('Ctrl-C in a command that has started the PostgreSQL of a hub at rest: it goes with the command', async () => {
+    const hub = await starting()
+    await postmasterOf(hub)
+    hub.child.kill('SIGTERM')
+    equal(await hub.left, 0)
+    const report = await run(hub.home, ['src/cli/report.ts', '--from', '2026-11-01', '--to', '2026-12-01'])
+    const pid = await postmasterOf(report)
+    report.child.kill('SIGINT')
+    equal(await report.left, 130)
+    await until(() => !isAlive(pid))
+  }, 90_000)
 })
 
 describe('clearing that cannot go on', () => {
