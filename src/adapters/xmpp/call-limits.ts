@@ -27,16 +27,12 @@ export const callLimits = {
   /** Actions for a session that nobody has opened yet. */
   earlyMs: 5_000,
   earlyMax: 200,
-  earlyPerSessionMax: 16,
   candidatesPerSessionMax: 64,
   /** Sessions that are over: what still comes for them is taken without a word. */
   endedMs: 60_000,
   endedMax: 4_000,
   /** Endings that could not be sent while the island was away. */
   owedMax: 500,
-  /** Events of one call that wait for the ones before. */
-  queueMax: 64,
-  sdpBytesMax: 65_536,
   toneMs: 160,
   toneMsMin: 40,
   toneMsMax: 8_000

@@ -74,6 +74,8 @@ export function proposing(call: CallIn<'proposing'>, event: CallEvent): Step {
       return over(announce('retract', id.peer, { reason: because(bounced) }), tell({ tell: 'ended', reason: bounced }))
     case 'core.end':
       return over(announce('retract', id.peer, { reason: because(event.release) }))
+    case 'reply.failed':
+      return over(tell({ tell: 'ended', reason: event.reason }))
     case 'core.reoffer':
       return step(call, notYet(event))
     case 'jingle':

@@ -74,3 +74,6 @@ export function bouncedProposal(message: Element): string | null {
   const start = `${prefix}propose-`
   return type === 'error' && id.startsWith(start) ? id.slice(start.length) : null
 }
+
+/** An error to any of these messages: nothing is to be done about it, whatever it carries. */
+export const isOwnBounce = ({ attrs: { id = '', type } }: Element): boolean => type === 'error' && id.startsWith(prefix)
