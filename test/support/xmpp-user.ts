@@ -13,7 +13,7 @@ export interface XmppUserOptions {
   readonly password: string
   readonly resource?: string
   /** Its answer to a question; null: service-unavailable. */
-  readonly onIq?: (iq: Element) => Element | null
+  readonly onIq?: (iq: Element) => Element | 'silence' | null
 }
 
 export interface XmppUser {
@@ -53,6 +53,7 @@ export async function openXmppUser(options: XmppUserOptions): Promise<XmppUser> 
     const isQuestion = stanza.is('iq') && (type === 'get' || type === 'set')
     const reply = isQuestion ? (onIq?.(stanza) ?? null) : null
     if (reply === null) return taken(stanza)
+    if (reply === 'silence') return
     Object.assign(reply.attrs, { to: from, id })
     void entity.send(reply)
   }

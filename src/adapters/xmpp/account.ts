@@ -83,10 +83,13 @@ class Account implements Connection {
     this.#backOff.stop()
     const attempt = this.#attempt
     if (attempt === null) return
-    attempt.why ??= 'the hub is shutting down'
-    const cancel = this.#parts.clock.after(this.#parts.limits.closeMs, () => cut(attempt.entity.socket))
-    if (attempt.upAt === null) cut(attempt.entity.socket)
-    else await attempt.entity.stop().catch(() => cut(attempt.entity.socket))
+    const { entity, upAt } = attempt
+    const { clock, limits } = this.#parts
+    let cancel = (): void => {}
+    const late = new Promise<void>(resolve => {
+      cancel = clock.after(limits.closeMs, resolve)
+    })
+    if (upAt !== null) await Promise.race([entity.stop().catch(() => {}), late])
     cancel()
     this.#gone(attempt)
   }
