@@ -55,10 +55,11 @@ interface Stopper {
 function createStopper(log: Logger): Stopper {
   let firstAt: number | null = null
   let failed = false
+  let running: RunningHub | null = null
   let stop: (hurry: boolean) => void = () => undefined
   const ask = (hurry: boolean, why: Readonly<Record<string, unknown>>): void => {
     firstAt ??= performance.now()
-    log.info(why, hurry ? 'ending live calls now' : 'draining')
+    log.info({ ...why, sessions: running?.sessionCount ?? 0 }, hurry ? 'ending live calls now' : 'draining')
     stop(hurry)
   }
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -76,6 +77,7 @@ function createStopper(log: Logger): Stopper {
     },
     left: hub =>
       new Promise(settle => {
+        running = hub
         stop = hurry => {
           void hub.stop({ hurry }).then(
             left => settle(left === 0 && !failed ? 0 : 1),
