@@ -170,8 +170,9 @@ function toSection(
   const ice = transport === null ? null : transportLines(transport)
   const kept = aside?.sections.get(name)
   const lines = [
+    ...section.lines.filter(({ type }) => type === 'b'),
     attribute('mid', midFromName(name)),
-    ...section.lines,
+    ...section.lines.filter(({ type }) => type !== 'b'),
     attribute(toDirection(senders, author)),
     ...(ice?.lines ?? [])
   ]

@@ -22,7 +22,6 @@ export function transportOf(
   lines: readonly SdpLine[],
   session: readonly SdpLine[]
 ): { readonly element: Element | null; readonly left: readonly SdpLine[] } {
-  const left = lines.filter(each => !taken.has(attributeOf(each)?.name ?? ''))
   const either = (name: string): string | null => valueOf(lines, name) ?? valueOf(session, name)
   const [ufrag, pwd] = [either('ice-ufrag'), either('ice-pwd')]
   if (ufrag === null || pwd === null) return { element: null, left: lines }
@@ -32,6 +31,9 @@ export function transportOf(
     const [hash, value] = text.trim().split(/ +/)
     return value === undefined ? [] : [xml('fingerprint', { xmlns: namespaces.dtls, hash, setup }, value)]
   })
+  // A setup says nothing where there is no fingerprint, and has no place then.
+  const said = (name: string): boolean => taken.has(name) && (name !== 'setup' || fingerprints.length > 0)
+  const left = lines.filter(each => !said(attributeOf(each)?.name ?? ''))
   const candidates = all(lines, 'candidate').map((text, index) => ({ text, element: candidateOf(text, index) }))
   const element = xml(
     'transport',
@@ -99,7 +101,7 @@ export function candidateText({ attrs }: Element): string | null {
   if (![...fields, type].every(field => field !== undefined && /^[^\s]+$/.test(field))) return null
   const number = Number(port)
   if (!Number.isInteger(number) || number < 0 || number > 65_535) return null
-  const first = ['raddr', 'rport']
+  const first = ['raddr', 'rport', 'tcptype']
   const more = attributesOf(new Element('candidate', attrs))
     .filter(([name, value]) => !ownNames.has(name) && name !== 'xmlns' && !name.includes(':') && /^[^\s]+$/.test(value))
     .filter(([name, value]) => name !== 'generation' || value !== '0')
