@@ -4,12 +4,14 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createSipWs } from './adapters/sip-ws/sip-ws.ts'
+import { createXmpp } from './adapters/xmpp/xmpp.ts'
+import type { Xmpp } from './adapters/xmpp/xmpp.ts'
 import { createAgreementBook, createAgreements } from './clearing/agreements.ts'
 import type { AgreementBook } from './clearing/agreements.ts'
 import { createConsumer } from './clearing/consumer.ts'
 import { clearingMigrations } from './clearing/migrations.ts'
 import { createNumberOf } from './clearing/numbers.ts'
-import { databaseUrl, passwordOf, providerOf, secretOf } from './config.ts'
+import { databaseUrl, linkSecretOf, passwordOf, providerOf, secretOf } from './config.ts'
 import type { Config } from './config.ts'
 import { createTableLog, eventMigrations } from './events/embedded.ts'
 import { openOutbox } from './events/outbox.ts'
@@ -172,6 +174,15 @@ async function signalling(config: Config, options: HubOptions, { parts, outbox, 
     clock,
     passwordOf
   })
+  const xmpp = islands.some(({ access, enabled }) => access === 'xmpp' && enabled)
+    ? createXmpp({
+        config: { islands, hub: { domain: config.hub.domain, version } },
+        log,
+        clock,
+        secretOf: linkSecretOf,
+        numberOf: (islandId, user) => directory.numberOf(islandId, user)
+      })
+    : null
   const nni = createNni({
     config: { hub: config.hub, peers: operators, sessionExpiresSeconds: config.nni.sessionExpiresSeconds },
     log,
@@ -185,7 +196,7 @@ async function signalling(config: Config, options: HubOptions, { parts, outbox, 
   const media = createMediaAnchor({ config: config.media, log, clock })
   parts.defer(() => media.close())
   const hub = new Hub({
-    adapters: [nni, sipWs],
+    adapters: [nni, sipWs, ...(xmpp === null ? [] : [xmpp])],
     router,
     policy,
     credit: postpaid,
@@ -202,9 +213,17 @@ async function signalling(config: Config, options: HubOptions, { parts, outbox, 
   })
   parts.defer(() => nni.close())
   parts.defer(() => sipWs.close())
+  if (xmpp !== null) parts.defer(() => xmpp.close())
   await hub.start()
-  return { hub, listening: [{ what: 'SIP over WebSocket', where: sipWs.url }, ...engine.listening] }
+  return { hub, listening: [{ what: 'SIP over WebSocket', where: sipWs.url }, ...linksOf(xmpp), ...engine.listening] }
 }
+
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as {
+  readonly version: string
+}
+
+const linksOf = (xmpp: Xmpp | null): RunningHub['listening'] =>
+  (xmpp?.links ?? []).map(where => ({ what: 'XMPP', where }))
 
 /** The embedded engine, or the drachtio-server that the configuration names. */
 async function startEngine({ nni, operators }: Config, log: Logger, parts: AsyncDisposableStack) {

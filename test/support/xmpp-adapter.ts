@@ -10,7 +10,7 @@ import type { Party, SessionId, Shown } from '../../src/session/model.ts'
 import type { OutgoingText } from '../../src/session/ports.ts'
 import { FakeInbox } from './inbox.ts'
 import { until } from './until.ts'
-import { FakeCalls } from './xmpp-calls.ts'
+import { FakeCalls } from './xmpp-fake-calls.ts'
 
 export interface Told {
   readonly level: 'info' | 'warn' | 'error'

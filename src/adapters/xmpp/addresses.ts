@@ -171,7 +171,7 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
     caller: from => {
       const jid = parseJid(from)
       if (jid === null || jid.local === null || jid.domain !== domain) return null
-      return partyOf(jid.local, domain, numberOf(island.id, jid.local), displays.get(jid.local) ?? null)
+      return partyOf(jid.local, domain, numberOf(island.id, unescapeLocal(jid.local)), displays.get(jid.local) ?? null)
     },
     called: to => {
       const local = ownLocal(to)

@@ -19,7 +19,7 @@ export class BackOff {
     this.#parts = parts
   }
 
-  /** Runs after the next wait, in place of whatever was waiting; returns that wait. `longest`: the full wait at once. */
+  /** Runs after the next wait, in place of what was waiting; returns that wait. `longest`: the full wait at once. */
   again(run: () => void, longest = false): number {
     const { limits, clock, random = Math.random } = this.#parts
     const full = longest ? limits.backOffMsMax : Math.min(limits.backOffMs * 2 ** this.#attempts, limits.backOffMsMax)

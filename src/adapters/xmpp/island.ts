@@ -265,7 +265,7 @@ export class Island implements Link {
     }
   }
 
-  /** Whoever dials an emergency number that leads nowhere is told so in words, whatever their client shows of errors. */
+  /** Whoever dials an emergency number that leads nowhere is told so in words, whatever a client shows of errors. */
   #notice(stanza: Element): void {
     const { from = '', to = '' } = stanza.attrs
     const asks =

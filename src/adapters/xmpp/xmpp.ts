@@ -10,6 +10,7 @@ import type { Clock, Inbox, Invitation, OutgoingText, SignallingAdapter, TextOut
 import type { Receipt, TextRef } from '../../session/text.ts'
 import { createAccount } from './account.ts'
 import type { Calls, CreateCalls } from './calls-port.ts'
+import { createCalls } from './calls.ts'
 import { createComponent } from './component.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { Island } from './island.ts'
@@ -32,7 +33,8 @@ export interface XmppParts {
   /** A user's number by the provider's table; by the configuration unless given. */
   readonly numberOf?: (islandId: string, user: string) => string | null
   readonly limits?: Partial<Limits>
-  readonly createCalls: CreateCalls
+  /** The calls of an island; others for tests of the link alone. */
+  readonly createCalls?: CreateCalls
   /** 0 <= n < 1, for the jitter of waits. */
   readonly random?: () => number
 }
@@ -97,7 +99,7 @@ class XmppAdapter implements Xmpp {
           log,
           inbox,
           newLeg: () => this.#newLeg(island.id),
-          createCalls: this.#parts.createCalls,
+          createCalls: this.#parts.createCalls ?? createCalls,
           connect
         })
       )
