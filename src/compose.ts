@@ -11,7 +11,7 @@ import type { AgreementBook } from './clearing/agreements.ts'
 import { createConsumer } from './clearing/consumer.ts'
 import { clearingMigrations } from './clearing/migrations.ts'
 import { createNumberOf } from './clearing/numbers.ts'
-import { databaseUrl, linkSecretOf, passwordOf, providerOf, secretOf } from './config.ts'
+import { databaseUrl, fileOf, linkSecretOf, passwordOf, providerOf, secretOf } from './config.ts'
 import type { Config } from './config.ts'
 import { createTableLog, eventMigrations } from './events/embedded.ts'
 import { openOutbox } from './events/outbox.ts'
@@ -271,9 +271,9 @@ const material = ({
   keyFile: string
   caFile?: string | undefined
 }) => ({
-  cert: readFileSync(certFile),
-  key: readFileSync(keyFile),
-  ...(caFile === undefined ? {} : { ca: readFileSync(caFile) })
+  cert: fileOf(certFile),
+  key: fileOf(keyFile),
+  ...(caFile === undefined ? {} : { ca: fileOf(caFile) })
 })
 
 /** Debug for every step, one info line for every finished call. */

@@ -269,7 +269,9 @@ export function parseConfig(text: string, name = 'configuration'): Config {
   try {
     raw = parse(text, { maxAliasCount: 100 }) ?? {}
   } catch (cause) {
-    throw new HubError('HUB_CONFIG', `${name}: ${messageOf(cause)}`, { cause })
+    // What follows the first line is the text itself, and perhaps a password.
+    const [what = ''] = messageOf(cause).split('\n')
+    throw new HubError('HUB_CONFIG', `${name}: ${what.replace(/:$/, '')}`)
   }
   const parsed = configSchema.safeParse(raw)
   if (!parsed.success) {
@@ -282,13 +284,7 @@ export function parseConfig(text: string, name = 'configuration'): Config {
 }
 
 export function readConfig(file: string): Config {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new HubError('HUB_CONFIG', `cannot read ${file}: ${messageOf(cause)}`, { cause })
-  }
-  return parseConfig(text, file)
+  return parseConfig(fileOf(file).toString('utf8'), file)
 }
 
 /** What a schema of one key cannot see. */
@@ -307,7 +303,7 @@ function contradictions({ islands, operators, agreements }: Config): readonly st
   )
   twice(
     'domain',
-    islands.map(({ domain }) => domain)
+    islands.map(({ domain }) => domain.toLowerCase())
   )
   twice(
     'agreement',
@@ -320,17 +316,13 @@ function contradictions({ islands, operators, agreements }: Config): readonly st
   for (const { id, users } of islands)
     twice(
       `user of island ${id}`,
-      users.map(({ name }) => name)
+      users.map(({ name }) => name.toLowerCase())
     )
   twice('gateway', islands.flatMap(gatewaysOf))
   for (const island of islands) problems.push(...insecureLinks(island))
   const parties = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
-  if (
-    parties.size <= islands.length + operators.length &&
-    [...islands, ...operators].some(p => providerOf(p) === 'hub')
-  ) {
-    problems.push('no peer may be called "hub": that is the hub itself')
-  }
+  const isHub = [...islands, ...operators].some(peer => providerOf(peer) === 'hub')
+  if (isHub) problems.push('no peer may be called "hub": that is the hub itself')
   for (const { id, buyer, seller } of agreements) {
     if (buyer === seller) problems.push(`agreement ${id}: buyer and seller are the same party`)
     for (const party of [buyer, seller])
@@ -363,9 +355,22 @@ function insecureLinks(island: IslandConfig): readonly string[] {
 export const providerOf = (peer: { readonly id: string; readonly provider?: string | undefined }): string =>
   peer.provider ?? peer.id
 
+/** A file that the configuration names. Throws HUB_CONFIG. */
+export function fileOf(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (cause) {
+    throw new HubError('HUB_CONFIG', `cannot read ${file}: ${messageOf(cause)}`, { cause })
+  }
+}
+
 /** A secret named in the configuration. Throws HUB_CONFIG where the place it names is empty. */
 export function secretOf(from: { readonly env?: string | undefined; readonly file?: string | undefined }): string {
-  if (from.file !== undefined) return readFileSync(from.file, 'utf8').trim()
+  if (from.file !== undefined) {
+    const secret = fileOf(from.file).toString('utf8').trim()
+    if (secret === '') throw new HubError('HUB_CONFIG', `the file ${from.file} is empty`)
+    return secret
+  }
   const value = from.env === undefined ? undefined : process.env[from.env]
   if (value === undefined || value === '') {
     throw new HubError('HUB_CONFIG', `the environment variable ${from.env ?? '(none)'} is empty`)

@@ -1,10 +1,11 @@
 import { describe, it } from '@jest/globals'
-import { deepEqual as equal, match, ok, throws } from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { deepEqual as equal, doesNotMatch, match, ok, throws } from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { configSchema, parseConfig, passwordOf, readConfig, secretOf } from '../src/config.ts'
+import { configSchema, fileOf, parseConfig, passwordOf, readConfig, secretOf } from '../src/config.ts'
 
 const example = join(import.meta.dirname, '..', 'isthmus.example.yaml')
 const text = readFileSync(example, 'utf8')
@@ -84,11 +85,19 @@ describe('configuration', () => {
   it('what is not YAML says where', () => {
     match(problem('hub: ['), /line 1|at line/)
   })
+  it('what is not YAML is not shown: it may be a password', () => {
+    const told = problem('islands:\n  - password: geheim: lang')
+    match(told, /line \d/)
+    doesNotMatch(told, /geheim/)
+  })
   it('contradictions between keys are told in plain words', () => {
     const island = (id: string, domain: string, users = '[]') =>
       `{ id: ${id}, access: sip-ws, domain: ${domain}, users: ${users} }`
     match(problem(`islands: [${island('a', 'x.y')}, ${island('a', 'z.y')}]`), /peer id "a" appears twice/)
     match(problem(`islands: [${island('a', 'x.y')}, ${island('b', 'x.y')}]`), /domain "x.y" appears twice/)
+    match(problem(`islands: [${island('a', 'x.y')}, ${island('b', 'X.y')}]`), /domain "x.y" appears twice/)
+    const namesakes = '[{ name: Ann, password: p }, { name: ann, password: q }]'
+    match(problem(`islands: [${island('a', 'x.y', namesakes)}]`), /user of island a "ann" appears twice/)
     const user = '[{ name: u, password: p, number: "+491" }]'
     match(
       problem(`islands: [${island('a', 'x.y', user)}, ${island('b', 'z.y', user)}]`),
@@ -106,6 +115,16 @@ describe('configuration', () => {
   it('a secret comes from where the file says, and an empty place is an error', () => {
     equal(passwordOf({ name: 'u', password: 'p' }), 'p')
     throws(() => secretOf({ env: 'ISTHMUS_NOT_SET' }), /ISTHMUS_NOT_SET is empty/)
+    const folder = mkdtempSync(join(tmpdir(), 'isthmus-secrets-'))
+    const at = (name: string, content: string): string => {
+      writeFileSync(join(folder, name), content)
+      return join(folder, name)
+    }
+    equal(secretOf({ file: at('full', 'geheim\n') }), 'geheim')
+    throws(() => secretOf({ file: at('empty', ' \n') }), { code: 'HUB_CONFIG', message: /empty is empty/ })
+    throws(() => secretOf({ file: join(folder, 'none') }), { code: 'HUB_CONFIG', message: /cannot read .*none/ })
+    throws(() => fileOf(join(folder, 'no.pem')), { code: 'HUB_CONFIG', message: /cannot read .*no\.pem/ })
+    rmSync(folder, { recursive: true })
     throws(() => readConfig('/nonexistent/isthmus.yaml'), /cannot read/)
   })
 })
