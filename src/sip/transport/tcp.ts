@@ -8,6 +8,8 @@ import { advertised, newFlowId } from './transport.ts'
 import type { Address, Flow, Listening, ListenOptions, TransportPort } from './transport.ts'
 
 const pong = Buffer.from('\r\n')
+/** Bytes that may wait unread where a pong is still added. */
+const pongAfterBytesMax = 4_096
 
 /** What screening made of the peer at the other end. */
 export type Standing = { readonly peerId: string | null } | 'refuse'
@@ -33,6 +35,7 @@ export class StreamFlow implements Flow {
   closed = false
   readonly #refused: boolean
   readonly #outgoing: boolean
+  readonly #stranger: boolean
   readonly #socket: Socket
   readonly #port: TransportPort
   readonly #framer: Framer
@@ -54,7 +57,10 @@ export class StreamFlow implements Flow {
     // Nobody we know gets a megabyte of memory.
     this.#framer = new Framer({ headerBytesMax, messageBytesMax: stranger ? headerBytesMax : messageBytesMax })
     socket.setNoDelay(true)
-    socket.setTimeout(stranger ? port.limits.incompleteMs : port.limits.idleMs, () => this.close())
+    socket.setTimeout(port.limits.idleMs, () => this.close())
+    // Keepalives buy a stranger no time.
+    if (stranger) this.#incomplete = setTimeout(() => this.close(), port.limits.incompleteMs).unref()
+    this.#stranger = stranger
     socket.on('data', chunk => this.#received(chunk))
     socket.on('end', () => this.close())
     socket.on('error', error => port.warn(`${transport} connection`, error))
@@ -91,17 +97,20 @@ export class StreamFlow implements Flow {
   }
 
   #read(): void {
+    let pinged = false
     while (!this.closed && this.#resume === null) {
       const frame = this.#framer.next()
       if (frame === null) break
-      if (frame.kind === 'ping') this.send(pong)
+      if (frame.kind === 'ping') pinged = true
       else if (frame.kind === 'message') this.#take(frame.bytes)
       else {
         this.#port.unreadable(frame.head, frame.kind === 'oversize' ? 413 : 400, this)
         this.close()
       }
     }
-    if (this.closed) return
+    // One pong for what came at once, and none for who reads nothing: pings are free, what waits here is not.
+    if (pinged && !this.#stranger && this.#socket.writableLength <= pongAfterBytesMax) this.send(pong)
+    if (this.closed || this.#stranger) return
     if (!this.#framer.partial) this.#stopWaiting()
     else this.#incomplete ??= setTimeout(() => this.close(), this.#port.limits.incompleteMs).unref()
   }
@@ -195,6 +204,8 @@ export class StreamTransport {
   readonly #counts: ConnectionCounts
   readonly #servers: { readonly server: Server; readonly local: Address }[] = []
   readonly #sockets = new Set<Socket>()
+  /** Raw connections of peers that are not known (yet) by remote address, oldest first. */
+  readonly #strangers = new Map<string, Socket>()
   /** By remote address: a request to a peer takes the connection there is (RFC 3261, 18). */
   readonly #flows = new Map<string, StreamFlow>()
   readonly #connecting = new Map<string, Waiter[]>()
@@ -304,6 +315,7 @@ export class StreamTransport {
     const gone = socket.destroyed || this.#closed || remoteHost === ''
     const standing = gone ? null : this.#standing(socket, remote)
     if (standing !== null) {
+      if (standing !== 'refuse') this.#strangers.delete(keyOf(remote))
       this.#adopt(socket, { host, port }, remote, standing, false)
       return
     }
@@ -332,12 +344,28 @@ export class StreamTransport {
 
   #count(socket: Socket): void {
     const host = plainHost(socket.remoteAddress ?? '')
-    if (this.#counts.take(host, this.#port.limits)) this.#track(socket, host)
-    else {
+    if (this.#counts.take(host, this.#port.limits)) {
+      this.#track(socket, host)
+      this.#meet(socket, keyOf({ host, port: socket.remotePort ?? 0 }))
+    } else {
       this.#port.dropped()
       socket.on('error', () => undefined)
       socket.destroy()
     }
+  }
+
+  /** A stranger until screening says otherwise: whoever is too many ends the oldest stranger, never a peer. */
+  #meet(socket: Socket, key: string): void {
+    if (this.#strangers.size >= this.#port.limits.strangersMax) {
+      const [[name, oldest] = ['', null]] = this.#strangers
+      this.#strangers.delete(name)
+      this.#port.dropped()
+      oldest?.destroy()
+    }
+    this.#strangers.set(key, socket)
+    socket.once('close', () => {
+      if (this.#strangers.get(key) === socket) this.#strangers.delete(key)
+    })
   }
 
   #track(socket: Socket, host: string): void {

@@ -87,6 +87,8 @@ export const transportLimits = {
   connectionsMax: 10_000,
   /** Live connections from one IP address. */
   connectionsPerSourceMax: 1_000,
+  /** Connections whose peer nobody knows, or not yet, handshakes included; one more ends the oldest. */
+  strangersMax: 256,
   /** A connection without a byte for so long is closed. */
   idleMs: 900_000,
   /** A message that has begun must be whole within this. */

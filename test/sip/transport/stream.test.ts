@@ -220,6 +220,49 @@ describe.each(['tcp', 'tls'] as const)('SIP over %s', transport => {
     expect([silent.text, response.text]).toEqual(['', ''])
   })
 
+  it('gives an unknown peer no time for keepalives either, and no pong', async () => {
+    const { port } = await serve(transport, { screen: () => 'refuse', limits: { incompleteMs: 200 } })
+    const peer = await dial(transport, port)
+    const pings = setInterval(() => peer.send('\r\n\r\n'), 20)
+    await until(() => peer.ended).finally(() => clearInterval(pings))
+    expect(peer.text).toBe('')
+  })
+
+  it('ends the oldest unknown peer rather than let them take every connection', async () => {
+    let known = false
+    let screened = 0
+    const { port } = await serve(transport, {
+      screen: () => {
+        screened++
+        return known ? { peerId: 'peer' } : 'refuse'
+      },
+      limits: { strangersMax: 2 }
+    })
+    const strangers = [await dial(transport, port), await dial(transport, port)]
+    await until(() => screened === 2)
+    known = true
+    const peers: RawPeer[] = []
+    for (let n = 0; n < 3; n++) {
+      const peer = await dial(transport, port)
+      peer.send(tcp({ branch: `z9hG4bKknown${n}`, callId: `known-${n}` }))
+      await until(() => peer.text.includes('SIP/2.0 200'))
+      peers.push(peer)
+    }
+    known = false
+    strangers.push(await dial(transport, port), await dial(transport, port))
+    await until(() => strangers.slice(0, 2).every(({ ended }) => ended))
+    expect([...strangers.slice(2), ...peers].map(({ ended }) => ended)).toEqual([false, false, false, false, false])
+  })
+
+  it('answers many pings at once with one pong', async () => {
+    const { port } = await serve(transport)
+    const peer = await dial(transport, port)
+    peer.send('\r\n\r\n'.repeat(500))
+    peer.send(tcp())
+    await until(() => peer.text.includes('SIP/2.0 200'))
+    expect(peer.text.split('SIP/2.0 200')[0]!.length).toBeLessThan(20)
+  })
+
   it('takes answers over a connection made from here, but no requests of a peer it does not know', async () => {
     for (const verdict of ['drop', 'refuse'] as const) {
       const server = await serve(transport)
