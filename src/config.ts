@@ -88,7 +88,7 @@ const xmppIsland = z.strictObject({
         .max(1_000)
     })
   ]),
-  /** When the phone's side is asked: A at propose, B at session-initiate. */
+  /** When the other side is asked: A with the user's session-initiate, B before it, with an offer of the hub's own. */
   start: z.enum(['A', 'B']).default('A'),
   /** What its users may dial besides E.164 numbers. */
   dialPlan: z
