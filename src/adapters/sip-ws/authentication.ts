@@ -91,7 +91,7 @@ export class Authentication {
     if (verdict.ok) {
       const account = accounts.get(userAddress(speaker) ?? '')
       if (account?.user.name !== verdict.username) return notYours
-      connection.proven = true
+      connection.prove()
       return { account }
     }
     switch (verdict.why) {

@@ -15,12 +15,21 @@ export class Connection {
   /** Messages that wait for their verdict. */
   texts = 0
   credentialsWrong = 0
-  /** Somebody has shown a right password on it. */
-  proven = false
+  #proven = false
 
   constructor(socket: Socket, flow: Flow) {
     this.socket = socket
     this.flow = flow
+  }
+
+  /** Somebody has shown a right password on it. */
+  get proven(): boolean {
+    return this.#proven
+  }
+
+  prove(): void {
+    this.#proven = true
+    this.socket.trust()
   }
 
   get neighbour(): string {

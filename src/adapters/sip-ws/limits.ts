@@ -14,6 +14,12 @@ export const limits = {
   halfOpenMax: 256,
   /** A connection on which nobody has proven an identity by then is closed (1008). */
   strangerMs: 60_000,
+  /** Connections on which nobody has proven an identity yet; one more ends the oldest of them. */
+  strangersMax: 1_000,
+  /** Until then: one frame (1009 above), and frames at once and a second (1008). */
+  strangerFrameBytesMax: 16_384,
+  strangerFramesBurst: 60,
+  strangerFramesPerSecond: 2,
   pongsMissedMax: 2,
   /** Wrong credentials on one connection before it is closed (1008). */
   credentialsWrongMax: 10,

@@ -25,6 +25,8 @@ export interface Socket {
   readonly domains: ReadonlySet<string>
   send(bytes: Buffer): void
   close(code: number, why: string): void
+  /** Somebody has proven who they are on it: the bounds of strangers end. */
+  trust(): void
 }
 
 /** What the owner of a connection is told. `lost` comes exactly once, last. */
@@ -64,6 +66,8 @@ export function createWebSockets(parts: WebSocketParts): WebSockets {
     handleProtocols: () => 'sip'
   })
   const open = new Set<Connection>()
+  /** Those of `open` that nobody vouches for yet, oldest first. */
+  const strangers = new Set<Connection>()
   let cancelSweep: (() => void) | null = null
 
   server.on('request', (_, response) => {
@@ -78,9 +82,17 @@ export function createWebSockets(parts: WebSocketParts): WebSockets {
       return refuse(socket, refusal)
     }
     upgrader.handleUpgrade(request, socket, head, webSocket => {
-      const connection = new Connection(webSocket, request, domains, parts)
+      const [oldest] = strangers
+      if (strangers.size >= limits.strangersMax) oldest?.cutOff()
+      const connection: Connection = new Connection(webSocket, request, domains, parts, () =>
+        strangers.delete(connection)
+      )
       open.add(connection)
-      webSocket.once('close', () => open.delete(connection))
+      strangers.add(connection)
+      webSocket.once('close', () => {
+        open.delete(connection)
+        strangers.delete(connection)
+      })
     })
   })
 
@@ -114,15 +126,24 @@ class Connection {
   readonly #webSocket: WebSocket
   readonly #parts: WebSocketParts
   readonly #events: SocketEvents
+  readonly #trusted: () => void
+  #stranger = true
   #missed = 0
   #credit: number
   #creditAt: number
   #cancelCut: (() => void) | null = null
 
-  constructor(webSocket: WebSocket, request: IncomingMessage, domains: ReadonlySet<string>, parts: WebSocketParts) {
+  constructor(
+    webSocket: WebSocket,
+    request: IncomingMessage,
+    domains: ReadonlySet<string>,
+    parts: WebSocketParts,
+    trusted: () => void
+  ) {
     this.#webSocket = webSocket
     this.#parts = parts
-    this.#credit = parts.limits.framesBurst
+    this.#trusted = trusted
+    this.#credit = parts.limits.strangerFramesBurst
     this.#creditAt = parts.clock.now()
     const { localAddress, localPort, remoteAddress, remotePort } = request.socket
     this.#events = parts.accept({
@@ -131,7 +152,8 @@ class Connection {
       remote: { host: remoteAddress ?? '', port: remotePort ?? 0 },
       domains,
       send: bytes => this.#send(bytes),
-      close: (code, why) => this.#close(code, why)
+      close: (code, why) => this.#close(code, why),
+      trust: () => this.#trust()
     })
     webSocket.on('message', data => this.#receive(data))
     webSocket.on('pong', () => {
@@ -152,6 +174,13 @@ class Connection {
     if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.ping()
   }
 
+  /** Without a goodbye, and at once. */
+  cutOff(): void {
+    this.#parts.log.info('websocket of a stranger cut off: there are too many')
+    this.#trusted()
+    this.#webSocket.terminate()
+  }
+
   /** Resolves once the connection is gone. */
   end(): Promise<void> {
     const gone = new Promise<void>(resolve => this.#webSocket.once('close', () => resolve()))
@@ -167,14 +196,27 @@ class Connection {
     // Keepalive by CRLF (RFC 7118 6, RFC 5626 4.4.1): a double one is a ping and gets a single one, which gets nothing.
     if (bytes.equals(ping)) return this.#send(pong)
     if (bytes.length === 0 || bytes.equals(pong)) return
+    if (this.#stranger && bytes.length > this.#parts.limits.strangerFrameBytesMax) {
+      return this.#close(1009, 'too long a message for somebody unknown')
+    }
     this.#events.message(bytes)
+  }
+
+  #trust(): void {
+    if (!this.#stranger) return
+    this.#stranger = false
+    this.#credit = this.#parts.limits.framesBurst
+    this.#trusted()
   }
 
   #withinRate(): boolean {
     const { limits, clock } = this.#parts
     const now = clock.now()
-    const earned = ((now - this.#creditAt) * limits.framesPerSecond) / 1_000
-    this.#credit = Math.min(limits.framesBurst, this.#credit + earned)
+    const [burst, perSecond] = this.#stranger
+      ? [limits.strangerFramesBurst, limits.strangerFramesPerSecond]
+      : [limits.framesBurst, limits.framesPerSecond]
+    const earned = ((now - this.#creditAt) * perSecond) / 1_000
+    this.#credit = Math.min(burst, this.#credit + earned)
     this.#creditAt = now
     if (this.#credit < 1) return false
     this.#credit -= 1

@@ -41,7 +41,8 @@ function connect(id: number): Connection {
     remote: address,
     domains: new Set(['one.example']),
     send: () => {},
-    close: (code: number, why: string) => void closed.push([code, why])
+    close: (code: number, why: string) => void closed.push([code, why]),
+    trust: () => {}
   } as const
   return new Connection(socket, { ...socket, id, peerId: null, closed: false, close: () => {} })
 }

@@ -244,6 +244,7 @@ describe('frames', () => {
     expect(await closed(big)).toBe(1009)
     await until(() => accepted[0]!.lost === 1)
     expect(accepted[0]!.heard).toEqual([])
+    accepted[1]!.trust()
     other.send('x'.repeat(defaultLimits.frameBytesMax))
     await until(() => accepted[1]!.heard.length === 1)
   })
@@ -260,6 +261,7 @@ describe('frames', () => {
   it('a flood closes its connection alone, and what was within the rate was heard', async () => {
     await listening({ limits: { framesBurst: 20, framesPerSecond: 10 } })
     const [flood, other] = [await opened(), await opened()]
+    accepted[0]!.trust()
     for (let n = 0; n < 500; n++) flood.send(`${n}`)
     expect(await closed(flood)).toBe(1008)
     await until(() => accepted[0]!.lost === 1)
@@ -271,6 +273,7 @@ describe('frames', () => {
   it('time earns further messages', async () => {
     await listening({ limits: { framesBurst: 2, framesPerSecond: 10 } })
     const socket = await opened()
+    accepted[0]!.trust()
     for (const text of ['1', '2']) socket.send(text)
     await until(() => accepted[0]!.heard.length === 2)
     await clock.advance(200)
@@ -289,6 +292,35 @@ describe('frames', () => {
       accepted[0]!.send(block)
       return accepted[0]!.lost === 1
     })
+  })
+})
+
+describe('a connection on which nobody has proven who they are', () => {
+  it('sends shorter and fewer messages than a known one', async () => {
+    await listening({ limits: { strangerFrameBytesMax: 100, strangerFramesBurst: 3, strangerFramesPerSecond: 1 } })
+    const [long, many, known] = [await opened(), await opened(), await opened()]
+    accepted[2]!.trust()
+    long.send('x'.repeat(101))
+    expect(await closed(long)).toBe(1009)
+    for (let n = 0; n < 4; n++) many.send(`${n}`)
+    expect(await closed(many)).toBe(1008)
+    for (let n = 0; n < 4; n++) known.send('x'.repeat(101))
+    await until(() => accepted[2]!.heard.length === 4)
+    expect([accepted[0]!.heard.length, accepted[1]!.heard.length]).toEqual([0, 3])
+  })
+
+  it('gives way to the next one where there are too many, the oldest first; known ones stay', async () => {
+    await listening({ limits: { strangersMax: 1 } })
+    const known = await opened()
+    accepted[0]!.trust()
+    const oldest = await opened()
+    const gone = closed(oldest)
+    const newest = await opened()
+    expect(await gone).toBe(1006)
+    known.send('here')
+    newest.send('here')
+    await until(() => accepted[0]!.heard.length === 1 && accepted[2]!.heard.length === 1)
+    expect(accepted.map(({ lost }) => lost)).toEqual([0, 1, 0])
   })
 })
 
