@@ -13,6 +13,7 @@ import { clearingMigrations } from './clearing/migrations.ts'
 import { createNumberOf } from './clearing/numbers.ts'
 import { databaseUrl, fileOf, linkSecretOf, passwordOf, providerOf, secretOf } from './config.ts'
 import type { Config } from './config.ts'
+import { keepEnvironment } from './environment.ts'
 import { createTableLog, eventMigrations } from './events/embedded.ts'
 import { openOutbox } from './events/outbox.ts'
 import type { Logger } from './log.ts'
@@ -91,6 +92,7 @@ function bookOf({ agreements, islands }: Config, directory: Directory): Agreemen
 /** Starts everything; where one part cannot start, those before it are taken down and its error is thrown. */
 export async function startHub(config: Config, options: HubOptions): Promise<RunningHub> {
   const { log } = options
+  keepEnvironment()
   await using parts = new AsyncDisposableStack()
   const { poolMax } = config.database
   const database = await openDatabase({ place: placeOf(config), poolMax, migrations, log })

@@ -106,10 +106,17 @@ interface SrfRequest {
   readonly source_port: number
   readonly stackDialogId?: string
   readonly sessionToken?: string
+  readonly socket: SrfSocket
   on(event: 'cancel', run: (cancel: { get(name: string): string | undefined }) => void): void
   on(event: 'update', run: (request: SrfRequest, response: SrfResponse) => void): void
   on(event: 'response', run: (response: SrfResponse, ack: SrfAck) => void): void
   cancel(options: { headers: Fields }, done: (error: unknown) => void): void
+}
+/** The connection to the engine. */
+interface SrfSocket {
+  readonly writableCorked: number
+  cork(): void
+  uncork(): void
 }
 type SrfAck = (options: { body?: string; headers?: Fields }) => void
 interface SrfResponse {
@@ -149,6 +156,8 @@ class SrfControl implements Control {
   #handler: ControlHandler | null = null
   #started: ((error: HubError | null) => void) | null = null
   #closed = false
+  /** Known from the first message on. */
+  #socket: SrfSocket | null = null
   up = false
 
   constructor(options: ControlOptions) {
@@ -198,6 +207,7 @@ class SrfControl implements Control {
   #lost(): void {
     if (!this.up) return
     this.up = false
+    this.#socket = null
     if (!this.#closed) this.#options.log.error({ pending: this.#pending.size }, 'SIP engine: connection lost')
     for (const fail of Array.from(this.#pending)) fail('the connection to the SIP engine was lost')
     this.#safely('lost', () => this.#handler?.lost())
@@ -219,6 +229,7 @@ class SrfControl implements Control {
   }
 
   #receive(request: SrfRequest, response: SrfResponse): void {
+    this.#socket = request.socket
     this.#safely(request.method, () => {
       const received = this.#read(request, response)
       if (received !== null) this.#handler?.received(received)
@@ -279,6 +290,7 @@ class SrfControl implements Control {
       const told = (error: unknown): void => {
         if (error !== null && error !== undefined) failed?.(messageOf(error))
       }
+      this.#gather()
       response.agent.sendResponse(response, body === '' ? { headers } : { headers, body }, failed && told)
       response.finished = status >= 200
     })
@@ -311,6 +323,7 @@ class SrfControl implements Control {
       ...(dialogId === undefined ? {} : { stackDialogId: dialogId })
     }
     try {
+      this.#gather()
       this.#srf.app.client.request(options, (error, made) => {
         if (made === undefined || (error !== null && error !== undefined)) return fail(messageOf(error))
         timer()
@@ -331,6 +344,14 @@ class SrfControl implements Control {
     return { cancel }
   }
 
+  /** What is sent in one turn of the event loop leaves in one write. */
+  #gather(): void {
+    const socket = this.#socket
+    if (socket === null || socket.writableCorked > 0) return
+    socket.cork()
+    setImmediate(() => socket.uncork())
+  }
+
   #cancel(sent: SrfRequest, headers: Readonly<Fields>): void {
     this.#safely('CANCEL', () => sent.cancel({ headers: { ...headers } }, () => {}))
   }
@@ -348,7 +369,9 @@ class SrfControl implements Control {
         local: response.source_address === '',
         ack: body => {
           const acknowledges = message.status < 300
-          if (acknowledges) this.#safely('ACK', () => ack(body === undefined ? {} : sdpBody(body)))
+          if (!acknowledges) return
+          this.#gather()
+          this.#safely('ACK', () => ack(body === undefined ? {} : sdpBody(body)))
         }
       })
     })
