@@ -142,7 +142,7 @@ describe('npm run numbers', () => {
     const file = join(folder, 'numbers.csv')
     writeFileSync(
       config,
-      'islands: [{ id: jabber, access: xmpp, domain: x.example, gateway: p.x.example, connection: { kind: component, host: h, secret: x } }]'
+      'islands: [{ id: jabber, access: xmpp, domain: x.example, gateway: p.x.example, connection: { kind: component, host: localhost, secret: x } }]'
     )
     writeFileSync(file, 'number,user,proof,proven_on\n+4930222,juliet,sms,2026-11-01\n')
     const run = (...args: readonly string[]) => {
