@@ -27,6 +27,7 @@ export const createAccount = (parts: AccountParts): Connection => new Account(pa
 interface Attempt {
   readonly entity: ClientEntity
   readonly cancelTimer: () => void
+  cancelPause: (() => void) | null
   upAt: number | null
   why: string | null
   over: boolean
@@ -108,7 +109,7 @@ class Account implements Connection {
     const cancelTimer = clock.after(limits.connectMs, () => {
       if (attempt.upAt === null) this.#fail(attempt, 'the server did not accept the login in time')
     })
-    const attempt: Attempt = { entity, cancelTimer, upAt: null, why: null, over: false }
+    const attempt: Attempt = { entity, cancelTimer, cancelPause: null, upAt: null, why: null, over: false }
     this.#attempt = attempt
     this.#guard(attempt)
     entity.on('error', (error: unknown) => {
@@ -172,11 +173,11 @@ class Account implements Connection {
     }
   }
 
-  #slow({ entity }: Attempt, waitMs: number): void {
-    const raw = rawOf(entity.socket)
+  #slow(attempt: Attempt, waitMs: number): void {
+    const raw = rawOf(attempt.entity.socket)
     if (waitMs === 0 || raw?.pause === undefined) return
     raw.pause()
-    this.#parts.clock.after(waitMs, () => raw.resume?.())
+    attempt.cancelPause = this.#parts.clock.after(waitMs, () => raw.resume?.())
   }
 
   #online(attempt: Attempt): void {
@@ -196,6 +197,7 @@ class Account implements Connection {
     if (attempt.over) return
     attempt.over = true
     attempt.cancelTimer()
+    attempt.cancelPause?.()
     cut(attempt.entity.socket)
     if (this.#attempt !== attempt) return
     this.#attempt = null

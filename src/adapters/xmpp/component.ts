@@ -29,11 +29,14 @@ export const createComponent = (parts: ComponentParts): Connection => new Compon
 interface Attempt {
   readonly socket: Socket
   readonly reader: StreamReader
-  readonly cancelTimer: () => void
+  /** Timers that end with it. */
+  readonly cancels: ((() => void) | undefined)[]
   upAt: number | null
   /** Why it ends, once that is known. */
   why: string | null
 }
+
+const timer = { connect: 0, resume: 1, destroy: 2 } as const
 
 class Component implements Connection {
   readonly name: string
@@ -119,10 +122,10 @@ class Component implements Connection {
       onElement: element => this.#heard(attempt, element),
       onEnd: () => socket.end('</stream:stream>')
     })
-    const cancelTimer = clock.after(limits.connectMs, () => {
+    const attempt: Attempt = { socket, reader, cancels: [], upAt: null, why: null }
+    attempt.cancels[timer.connect] = clock.after(limits.connectMs, () => {
       if (attempt.upAt === null) this.#end('the server did not accept the stream in time')
     })
-    const attempt: Attempt = { socket, reader, cancelTimer, upAt: null, why: null }
     this.#attempt = attempt
     this.#corked = false
     socket.setNoDelay(true)
@@ -147,7 +150,7 @@ class Component implements Connection {
       const waitMs = this.#throttle.take(attempt.reader.write(chunk))
       if (waitMs === 0) return
       attempt.socket.pause()
-      clock.after(waitMs, () => attempt.socket.resume())
+      attempt.cancels[timer.resume] = clock.after(waitMs, () => attempt.socket.resume())
     } catch (error) {
       const condition = error instanceof BrokenStream ? error.condition : 'undefined-condition'
       attempt.socket.write(
@@ -176,7 +179,7 @@ class Component implements Connection {
     if (attempt.upAt !== null) return this.#parts.events.onStanza(element)
     if (!element.is('handshake')) return
     attempt.upAt = this.#parts.clock.now()
-    attempt.cancelTimer()
+    attempt.cancels[timer.connect]?.()
     this.#parts.events.onUp()
   }
 
@@ -187,11 +190,11 @@ class Component implements Connection {
     attempt.why ??= why
     attempt.socket.destroySoon()
     // A peer that does not read holds up even the last words.
-    this.#parts.clock.after(this.#parts.limits.closeMs, () => attempt.socket.destroy())
+    attempt.cancels[timer.destroy] = this.#parts.clock.after(this.#parts.limits.closeMs, () => attempt.socket.destroy())
   }
 
   #gone(attempt: Attempt): void {
-    attempt.cancelTimer()
+    for (const cancel of attempt.cancels) cancel?.()
     if (this.#attempt !== attempt) return
     this.#attempt = null
     const { log, clock, limits, events } = this.#parts
