@@ -40,7 +40,9 @@ export interface SipTimers {
 export const stackLimits = {
   ...transportLimits,
   /** Server and client transactions, those kept to absorb retransmissions included; beyond it 503. */
-  transactionsMax: 300_000
+  transactionsMax: 300_000,
+  /** Bytes of the requests whose transactions still have a user; beyond it 503. */
+  requestBytesMax: 268_435_456
 } as const
 export type StackLimits = { readonly [name in keyof typeof stackLimits]: number }
 

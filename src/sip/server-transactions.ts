@@ -24,6 +24,8 @@ class ServerRecord implements Timed {
   toTag: string
   cancelled = false
   handle: ServerHandle | null = null
+  /** Of the request, on the wire: what the handle holds. */
+  readonly bytes: number
   readonly #owner: ServerTransactions
   readonly #invite: boolean
   readonly #slots: TimerSlots
@@ -32,8 +34,15 @@ class ServerRecord implements Timed {
   readonly #port: number
   #bytes: Buffer | null = null
 
-  constructor(owner: ServerTransactions, keys: RequestKeys, invite: boolean, { flow, port }: AnswerPath) {
+  constructor(
+    owner: ServerTransactions,
+    keys: RequestKeys,
+    invite: boolean,
+    { flow, port }: AnswerPath,
+    bytes: number
+  ) {
     this.#owner = owner
+    this.bytes = bytes
     this.#invite = invite
     this.state = invite ? 'proceeding' : 'trying'
     this.key = keys.own
@@ -127,7 +136,9 @@ class ServerRecord implements Timed {
     const { handle } = this
     this.handle = null
     if (this.state === 'accepted') this.#bytes = null
-    if (handle !== null) this.#owner.runtime.guard(() => handle.onEnd?.(why))
+    if (handle === null) return
+    this.#owner.heldBytes -= this.bytes
+    this.#owner.runtime.guard(() => handle.onEnd?.(why))
   }
 
   #send(): void {
@@ -194,6 +205,8 @@ export class ServerTransactions {
   readonly acknowledged: (ack: SipRequest, flow: Flow) => void
   readonly #records = new Map<string, ServerRecord>()
   readonly #merges = new Map<string, ServerRecord>()
+  /** Bytes of the requests whose transactions have not told their end. */
+  heldBytes = 0
 
   constructor(runtime: Runtime, acknowledged: (ack: SipRequest, flow: Flow) => void) {
     this.runtime = runtime
@@ -234,10 +247,11 @@ export class ServerTransactions {
   }
 
   /** Null where this is a copy of a request that came another way (8.2.2.2). */
-  create(request: SipRequest, key: string, flow: Flow, back: AnswerPath): ServerTransaction | null {
+  create(request: SipRequest, key: string, flow: Flow, back: AnswerPath, bytes: number): ServerTransaction | null {
     const merge = mergeKey(request)
     if (merge !== null && this.#merges.has(merge)) return null
-    const record = new ServerRecord(this, { own: key, merge }, request.method === 'INVITE', back)
+    const record = new ServerRecord(this, { own: key, merge }, request.method === 'INVITE', back, bytes)
+    this.heldBytes += bytes
     record.handle = new ServerHandle(request, flow, record)
     this.#records.set(key, record)
     if (merge !== null) this.#merges.set(merge, record)

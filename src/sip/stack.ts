@@ -195,11 +195,11 @@ class Stack implements SipStack {
       return
     }
     this.#tap('in', parsed.message, flow)
-    if (parsed.message.kind === 'request') this.#request(parsed.message, flow)
+    if (parsed.message.kind === 'request') this.#request(parsed.message, flow, bytes.length)
     else this.#response(parsed.message, flow)
   }
 
-  #request(request: SipRequest, flow: Flow): void {
+  #request(request: SipRequest, flow: Flow, bytes: number): void {
     const via = parseVia(request.headers.get('Via') ?? '')
     if (via === null) return
     stampSource(request, via, flow.remote)
@@ -207,16 +207,16 @@ class Stack implements SipStack {
     else if (request.method === 'CANCEL') this.#cancel(request, via, flow)
     else {
       const key = serverKey(request, via, request.method)
-      if (!this.#servers.again(key)) this.#newRequest(request, via, key, flow)
+      if (!this.#servers.again(key)) this.#newRequest(request, via, key, flow, bytes)
     }
   }
 
-  #newRequest(request: SipRequest, via: Via, key: string, flow: Flow): void {
-    if (this.#full()) {
+  #newRequest(request: SipRequest, via: Via, key: string, flow: Flow, bytes: number): void {
+    if (this.#full() || this.#servers.heldBytes + bytes > this.#limits.requestBytesMax) {
       this.#answer(request, via, 503, flow)
       return
     }
-    const tx = this.#servers.create(request, key, flow, this.#pathBack(via, flow))
+    const tx = this.#servers.create(request, key, flow, this.#pathBack(via, flow), bytes)
     if (tx === null) {
       this.#answer(request, via, 482, flow)
       return

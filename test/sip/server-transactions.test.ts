@@ -61,7 +61,7 @@ function arrive(of: RawRequest, flow: FakeFlow): ServerTransaction | null {
   }
   const key = serverKey(request, via, request.method)
   if (servers.again(key)) return null
-  const tx = servers.create(request, key, flow, { flow, port: 5060 })
+  const tx = servers.create(request, key, flow, { flow, port: 5060 }, rawRequest(of).length)
   if (tx !== null) tx.onEnd = why => void ends.push(`${clock.now} ${why}`)
   return tx
 }
@@ -266,6 +266,21 @@ describe('matching requests to server transactions', () => {
     arrive({ ...invite, method: 'ACK' }, flow)
     clock.advance(5_000)
     expect(arrive({ ...invite, branch: 'z9hG4bKe' }, flow)).not.toBeNull()
+  })
+
+  it('counts the bytes of requests until their users have heard the end', () => {
+    const flow = new FakeFlow('udp', clock)
+    const refused = arrive({ method: 'INVITE', branch: 'z9hG4bKrefused', callId: 'refused' }, flow)!
+    const other = arrive({ branch: 'z9hG4bKother', callId: 'other' }, flow)!
+    const held = servers.heldBytes
+    expect(held).toBeGreaterThan(300)
+    other.respond(makeResponse(other.request, 200))
+    clock.advance(40_000)
+    refused.respond(makeResponse(refused.request, 486))
+    expect(servers.heldBytes).toBeGreaterThan(0)
+    expect(servers.heldBytes).toBeLessThan(held)
+    clock.advance(40_000)
+    expect(servers.heldBytes).toBe(0)
   })
 
   it('closing tells every user', () => {

@@ -141,6 +141,19 @@ describe('what the stack answers by itself', () => {
     expect([pending.length, stack.counts.serverTransactions, stack.counts.clientTransactions]).toEqual([1, 1, 0])
   })
 
+  it('more bytes of open requests than its bound: 503, until others are over', async () => {
+    const { port, pending } = await serve({ limits: { requestBytesMax: 3_000 } })
+    const peer = await dial(port)
+    const long = { viaParams: ';rport', headers: [`Subject: ${'x'.repeat(2_000)}`] }
+    peer.send(rawRequest({ ...long, branch: 'z9hG4bKone', callId: 'one' }))
+    await until(() => pending.length === 1)
+    peer.send(rawRequest({ ...long, branch: 'z9hG4bKtwo', callId: 'two' }))
+    await until(() => peer.received.some(text => text.startsWith('SIP/2.0 503')))
+    pending[0]!.respond(makeResponse(pending[0]!.request, 200))
+    peer.send(rawRequest({ ...long, branch: 'z9hG4bKthree', callId: 'three' }))
+    await until(() => pending.length === 2)
+  })
+
   it('a request whose handler fails: 500', async () => {
     const { port, stack } = await serve({
       handler: {
