@@ -21,7 +21,6 @@ import {
   added,
   asAnswer,
   asOffer,
-  changesOf,
   creatorOf,
   hubSdp,
   inPlace,
@@ -38,7 +37,8 @@ import {
   turnedContents,
   usable
 } from './call-media.ts'
-import type { Changes } from './call-media.ts'
+import { changesOf } from './call-offer.ts'
+import type { Changes } from './call-offer.ts'
 import type { Act, CallEvent, CallIn, EventOf, Media, Step, TheirChange } from './call-model.ts'
 import { content, infoOf, otherRole, printInfo, printTone } from './jingle.ts'
 import type { Content, Jingle } from './jingle.ts'

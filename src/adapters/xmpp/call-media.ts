@@ -53,8 +53,14 @@ export function usable(contents: readonly Content[], author: Role): readonly Con
 }
 
 /** A peer's contents as a description of its own; where DTLS and SDES are both offered, DTLS is meant. */
-export function theirSdp(contents: readonly Content[], groups: readonly Group[], author: Role): SdpDescription {
-  const { description } = toSdp({ contents, groups: within(groups, contents) }, author)
+export function theirSdp(
+  contents: readonly Content[],
+  groups: readonly Group[],
+  author: Role,
+  known: readonly string[] = []
+): SdpDescription {
+  const names = new Set([...known, ...contents.map(({ name }) => name)])
+  const { description } = toSdp({ contents, groups: within(groups, names) }, author)
   return {
     ...description,
     sections: description.sections.map(section => ({
@@ -63,10 +69,10 @@ export function theirSdp(contents: readonly Content[], groups: readonly Group[],
     }))
   }
 }
-const within = (groups: readonly Group[], contents: readonly Content[]): readonly Group[] =>
+const within = (groups: readonly Group[], known: ReadonlySet<string>): readonly Group[] =>
   groups.flatMap(({ semantics, names }) => {
-    const known = names.filter(name => contents.some(each => each.name === name))
-    return known.length === 0 ? [] : [{ semantics, names: known }]
+    const left = names.filter(name => known.has(name))
+    return left.length === 0 ? [] : [{ semantics, names: left }]
   })
 
 /** Candidates that came ahead of their content join it. */
@@ -238,7 +244,7 @@ function bundled(media: Media, contents: readonly Content[], name: string): Elem
 
 /** Adds contents of the user at the end, or in the place they had before. */
 export function added(media: Media, contents: readonly Content[], groups: readonly Group[], creator: Role): Media {
-  const more = theirSdp(contents, groups, otherRole(media.role))
+  const more = theirSdp(contents, groups, otherRole(media.role), liveNames(media.remote))
   const names = namesOf(media.remote)
   const sections = [...media.remote.sections]
   const creators = new Map(media.creators)
@@ -290,46 +296,6 @@ export function modified(media: Media, { contents }: Jingle): Media {
       : withDirection(section, toDirection(said, otherRole(media.role)))
   })
   return { ...media, remote: { ...media.remote, sections } }
-}
-
-/** What the hub's new offer changes in the session. */
-export interface Changes {
-  readonly adding: readonly string[]
-  readonly removing: readonly string[]
-  /** Pictures that flow another way, for a reason that is no hold. */
-  readonly turning: readonly string[]
-  readonly hold: boolean | null
-  readonly restarting: boolean
-}
-
-export function changesOf({ local, held, holding }: Media, offered: SdpDescription): Changes {
-  const names = namesOf(offered)
-  const pairs = names.map((name, index) => ({ name, before: local.sections[index], now: offered.sections[index] }))
-  const lives = (section: SdpSection | undefined): boolean => section !== undefined && isLive(section)
-  const staying = pairs.filter(({ before, now }) => lives(before) && lives(now))
-  const holds = isHeld(offered)
-  const turns = ({ before, now }: (typeof pairs)[number]): boolean =>
-    now?.kind !== 'audio' && wayOf(before, local) !== wayOf(now, offered)
-  return {
-    adding: pairs.filter(({ before, now }) => !lives(before) && lives(now)).map(({ name }) => name),
-    removing: pairs.filter(({ before, now }) => lives(before) && !lives(now)).map(({ name }) => name),
-    turning: held || holding || holds ? [] : staying.filter(turns).map(({ name }) => name),
-    hold: holding === holds ? null : holds,
-    restarting: staying.some(({ before, now }) => {
-      const [was, is] = [before, now].map(section => valueOf(section?.lines ?? [], 'ice-ufrag'))
-      return is !== null && was !== is
-    })
-  }
-}
-const wayOf = (section: SdpSection | undefined, { session }: SdpDescription): string =>
-  section === undefined ? 'inactive' : directionOf(section, session)
-
-/** Nothing that is said is to be answered with sound or pictures: the other side holds. */
-function isHeld({ session, sections }: SdpDescription): boolean {
-  const live = sections.filter(isLive)
-  const audio = live.filter(({ kind }) => kind === 'audio')
-  const directions = (audio.length > 0 ? audio : live).map(section => directionOf(section, session))
-  return directions.length > 0 && directions.every(way => way === 'sendonly' || way === 'inactive')
 }
 
 /** The transports of the hub alone, for transport-info. */
