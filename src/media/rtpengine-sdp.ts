@@ -7,7 +7,7 @@ import type { Codec } from './codecs.ts'
 import { factsOf } from './facts.ts'
 import type { MediaFacts } from './facts.ts'
 import { bundleLine, liveMids, mediaLinesFor, Origin, rejectedMedia } from './profiles.ts'
-import { attributeName, lineOf, printSdp } from './sdp.ts'
+import { attribute, attributeName, lineOf, printSdp } from './sdp.ts'
 import type { SdpDescription, SdpMedia } from './sdp.ts'
 
 /** A description ready for rtpengine: only lines and codecs that may cross are live in it. */
@@ -56,10 +56,20 @@ function stuckInBundle(facts: readonly MediaFacts[], index: number): boolean {
 function narrowed(description: SdpDescription, codecs: readonly (readonly Codec[])[]): string {
   const media = description.media.map((section, index) => {
     const kept = codecs[index] ?? []
-    if (kept.length > 0) return keepCodecs(section, kept)
+    if (kept.length > 0) return trickling(keepCodecs(section, kept))
     return { ...section, port: 0, lines: section.lines.filter(line => attributeName(line) !== 'bundle-only') }
   })
   return printSdp({ session: description.session, media })
+}
+
+/**
+ * Who trickles may have no candidate yet and stands at 0.0.0.0 (RFC 8840, 4.1.1), which rtpengine takes for a call on
+ * hold unless it is told.
+ */
+function trickling(section: SdpMedia): SdpMedia {
+  const says = (name: string): boolean => section.lines.some(each => attributeName(each) === name)
+  if (!says('ice-ufrag') || says('candidate') || says('ice-options')) return section
+  return { ...section, lines: [...section.lines, attribute('ice-options', 'trickle')] }
 }
 
 export interface Shown {

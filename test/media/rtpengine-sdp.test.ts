@@ -30,6 +30,19 @@ describe('what rtpengine is given', () => {
     expect(isPrepared(balanced) && names(balanced.sdp)[1]?.length).toBeGreaterThan(0)
   })
 
+  it('says of who has no candidate yet that it trickles: 0.0.0.0 is no hold then', () => {
+    const offer = readFileSync(new URL('fixtures/browser-offer.sdp', import.meta.url), 'utf8')
+    const bare = offer.replace(/a=(candidate|ice-options|end-of-candidates).*\r?\n/g, '')
+    const given = (text: string): string => {
+      const made = prepareOffer(read(text), 'webrtc', ['PCMA'])
+      return isPrepared(made) ? made.sdp : ''
+    }
+    expect(given(bare)).toContain('a=ice-options:trickle\r\n')
+    expect(given(bare.replace(/a=ice-ufrag/, 'a=candidate:1 1 udp 1 192.0.2.1 4000 typ host\r\n$&'))).not.toContain(
+      'ice-options'
+    )
+  })
+
   it('is refused without a codec in common, or from a side that speaks another transport', () => {
     expect(prepareOffer(fixture('browser-offer'), 'webrtc', ['AMR'])).toMatchObject({ cause: 'incompatible-media' })
     expect(prepareOffer(fixture('browser-offer'), 'rtp', ['PCMA'])).toMatchObject({ cause: 'incompatible-media' })

@@ -1,7 +1,7 @@
 // Two XMPP islands, a SIP-over-WebSocket island and an operator around a whole hub, all with real servers and media.
 
 import { createOperator } from '../../src/sandbox/operator.ts'
-import type { Operator } from '../../src/sandbox/operator.ts'
+import type { Operator, OperatorOptions } from '../../src/sandbox/operator.ts'
 import type { PhoneCall } from '../../src/sandbox/phone-call.ts'
 import { createIslandUser } from '../../src/sandbox/island-user.ts'
 import type { IslandUser } from '../../src/sandbox/island-user.ts'
@@ -40,6 +40,7 @@ export interface WorldOptions {
   readonly ott?: XmppServer
   readonly island?: Readonly<Record<string, unknown>>
   readonly hub?: Readonly<Record<string, unknown>>
+  readonly operator?: OperatorOptions
 }
 
 export interface XmppWorld {
@@ -140,6 +141,7 @@ export async function openXmppWorld(options: WorldOptions): Promise<XmppWorld> {
   const operator = createOperator({
     transports: ['udp'],
     codecs: ['PCMA'],
+    ...options.operator,
     onCall: call => void (call.direction === 'in' && phones.push(call))
   })
   await operator.start()
