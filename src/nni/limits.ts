@@ -21,6 +21,9 @@ export const limits = {
   probesAnsweredMin: 2,
   /** A drachtio-server hangs at control frames over 12 kB: headers and body must fit. */
   bodyBytesMax: 8_192,
+  /** A MESSAGE may not be larger than this on UDP (RFC 3428, 8); the rest is what the engine adds to it. */
+  datagramBytesMax: 1_300,
+  addedBytesMax: 300,
   /** Longer bodies of requests are refused (513). */
   bodyBytesInMax: 65_536,
   /** Provisional answers passed on for one call. */

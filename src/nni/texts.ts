@@ -68,13 +68,16 @@ export function sendText(
   if (Buffer.byteLength(body) > limits.bodyBytesMax) return refusedText('unavailable', 'the message is too long', facts)
   return new Promise(resolve => {
     control.send(
-      { method, uri, headers, body, nextHop: peer.nextHop },
+      { method, uri, headers, body, nextHop: hopFor(peer, [uri, ...Object.entries(headers).flat(), body]) },
       {
         answered: ({ message, local }) => {
           const { status } = message
           if (status < 200) return
           const known = learnt(facts, message, peer)
-          if (status < 300) return resolve({ taken: true, ref: newId() as TextRef, facts: known })
+          // 200: the reader's own device has it; 202: somebody keeps it for later (RFC 3428, 7).
+          if (status < 300) {
+            return resolve({ taken: true, ref: newId() as TextRef, facts: known, delivered: status === 200 })
+          }
           const told = peer.trusted ? toldIn(message.headers.all('Reason')) : []
           const reason = local ? ({ cause: 'unreachable' } as const) : reasonOfStatus(status, told)
           resolve({ taken: false, reason, facts: known })
@@ -84,6 +87,12 @@ export function sendText(
       }
     )
   })
+}
+
+/** A large one goes by TCP; where the peer takes none it is refused, not cut into datagrams. */
+function hopFor({ nextHop }: Peer, parts: readonly string[]): string {
+  const bytes = parts.reduce<number>((sum, part) => sum + Buffer.byteLength(part) + '\r\n'.length, limits.addedBytesMax)
+  return bytes <= limits.datagramBytesMax ? nextHop : nextHop.replace(/;transport=udp$/, ';transport=tcp')
 }
 
 const refusedText = (cause: 'forbidden' | 'unavailable', text: string, facts: LegFacts): Promise<TextOutcome> =>

@@ -96,7 +96,8 @@ export interface OutgoingText {
 }
 
 export type TextOutcome =
-  | { readonly taken: true; readonly ref: TextRef; readonly facts: LegFacts }
+  /** `delivered`: that it was taken says that its reader's device has it; else that is told later, or never. */
+  | { readonly taken: true; readonly ref: TextRef; readonly facts: LegFacts; readonly delivered?: boolean }
   | { readonly taken: false; readonly reason: Reason; readonly facts: LegFacts }
 
 /** Where adapters put what they hear. Nothing here throws. */

@@ -6,6 +6,7 @@ import { noFacts } from './model.ts'
 import type { Access, SessionId } from './model.ts'
 import type { CarrierParts } from './carrier.ts'
 import type { OfferedText, SignallingAdapter, TextVerdict } from './ports.ts'
+import { bodyShown } from './privacy.ts'
 import { keyOf } from './records.ts'
 import { openText, stepText } from './text-step.ts'
 import type { TextCommand, TextEvent, TextSession } from './text-step.ts'
@@ -191,12 +192,13 @@ export class Texts {
       id,
       'text.send',
       async () => {
-        const text = { id, attempt, charging, from, target, body: offered.body }
+        const text = { id, attempt, charging, from, target, body: bodyShown(from, offered.body) }
         const outcome = await this.#adapter(target.access).sendText(text)
         const { facts } = outcome
         if (!outcome.taken) return this.#put(id, { type: 'text.refused', attempt, reason: outcome.reason, facts })
         this.#remember(outcome.ref, { access: offered.caller.access, ref: offered.ref })
         this.#put(id, { type: 'text.taken', attempt, facts })
+        if (outcome.delivered === true) this.received(outcome.ref, 'delivered')
       },
       () =>
         this.#put(id, {

@@ -9,6 +9,7 @@ import type { Border, BorderOptions } from '../support/nni-border.ts'
 import { hubFace, operator, sdpWith } from '../support/nni.ts'
 import { FakeInbox } from '../support/inbox.ts'
 import { HandEngine } from '../support/nni-hand.ts'
+import { freePorts } from '../support/free-port.ts'
 import { until } from '../support/until.ts'
 
 const borders: Border[] = []
@@ -153,6 +154,27 @@ describe('messages', () => {
     const refused = nni.sendText(text())
     alpha.answer(await alpha.take('MESSAGE'), 480, { headers: [['Reason', 'Q.850;cause=20']] })
     expect(await refused).toMatchObject({ taken: false, reason: { cause: 'unavailable', sip: 480, q850: 20 } })
+  })
+
+  it('one over 1300 bytes goes by TCP, and is refused where the peer takes none', async () => {
+    const body = { type: 'text/plain', text: 'x'.repeat(1_200) } as const
+    const [port = 0] = await freePorts(1)
+    const border = await open({ peer: { address: { host: '127.0.0.1', port } } })
+    const deaf = await border.nni.sendText(text({ body }))
+    expect(deaf).toMatchObject({ taken: false, reason: { cause: 'unreachable' } })
+    let heard = ''
+    const server = createServer(socket => {
+      socket.on('error', () => {})
+      socket.on('data', (chunk: Buffer) => {
+        heard += chunk.toString()
+        if (heard.endsWith('x')) socket.destroy()
+      })
+    })
+    await new Promise<void>(done => server.listen(port, '127.0.0.1', done))
+    const broken = await border.nni.sendText(text({ body }))
+    expect(heard).toMatch(/^MESSAGE sip:.*\r\nVia: SIP\/2\.0\/TCP /)
+    expect(broken).toMatchObject({ taken: false })
+    server.close()
   })
 
   it('one that is too long for a control frame, or has no peer, is refused', async () => {

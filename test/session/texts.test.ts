@@ -1,6 +1,7 @@
 import { describe, it } from '@jest/globals'
 import { deepEqual as equal, ok } from 'node:assert/strict'
 import { limits } from '../../src/session/limits.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { TextRef } from '../../src/session/text.ts'
 import { settle, world } from '../support/world.ts'
 
@@ -59,6 +60,13 @@ describe('a message', () => {
     w.inbox.received('unknown' as TextRef, 'failed')
     await settle()
     equal(w.texts.receipts, ['nni in 1 delivered', 'nni in 1 read'])
+  })
+  it('one whose answer says that it was delivered is told so without another word', async () => {
+    const w = world()
+    w.matrix.sendText = async () => ({ taken: true, ref: 'out 1' as TextRef, facts: noFacts, delivered: true })
+    equal(await w.text('in 1'), { taken: true })
+    await settle()
+    equal(w.texts.receipts, ['nni in 1 delivered'])
   })
   it('a receipt that comes after a day is too late', async () => {
     const w = world()

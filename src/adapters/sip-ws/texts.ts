@@ -13,7 +13,7 @@ import { bestOf, fromRefusal, reasonLines, statusOf } from './causes.ts'
 import type { Connection } from './connection.ts'
 import { addressOf, assertedLine, fromShown, partyOf } from './identity.ts'
 import type { Account } from './identity.ts'
-import { connectionLost, factsOf } from './in-call.ts'
+import { connectionLost, factsOf, noDevice } from './in-call.ts'
 import type { Limits } from './limits.ts'
 import type { Binding } from './registrar.ts'
 
@@ -78,8 +78,7 @@ export interface TextOut {
 
 /** To all devices at once; settles with the first that takes it, or with the best refusal once all have refused. */
 export function sendText({ text, account, devices, stack, hubDomain }: TextOut): Promise<TextOutcome> {
-  const none: Reason = { cause: 'unavailable', text: `no device of ${account.user.name} is connected` }
-  if (devices.length === 0) return Promise.resolve({ taken: false, reason: none, facts: noFacts })
+  if (devices.length === 0) return Promise.resolve({ taken: false, reason: noDevice, facts: noFacts })
   return new Promise(resolve => {
     const refusals: Reason[] = []
     for (const { uri, flow } of devices) {
@@ -88,7 +87,7 @@ export function sendText({ text, account, devices, stack, hubDomain }: TextOut):
       const refused = (reason: Reason): void => {
         refusals.push(reason)
         if (refusals.length < devices.length) return
-        resolve({ taken: false, reason: bestOf(refusals) ?? none, facts: factsOf({ invite: request }, null) })
+        resolve({ taken: false, reason: bestOf(refusals) ?? noDevice, facts: factsOf({ invite: request }, null) })
       }
       stack.send(
         request,
@@ -96,7 +95,7 @@ export function sendText({ text, account, devices, stack, hubDomain }: TextOut):
         {
           response: ({ status, headers }) => {
             if (status < 200) return
-            if (status < 300) resolve({ taken: true, ref, facts: factsOf({ invite: request }, null) })
+            if (status < 300) resolve({ taken: true, ref, facts: factsOf({ invite: request }, null), delivered: true })
             else refused(fromRefusal(status, headers))
           },
           failed: why =>
