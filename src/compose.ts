@@ -37,8 +37,6 @@ export interface HubOptions {
   readonly log: Logger
   /** Every event and command of every session. */
   readonly observe?: (seen: Observed) => void
-  /** Something that nothing here can mend: the process should drain. */
-  readonly onFault?: (error: unknown) => void
 }
 
 export interface RunningHub {
@@ -108,10 +106,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     database,
     book,
     log,
-    onFault: error => {
-      log.error({ err: error }, 'clearing has stopped')
-      options.onFault?.(error)
-    }
+    onFault: error => log.error({ err: error }, 'clearing stands still: calls go on, their records wait to be charged')
   })
   parts.defer(() => consumer.stop())
   const outbox = await openOutbox({

@@ -45,8 +45,6 @@ function announce({ listening }: RunningHub, from: string): void {
 interface Stopper {
   /** Somebody has asked for the end, perhaps before there was a hub. */
   readonly asked: boolean
-  /** As for a first signal, and the exit code will be 1. */
-  fail(error: unknown): void
   /** Settles with the exit code once the hub has been stopped: at the first request, or at once where it has come. */
   left(hub: RunningHub): Promise<number>
 }
@@ -54,7 +52,6 @@ interface Stopper {
 /** Hears signals from now on: one that comes while the hub starts ends it once all that it has started can be ended. */
 function createStopper(log: Logger): Stopper {
   let firstAt: number | null = null
-  let failed = false
   let running: RunningHub | null = null
   let stop: (hurry: boolean) => void = () => undefined
   const ask = (hurry: boolean, why: Readonly<Record<string, unknown>>): void => {
@@ -71,16 +68,12 @@ function createStopper(log: Logger): Stopper {
     get asked() {
       return firstAt !== null
     },
-    fail(error) {
-      failed = true
-      if (firstAt === null) ask(false, { reason: messageOf(error) })
-    },
     left: hub =>
       new Promise(settle => {
         running = hub
         stop = hurry => {
           void hub.stop({ hurry }).then(
-            left => settle(left === 0 && !failed ? 0 : 1),
+            left => settle(left === 0 ? 0 : 1),
             (error: unknown) => {
               complain(`could not stop cleanly: ${messageOf(error)}`)
               settle(1)
@@ -107,7 +100,7 @@ async function main(args: readonly string[]): Promise<number> {
   const log = createLog(config.log.level)
   // Before anything is started that could stay behind.
   const stopper = createStopper(log)
-  const hub = await startHub(config, { log, onFault: error => stopper.fail(error) })
+  const hub = await startHub(config, { log })
   const left = stopper.left(hub)
   if (stopper.asked) return left
   if (values.json === true) say(JSON.stringify({ ready: true, pid: process.pid, listening: hub.listening }))

@@ -16,7 +16,9 @@ export const limits = {
   pollMs: 200,
   /** After a failure, doubled each time up to the maximum. */
   retryMs: 500,
-  retryMsMax: 30_000
+  retryMsMax: 30_000,
+  /** After what trying again at once will not mend: somebody must look, and the records wait in the log. */
+  faultMs: 30_000
 } as const
 export type ConsumerLimits = { readonly [Name in keyof typeof limits]: number }
 
@@ -30,7 +32,7 @@ export interface ConsumerOptions {
   readonly log: Logger
   readonly topic?: string
   readonly limits?: Partial<ConsumerLimits>
-  /** Something that trying again will not mend; the consumer has stopped. */
+  /** Something that trying again at once will not mend: clearing stands still until it is mended. */
   readonly onFault: (error: unknown) => void
 }
 
@@ -83,7 +85,11 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         failures = 0
         if (read < bounds.batchMax) await pause(bounds.pollMs, stopping.signal)
       } catch (error) {
-        if (!(error instanceof HubError && error.retryable)) throw error
+        if (!(error instanceof HubError && error.retryable)) {
+          onFault(error)
+          await pause(bounds.faultMs, stopping.signal)
+          continue
+        }
         const waitMs = Math.min(bounds.retryMs * 2 ** failures, bounds.retryMsMax)
         failures += 1
         log.warn({ topic, waitMs, reason: messageOf(error) }, 'clearing cannot go on, trying again')
@@ -94,7 +100,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 
   return {
     start() {
-      running ??= follow().catch((error: unknown) => onFault(error))
+      running ??= follow()
     },
     async catchUp() {
       await release()

@@ -254,15 +254,22 @@ describe('the consumer', () => {
     deepEqual(await dumpOf(database), expected)
   })
 
-  it('what trying again will not mend is told once, and nothing more is posted', async () => {
+  it('what trying again will not mend is told, nothing is posted, and it goes on when somebody has mended it', async () => {
     const faults: unknown[] = []
     const fault = new HubError('HUB_DATABASE', 'no such table')
-    const source: RecordSource = { read: () => Promise.reject(fault) }
-    const consumer = consumerOf(await fresh(), { source, onFault: error => void faults.push(error) })
+    const source: RecordSource = {
+      read: (...asked) => (faults.length < 2 ? Promise.reject(fault) : memoryLog(records).read(...asked))
+    }
+    const database = await fresh()
+    const consumer = consumerOf(database, {
+      source,
+      limits: { faultMs: 1 },
+      onFault: error => void faults.push(error)
+    })
     consumer.start()
-    await until(() => faults.length > 0)
+    await until(async () => (await positionOf(database, topic)) === BigInt(records.length))
     await consumer.stop()
-    deepEqual(faults, [fault])
+    deepEqual(faults, [fault, fault])
   })
 
   it('reads at most a batch at a time', async () => {
