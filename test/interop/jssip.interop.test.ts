@@ -239,7 +239,7 @@ describe('a browser writes to a browser', () => {
     const alice = await registered('alice')
     expect(await alice.message('sip:bob@island.example', 'hello?')).toEqual({
       status: 480,
-      reason: 'SIP;cause=480;text="no device of bob is connected"'
+      reason: 'SIP;cause=480;text="no device of the user is connected"'
     })
   })
 })

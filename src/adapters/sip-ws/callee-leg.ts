@@ -10,7 +10,7 @@ import { answeredElsewhere, bestOf, isGlobal, reasonLines } from './causes.ts'
 import type { Connection, Passenger } from './connection.ts'
 import { addressOf, assertedLine, connectedParty, fromShown } from './identity.ts'
 import type { Account } from './identity.ts'
-import { allowed, connectionLost, factsOf, InCall, reasonOfEnd, sdpOrNull } from './in-call.ts'
+import { allowed, connectionLost, factsOf, InCall, noDevice, reasonOfEnd, sdpOrNull } from './in-call.ts'
 import type { Leg, LegParts } from './leg.ts'
 import type { Binding } from './registrar.ts'
 
@@ -181,8 +181,7 @@ export class CalleeLeg implements Leg {
   /** Every device has refused: the best of their reasons is the answer. */
   #settle(): void {
     if (this.#winner !== null || this.#forks.size > 0) return
-    const { name } = this.#account.user
-    this.#fail(bestOf(this.#refusals) ?? { cause: 'unavailable', text: `no device of ${name} is connected` })
+    this.#fail(bestOf(this.#refusals) ?? noDevice)
   }
 
   #fail(reason: Reason): void {

@@ -194,6 +194,9 @@ export function reasonOfEnd({ how, message }: CallEnd): Reason {
   }
 }
 
+/** Told to other networks: it names nobody, since the caller may know the number alone (NUM-08). */
+export const noDevice: Reason = { cause: 'unavailable', text: 'no device of the user is connected' }
+
 export const connectionLost: Reason = { cause: 'unreachable', text: 'the connection to the device is lost' }
 
 /** What the record of a leg should name. */

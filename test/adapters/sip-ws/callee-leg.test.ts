@@ -89,7 +89,7 @@ describe('a call into an island', () => {
     expect(island.inbox.heard).toEqual([])
     expect((await island.inbox.wait('ended', leg)).reason).toEqual({
       cause: 'unavailable',
-      text: 'no device of alice is connected'
+      text: 'no device of the user is connected'
     })
   })
 
