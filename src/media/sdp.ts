@@ -39,6 +39,8 @@ export function parseSdp(text: string): ParsedSdp {
   for (const [index, row] of rows.entries()) {
     const line = row.endsWith('\r') ? row.slice(0, -1) : row
     if (line === '') continue
+    // A lone CR is the end of a line to some: what one of us reads as a value another would read as lines.
+    if (/[\r\0]/.test(line)) return no(`line ${index + 1} holds a line break or NUL`)
     if (line[1] !== '=' || !/^[a-z]$/.test(line[0] ?? '')) return no(`line ${index + 1} is not of the form type=value`)
     const type = line.slice(0, 1)
     const value = line.slice(2)

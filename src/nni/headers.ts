@@ -35,7 +35,7 @@ export function partyOf(headers: Headers, peer: Peer): Party {
   return {
     asserted,
     presented: from === null ? null : identityOf(from.uri),
-    display: display === null ? null : display.slice(0, limits.identityBytesMax),
+    display: display === null ? null : printable(display.slice(0, limits.identityBytesMax)),
     privacy,
     trust: peer.trusted ? 'network' : 'user'
   }
@@ -53,6 +53,9 @@ function privacyIn(headers: Headers): readonly string[] {
   const said = new Set(headers.all('Privacy').flatMap(value => value.toLowerCase().split(/[;,\s]+/)))
   return privacyWords.filter(word => said.has(word))
 }
+
+/** Control characters end at the border: other dialects do not take them, and terminals obey them. */
+const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, ' ').toWellFormed()
 
 /** At most one number and one user (NUM-03). */
 function assertedIn(headers: Headers): readonly string[] {
@@ -149,7 +152,7 @@ export function toldIn(values: readonly string[]): readonly Told[] {
     told.push({
       protocol: protocol === 'SIP' ? 'SIP' : 'Q.850',
       cause,
-      text: text === undefined || text === null ? null : unquote(text).slice(0, 100)
+      text: text === undefined || text === null ? null : printable(unquote(text).slice(0, 100))
     })
   }
   return told

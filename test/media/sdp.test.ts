@@ -80,6 +80,12 @@ describe('the SDP parser', () => {
     expect(problem(text)).toContain(why)
   })
 
+  it('takes no value with a line break of another kind or NUL in it', () => {
+    const head = 'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\nm=audio 1 RTP/AVP 96\r\n'
+    expect(problem(`${head}a=fmtp:96 x\ra=tool:y\r\n`)).toContain('line 4 holds a line break')
+    expect(problem(`${head}a=fmtp:96 x\0y\r\n`)).toContain('line 4 holds a line break or NUL')
+  })
+
   it('bounds bytes, lines, media lines and formats', () => {
     const head = 'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\n'
     expect(problem(head + `a=${'x'.repeat(sdpLimits.bytesMax)}`)).toContain('bytes')

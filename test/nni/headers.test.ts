@@ -28,6 +28,14 @@ const shown = (over: Partial<Shown> = {}): Shown => ({
   ...over
 })
 
+describe('text of a peer', () => {
+  it('leaves its control characters at the border', () => {
+    const headers = createHeaders([['From', '"A\u001b[2J\0n\u0085n\ta" <sip:+441632960083@op.example>;tag=1']])
+    expect(partyOf(headers, trustedPeer).display).toBe('A [2J n n a')
+    expect(toldIn(['SIP;cause=486;text="a\u0007b"'])[0]?.text).toBe('a b')
+  })
+})
+
 describe('identities towards a peer', () => {
   it.each(['id', 'user', 'header', 'session'])('a caller with Privacy %s is anonymous to everybody', word => {
     for (const peer of [trustedPeer, untrustedPeer]) {

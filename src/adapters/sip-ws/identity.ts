@@ -37,6 +37,8 @@ export function userAddress(uri: Uri | null): string | null {
 export type Called = { readonly called: string } | { readonly status: 404 | 416 | 484; readonly text: string }
 
 const e164 = /^\+[1-9][0-9]{1,14}$/
+/** Behind escapes in a user part: what would end the address, its line or its field wherever it is written again. */
+const unusable = /[\p{Cc}\s@<>"]/u
 const international = 'write the number in international form, with + and the country code'
 
 /**
@@ -54,6 +56,7 @@ export function calledOf(
   if (uri.scheme === 'tel') return numberOf(uri.number)
   const { user, host } = uri
   if (user === null) return { status: 404, text: 'the address names no user' }
+  if (unusable.test(user)) return { status: 404, text: 'nobody is known under this address' }
   const address = `sip:${user}@${host}`
   const digits = stripSeparators(user.split(';')[0] ?? '')
   if (digits !== null && user.startsWith('+')) return numberOf(digits)

@@ -83,6 +83,12 @@ describe('addresses', () => {
     expect(userAddress(parseUri('sip:island.example'))).toBeNull()
     expect(userAddress(null)).toBeNull()
   })
+  it.each(['%0d%0aX-Evil:%201', 'a%00', 'a%40b', 'a%3e', 'a%22', 'a%20b', 'a%e2%80%a8b'])(
+    'nobody is called %s: it would end the address wherever it is written again',
+    user => {
+      expect(calledOf(`sip:${user}@island.example`, home, accounts)).toMatchObject({ status: 404 })
+    }
+  )
   it('a display name is cut to its bound', () => {
     const from = fromShown({ asserted: [], presented: 'sip:b@c.example', display: 'x'.repeat(200), privacy: [] }, 'h')
     expect(from.display).toBe('x'.repeat(limits.displayCharactersMax))
