@@ -3,9 +3,9 @@
 import { randomUUID } from 'node:crypto'
 import { limits } from './limits.ts'
 import { noFacts } from './model.ts'
-import type { Access, SessionId } from './model.ts'
+import type { Access, Leg, SessionId, Shown, Target } from './model.ts'
 import type { CarrierParts } from './carrier.ts'
-import type { OfferedText, SignallingAdapter, TextVerdict } from './ports.ts'
+import type { OfferedText, OfferedTyping, SignallingAdapter, TextVerdict } from './ports.ts'
 import { bodyShown } from './privacy.ts'
 import { keyOf } from './records.ts'
 import { openText, stepText } from './text-step.ts'
@@ -28,6 +28,11 @@ interface Sent {
   readonly ref: TextRef
   readonly until: number
 }
+interface Pair {
+  readonly target: Target
+  readonly from: Shown
+  readonly until: number
+}
 type Unstamped = TextEvent extends infer E ? (E extends unknown ? Omit<E, 'at'> : never) : never
 
 const refused = (cause: 'congestion' | 'unavailable' | 'internal', text: string): TextVerdict => ({
@@ -35,12 +40,17 @@ const refused = (cause: 'congestion' | 'unavailable' | 'internal', text: string)
   release: { cause, text, from: 'hub' }
 })
 
+const pairOf = ({ access, peerId, party }: Leg, called: string): string =>
+  JSON.stringify([access, peerId, party.asserted, party.presented, called])
+
 export class Texts {
   readonly #parts: TextsParts
   readonly #onClosed: () => void
   readonly #live = new Map<SessionId, Live>()
   /** By the reference under which the message went out; oldest first. */
   readonly #sent = new Map<TextRef, Sent>()
+  /** Who has written to whom lately, and on which way; oldest first. */
+  readonly #pairs = new Map<string, Pair>()
 
   constructor(parts: TextsParts, onClosed: () => void) {
     this.#parts = parts
@@ -75,6 +85,14 @@ export class Texts {
     if (sent.until < this.#parts.clock.now()) return
     const id = 'receipt' as SessionId
     void this.#guard(id, 'text.receipt', () => this.#adapter(sent.access).sendReceipt(sent.ref, receipt))
+  }
+
+  typed({ caller, called, state }: OfferedTyping): void {
+    const pair = this.#pairs.get(pairOf(caller, called))
+    if (pair === undefined || pair.until < this.#parts.clock.now()) return
+    const { from, target } = pair
+    const id = 'typing' as SessionId
+    void this.#guard(id, 'text.typing', async () => this.#adapter(target.access).sendTyping?.({ from, target, state }))
   }
 
   #open(id: SessionId, offered: OfferedText, tell: (verdict: TextVerdict) => void): void {
@@ -197,6 +215,7 @@ export class Texts {
         const { facts } = outcome
         if (!outcome.taken) return this.#put(id, { type: 'text.refused', attempt, reason: outcome.reason, facts })
         this.#remember(outcome.ref, { access: offered.caller.access, ref: offered.ref })
+        this.#pair(offered, target, from)
         this.#put(id, { type: 'text.taken', attempt, facts })
         if (outcome.delivered === true) this.received(outcome.ref, 'delivered')
       },
@@ -215,6 +234,15 @@ export class Texts {
     if (this.#sent.size <= limits.receiptsMax) return
     const [oldest] = this.#sent.keys()
     if (oldest !== undefined) this.#sent.delete(oldest)
+  }
+
+  #pair({ caller, called }: OfferedText, target: Target, from: Shown): void {
+    const key = pairOf(caller, called)
+    this.#pairs.delete(key)
+    this.#pairs.set(key, { target, from, until: this.#parts.clock.now() + limits.typingKeepMs })
+    if (this.#pairs.size <= limits.typingPairsMax) return
+    const [oldest] = this.#pairs.keys()
+    if (oldest !== undefined) this.#pairs.delete(oldest)
   }
 
   #adapter(access: Access): SignallingAdapter {

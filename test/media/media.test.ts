@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals'
 import { EmbeddedAnchor } from '../../src/media/embedded.ts'
 import { createMediaAnchor } from '../../src/media/media.ts'
 import { RtpengineAnchor } from '../../src/media/rtpengine.ts'
-import { anchorage, mediaConfig, rtpSdp, silentLog, systemClock } from '../support/media.ts'
+import { anchorage, mediaConfig, rtpSdp, silentLog, systemClock } from '../support/media.ts'import type { Sdp } from '../../src/session/model.ts'
+
 
 const make = (over: Parameters<typeof mediaConfig>[0]) =>
   createMediaAnchor({ config: mediaConfig(over), log: silentLog, clock: systemClock })
@@ -22,10 +23,10 @@ describe('the media anchor of the configuration', () => {
 })
 
 describe('no anchor', () => {
-  it('passes SDP through unchanged, makes no offer and counts nothing', async () => {
+  it('passes the media of SDP through, makes no offer and counts nothing', async () => {
     const none = make({ anchor: 'none' })
     const at = anchorage()
-    const sdp = rtpSdp({ port: 4_000 })
+    const sdp = rtpSdp({ port: 4_000 }).replace('o=ims', 'o=-').replace('s=call', 's=-') as Sdp
     await none.start(() => {})
     expect(await none.offer(at, 'caller', sdp)).toEqual({ anchored: true, sdp })
     expect(await none.answer(at, 'callee', sdp)).toEqual({ anchored: true, sdp })
