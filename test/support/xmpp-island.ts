@@ -88,13 +88,18 @@ export type Reply =
   | { readonly condition: Condition; readonly extra: string }
 
 export class ScriptedLink implements Link {
-  readonly islandId = 'island'
-  readonly gateway = 'gw.island.example'
+  readonly islandId: string
+  readonly gateway: string
   readonly sent: Element[] = []
   connected = true
   /** What the user's device says to a request. */
   reply: (jingle: Jingle) => Reply = () => 'ok'
   #ids = 0
+
+  constructor({ id, gateway }: Pick<XmppIslandConfig, 'id' | 'gateway'>) {
+    this.islandId = id
+    this.gateway = gateway
+  }
 
   newId(): string {
     this.#ids += 1
@@ -120,7 +125,7 @@ export class ScriptedLink implements Link {
   #seen(element: Element): void {
     // What goes out is text and comes in as text: so do these.
     const copy = parse(element.toString())
-    expect(copy.attrs['from']).toMatch(/@gw\.island\.example\/gw$/)
+    expect(copy.attrs['from']!.endsWith(`@${this.gateway}/gw`)).toBe(true)
     expect(copy.attrs['to']).toMatch(/^[^@]+@[a-z]+\.example/)
     this.sent.push(copy)
   }
@@ -150,10 +155,10 @@ export interface IslandOptions {
 }
 
 export function openIsland({ config = {}, inbox, limits = {}, sid = 'sid-1' }: IslandOptions = {}): Island {
-  const link = new ScriptedLink()
   const heard = new FakeInbox()
   const clock = new ManualClock()
   const island = islandConfig(config)
+  const link = new ScriptedLink(island)
   let legs = 0
   let sids = 0
   let looked = 0
@@ -166,7 +171,7 @@ export function openIsland({ config = {}, inbox, limits = {}, sid = 'sid-1' }: I
     inbox: inbox ?? heard,
     clock,
     log: createLog('silent'),
-    newLeg: () => `xmpp ${(legs += 1)}` as LegRef,
+    newLeg: () => `xmpp ${island.id} ${(legs += 1)}` as LegRef,
     neighbour: '127.0.0.1:5347',
     callLimits: limits,
     newSid: () => ((sids += 1) === 1 ? sid : `${sid}-${sids}`)

@@ -223,7 +223,7 @@ class IslandCalls implements Calls {
     const { type } = presence.attrs
     if (from === null || (type !== undefined && type !== 'unavailable')) return
     const event = { type: type === undefined ? 'peer.back' : 'peer.gone' } as const
-    for (const live of [...(this.#byDevice.get(from) ?? [])]) live.step(event)
+    for (const live of Array.from(this.#byDevice.get(from) ?? [])) live.step(event)
   }
 
   /** What could not be said while the island was away is said now; its calls went on. */

@@ -528,12 +528,10 @@ describe('a call that talks', () => {
         leg
       }
     }
-    const accepted = await answers(
-      island =>
-        void expect(
-          island.iq('content-accept', { body: contentXml({ name: '1', media: 'video', setup: 'active' }) })
-        ).toBe('result')
-    )
+    const accepted = await answers(island => {
+      const accept = contentXml({ name: '1', media: 'video', setup: 'active' })
+      expect(island.iq('content-accept', { body: accept })).toBe('result')
+    })
     expect(accepted).toMatchObject({ shape: ['audio sendrecv', 'video sendrecv'], said: ['content-add'] })
     const rejected = await answers(
       island => void island.iq('content-reject', { body: '<content creator="initiator" name="1"/>' })

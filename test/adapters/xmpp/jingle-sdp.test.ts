@@ -1,7 +1,7 @@
 // Jingle and SDP, both ways: golden pairs, what survives a round trip, and what no peer may smuggle in.
 
 import { describe, expect, it } from '@jest/globals'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import parse from '@xmpp/xml/lib/parse.js'
