@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals'
 import { EmbeddedAnchor } from '../../src/media/embedded.ts'
 import { createMediaAnchor } from '../../src/media/media.ts'
 import { RtpengineAnchor } from '../../src/media/rtpengine.ts'
-import { anchorage, mediaConfig, rtpSdp, silentLog, systemClock } from '../support/media.ts'import type { Sdp } from '../../src/session/model.ts'
-
+import type { Sdp } from '../../src/session/model.ts'
+import { anchorage, mediaConfig, rtpSdp, silentLog, systemClock } from '../support/media.ts'
 
 const make = (over: Parameters<typeof mediaConfig>[0]) =>
   createMediaAnchor({ config: mediaConfig(over), log: silentLog, clock: systemClock })

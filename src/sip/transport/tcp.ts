@@ -58,7 +58,7 @@ export class StreamFlow implements Flow {
     this.#framer = new Framer({ headerBytesMax, messageBytesMax: stranger ? headerBytesMax : messageBytesMax })
     socket.setNoDelay(true)
     socket.setTimeout(port.limits.idleMs, () => this.close())
-    // Keepalives buy a stranger no time.
+    // Whatever a stranger sends, it gets no more time.
     if (stranger) this.#incomplete = setTimeout(() => this.close(), port.limits.incompleteMs).unref()
     this.#stranger = stranger
     socket.on('data', chunk => this.#received(chunk))
@@ -101,15 +101,18 @@ export class StreamFlow implements Flow {
     while (!this.closed && this.#resume === null) {
       const frame = this.#framer.next()
       if (frame === null) break
-      if (frame.kind === 'ping') pinged = true
-      else if (frame.kind === 'message') this.#take(frame.bytes)
+      if (frame.kind === 'ping') {
+        // A stranger has nothing to keep alive.
+        if (this.#stranger) return this.close()
+        pinged = true
+      } else if (frame.kind === 'message') this.#take(frame.bytes)
       else {
         this.#port.unreadable(frame.head, frame.kind === 'oversize' ? 413 : 400, this)
         this.close()
       }
     }
     // One pong for what came at once, and none for who reads nothing: pings are free, what waits here is not.
-    if (pinged && !this.#stranger && this.#socket.writableLength <= pongAfterBytesMax) this.send(pong)
+    if (pinged && this.#socket.writableLength <= pongAfterBytesMax) this.send(pong)
     if (this.closed || this.#stranger) return
     if (!this.#framer.partial) this.#stopWaiting()
     else this.#incomplete ??= setTimeout(() => this.close(), this.#port.limits.incompleteMs).unref()
