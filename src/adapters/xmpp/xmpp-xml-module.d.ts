@@ -46,8 +46,3 @@ declare module '@xmpp/xml' {
     end(data?: string): void
   }
 }
-declare module '@xmpp/xml/lib/parse.js' {
-  import type { Element } from '@xmpp/xml'
-  /** One whole document. Throws for what is not well-formed. */
-  export default function parse(text: string): Element
-}
