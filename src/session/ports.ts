@@ -26,7 +26,7 @@ import type {
   Target,
   Tone
 } from './model.ts'
-import type { Receipt, TextBody, TextRef } from './text.ts'
+import type { Receipt, TextBody, TextRef, TypingState } from './text.ts'
 
 export interface Invitation {
   readonly id: SessionId
@@ -63,6 +63,8 @@ export interface SignallingAdapter {
   sendText(text: OutgoingText): Promise<TextOutcome>
   /** Tells the sender what became of a message it brought. Nothing to do where the dialect has no such word. */
   sendReceipt(ref: TextRef, receipt: Receipt): Promise<void>
+  /** Shows a reader that somebody is writing, or no longer. Left out where the dialect has no such word. */
+  sendTyping?(typing: OutgoingTyping): Promise<void>
 }
 
 export interface Offered {
@@ -84,6 +86,18 @@ export interface OfferedText {
   readonly body: TextBody
   readonly charging: ChargingId | null
   readonly facts: LegFacts
+}
+
+export interface OfferedTyping {
+  readonly caller: Leg
+  readonly called: string
+  readonly state: TypingState
+}
+
+export interface OutgoingTyping {
+  readonly from: Shown
+  readonly target: Target
+  readonly state: TypingState
 }
 
 export interface OutgoingText {
@@ -121,6 +135,8 @@ export interface Inbox {
    * Never rejects. The adapter answers its dialect with it (200 or 202, an error stanza, a notice).
    */
   texted(text: OfferedText): Promise<TextVerdict>
+  /** Somebody is writing to somebody who has taken a message of theirs lately; else nobody hears of it. */
+  typed(typing: OfferedTyping): void
   /** What became of a message this adapter has sent. */
   received(ref: TextRef, receipt: Receipt): void
 }

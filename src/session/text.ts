@@ -13,6 +13,10 @@ export type TextType = (typeof textTypes)[number]
 export const receipts = ['delivered', 'read', 'failed'] as const
 export type Receipt = (typeof receipts)[number]
 
+/** Whether somebody is writing: told on the way, never kept, recorded or charged. */
+export const typingStates = ['composing', 'idle'] as const
+export type TypingState = (typeof typingStates)[number]
+
 export interface TextBody {
   readonly type: TextType
   readonly text: string

@@ -266,6 +266,19 @@ describe.each([
       const outcome = await adapter.xmpp.sendText(outgoing('ott', `sip:nobody-here@${domain}`, 'hello'))
       expect(outcome).toMatchObject({ taken: false, reason: { cause: 'unavailable' } })
     })
+    it('who is writing is told both ways', async () => {
+      const states = 'http://jabber.org/protocol/chatstates'
+      await alice.send(message(number, 'c-1', xml('composing', { xmlns: states })))
+      await alice.send(message(number, 'c-2', xml('paused', { xmlns: states })))
+      await until(() => adapter.inbox.typing.length === 2)
+      expect(adapter.inbox.typing.map(({ state }) => state)).toEqual(['composing', 'idle'])
+      expect(adapter.inbox.typing[0]).toMatchObject({ called: 'tel:+4930123456', caller: { peerId: 'ott' } })
+      const { from, target } = outgoing('ott', `sip:alice@${domain}`, '')
+      await adapter.xmpp.sendTyping?.({ from, target, state: 'composing' })
+      const shown = await alice.wait('a chat state', stanza => stanza.getChild('composing', states) !== undefined)
+      expect(shown.attrs['from']).toBe(`${number}/gw`)
+      expect(shown.getChild('body')).toBeUndefined()
+    })
     it('a message to another domain of this access is not sent', async () => {
       const outcome = await adapter.xmpp.sendText(outgoing('ott', 'sip:alice@elsewhere.test', 'hello'))
       expect(outcome).toMatchObject({ taken: false, reason: { cause: 'not-found' } })

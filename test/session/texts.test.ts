@@ -3,6 +3,7 @@ import { deepEqual as equal, ok } from 'node:assert/strict'
 import { limits } from '../../src/session/limits.ts'
 import { noFacts } from '../../src/session/model.ts'
 import type { TextRef } from '../../src/session/text.ts'
+import { caller } from '../support/sessions.ts'
 import { settle, world } from '../support/world.ts'
 
 const brief = (w: ReturnType<typeof world>) =>
@@ -67,6 +68,20 @@ describe('a message', () => {
     equal(await w.text('in 1'), { taken: true })
     await settle()
     equal(w.texts.receipts, ['nni in 1 delivered'])
+  })
+  it('typing is shown to whoever has taken a message of the writer lately, and to nobody else', async () => {
+    const w = world()
+    const typed: unknown[] = []
+    w.matrix.sendTyping = async ({ state }) => void typed.push(state)
+    const typing = { caller, called: 'tel:+491', state: 'composing' } as const
+    w.inbox.typed(typing)
+    await w.text('in 1')
+    w.inbox.typed(typing)
+    w.inbox.typed({ ...typing, called: 'tel:+4930999' })
+    await w.clock.advance(limits.typingKeepMs + 1)
+    w.inbox.typed(typing)
+    await settle()
+    equal(typed, ['composing'])
   })
   it('a receipt that comes after a day is too late', async () => {
     const w = world()

@@ -1,7 +1,7 @@
 // An inbox that remembers what an adapter told it, for tests of one adapter alone.
 
 import type { LegFacts, LegRef, Party, Reason, Refusal, Sdp, Tone } from '../../src/session/model.ts'
-import type { Inbox, Offered, OfferedText, TextVerdict } from '../../src/session/ports.ts'
+import type { Inbox, Offered, OfferedText, OfferedTyping, TextVerdict } from '../../src/session/ports.ts'
 import type { Receipt, TextRef } from '../../src/session/text.ts'
 import { until } from './until.ts'
 
@@ -24,6 +24,7 @@ export type HeardOf<T extends Heard['type']> = Extract<Heard, { readonly type: T
 export class FakeInbox implements Inbox {
   readonly heard: Heard[] = []
   readonly texts: OfferedText[] = []
+  readonly typing: OfferedTyping[] = []
   /** What the core says to a message. */
   verdict: (text: OfferedText) => Promise<TextVerdict> = async () => ({ taken: true })
 
@@ -78,6 +79,9 @@ export class FakeInbox implements Inbox {
   texted(text: OfferedText): Promise<TextVerdict> {
     this.texts.push(text)
     return this.verdict(text)
+  }
+  typed(typing: OfferedTyping): void {
+    this.typing.push(typing)
   }
   received(ref: TextRef, receipt: Receipt): void {
     this.heard.push({ type: 'received', ref, receipt })

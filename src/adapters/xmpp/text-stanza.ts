@@ -2,7 +2,7 @@
 
 import { xml } from '@xmpp/xml'
 import type { Element } from '@xmpp/xml'
-import type { Receipt, TextBody } from '../../session/text.ts'
+import type { Receipt, TextBody, TypingState } from '../../session/text.ts'
 import { ns } from './stanza.ts'
 
 export const chatStates = ['active', 'composing', 'paused', 'inactive', 'gone'] as const
@@ -106,6 +106,15 @@ export function receiptStanza({ from, to, id }: Address, receipt: 'delivered' | 
       : xml('displayed', { xmlns: ns.markers, id: of })
   return xml('message', { type: 'chat', from, to, id }, told, xml('store', { xmlns: ns.hints }))
 }
+
+/** A chat state of its own; not worth keeping for whoever is offline. */
+export const stateStanza = ({ from, to, id }: Address, state: TypingState): Element =>
+  xml(
+    'message',
+    { type: 'chat', from, to, id },
+    xml(state === 'composing' ? 'composing' : 'active', { xmlns: ns.chatStates }),
+    xml('no-store', { xmlns: ns.hints })
+  )
 
 /** A plain word from the gateway itself. */
 export const noticeStanza = ({ from, to, id }: Address, text: string): Element =>

@@ -5,7 +5,7 @@ import type { Element } from '@xmpp/xml'
 import type { XmppIslandConfig } from '../../config.ts'
 import { noFacts } from '../../session/model.ts'
 import type { LegFacts, Reason } from '../../session/model.ts'
-import type { Clock, Inbox, OutgoingText, TextOutcome, TextVerdict } from '../../session/ports.ts'
+import type { Clock, Inbox, OutgoingText, OutgoingTyping, TextOutcome, TextVerdict } from '../../session/ports.ts'
 import type { Receipt, TextRef } from '../../session/text.ts'
 import { anonymousLocal } from './addresses.ts'
 import type { Addresses } from './addresses.ts'
@@ -14,8 +14,8 @@ import type { Limits } from './limits.ts'
 import type { Link } from './link.ts'
 import { Memory } from './memory.ts'
 import { bareOf, conditionOf, errorOf, ns, parseJid, sameJid } from './stanza.ts'
-import { plainText, read, receiptStanza, textStanza } from './text-stanza.ts'
-import type { Heard } from './text-stanza.ts'
+import { plainText, read, receiptStanza, stateStanza, textStanza } from './text-stanza.ts'
+import type { ChatState, Heard } from './text-stanza.ts'
 
 export interface TextsParts {
   readonly island: XmppIslandConfig
@@ -75,7 +75,7 @@ export class Texts {
     if (type === 'headline' || this.#isCopy(message)) return
     const what = read(message)
     if (what.type === 'receipt') return this.#told(from, what.id, what.receipt)
-    if (what.type === 'nothing') return
+    if (what.type === 'nothing') return this.#typed(from, to, what.state)
     if (what.type === 'encrypted') {
       const words = `${what.how} cannot be read by the phone network: switch encryption off for this contact.`
       return this.#refuse(message, 'not-acceptable', words)
@@ -94,8 +94,8 @@ export class Texts {
     if (said.taken) return
     const { release } = said
     this.#refuse(message, conditionOfCause(release), wordsOf(release))
-    // Another attempt with the same id may fare better.
-    if (release.cause === 'congestion' || release.cause === 'limit-reached') this.#heard.delete(key)
+    // Nobody has it, so another attempt with the same id is no second delivery.
+    this.#heard.delete(key)
   }
 
   async #take(
@@ -174,6 +174,23 @@ export class Texts {
     const sender = this.#parts.addresses.answering(to)
     if (sender === null) return
     link.send(receiptStanza({ from: sender, to: from, id: link.newId() }, receipt, id))
+  }
+
+  /** Shows a user that somebody is writing. */
+  typing({ from, target, state }: OutgoingTyping): void {
+    const { addresses, link } = this.#parts
+    const to = addresses.userJid(target.uri)
+    if (to === null) return
+    link.send(stateStanza({ from: addresses.gatewayJid(from), to, id: link.newId() }, state))
+  }
+
+  #typed(from: string, to: string, state: ChatState | null): void {
+    const { addresses, island, inbox } = this.#parts
+    const party = addresses.caller(from)
+    const called = addresses.called(to)
+    if (state === null || party === null || 'refused' in called) return
+    const caller = { access: 'xmpp', peerId: island.id, party, media: island.media } as const
+    inbox.typed({ caller, called: called.called, state: state === 'composing' ? 'composing' : 'idle' })
   }
 
   #prepare({

@@ -6,7 +6,8 @@ import { HubError, messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { noFacts } from '../../session/model.ts'
 import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
-import type { Clock, Inbox, Invitation, OutgoingText, SignallingAdapter, TextOutcome } from '../../session/ports.ts'
+import type { Clock, Inbox, Invitation, OutgoingText } from '../../session/ports.ts'
+import type { OutgoingTyping, SignallingAdapter, TextOutcome } from '../../session/ports.ts'
 import type { Receipt, TextRef } from '../../session/text.ts'
 import { createAccount } from './account.ts'
 import type { Calls, CreateCalls } from './calls-port.ts'
@@ -161,6 +162,10 @@ class XmppAdapter implements Xmpp {
     const island = this.#islands.get(text.target.peerId)
     if (island !== undefined) return island.texts.send(text)
     return { taken: false, reason: { cause: 'not-found', text: 'no such island is connected' }, facts: noFacts }
+  }
+
+  async sendTyping(typing: OutgoingTyping): Promise<void> {
+    this.#islands.get(typing.target.peerId)?.texts.typing(typing)
   }
 
   async sendReceipt(ref: TextRef, receipt: Receipt): Promise<void> {
