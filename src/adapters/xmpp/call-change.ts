@@ -224,7 +224,7 @@ function rejection({ id, media }: Active, names: readonly string[]): readonly Ac
   ]
 }
 
-/** Crossing: once more a little later. Otherwise new contents are rejected; hold and credentials stay the user's own. */
+/** Crossing: once more a little later. Otherwise new contents are rejected; hold and credentials stay as they are. */
 function refuseReoffer(call: Active, { why }: EventOf<'core.refuse-reoffer'>): Step {
   const { id, theirs } = call
   if (theirs === null) return step(call)

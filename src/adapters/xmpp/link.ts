@@ -11,7 +11,7 @@ export interface Link {
   /** False: not connected, nothing was sent. `from` and `to` are always set, `from` belongs to the gateway. */
   send(element: Element): boolean
   /**
-   * Sends an IQ of type get or set; its id is set if it has none. Resolves with the result or error stanza, whose sender
+   * Sends an IQ of type get or set; its id is set if it has none. Resolves with the result or error, whose sender
    * is the one asked. Rejects only with `IqTimeout` (after `ms`) or `LinkDown`.
    */
   request(element: Element, ms?: number): Promise<Element>
@@ -43,7 +43,7 @@ export interface CallAddresses {
   gatewayJid(from: Shown): string
   /** The gateway's full JID behind the address that a stanza was sent to; null: no address of this gateway. */
   answering(to: string): string | null
-  /** The bare JID of an island's user, from the canonical `sip:user@domain` or `tel:` of a target; null: no such user. */
+  /** The bare JID of an island's user, by the canonical `sip:user@domain` or `tel:` of a target; null: nobody. */
   userJid(uri: string): string | null
   /** The user who sends from this JID; null: nobody this island may call as. */
   caller(from: string): Party | null
