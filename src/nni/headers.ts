@@ -2,6 +2,7 @@
 // Every message is written from scratch, so that what is not named here never crosses.
 
 import type { ChargingId, Party, Reason, Release, Shown } from '../session/model.ts'
+import { tellsNumber } from '../session/privacy.ts'
 import { isToken, parseNameAddr, parseParams, quote, unquote } from '../sip/message.ts'
 import type { Headers } from '../sip/message.ts'
 import { q850Of } from './causes.ts'
@@ -175,7 +176,8 @@ const textOf = (reason: Reason): string => {
 }
 
 /** Words that may cross: nothing that looks like an address, a host name or a path (SEC-04). */
-export function plainWords({ text }: Reason): string | null {
-  if (text === undefined || text === '' || text.length > 100) return null
+export function plainWords(reason: Reason): string | null {
+  const { text } = reason
+  if (text === undefined || text === '' || text.length > 100 || tellsNumber(reason)) return null
   return /[^\x20-\x7e]|[@/\\:"<>]|[\w-]\.\w/.test(text) ? null : text
 }

@@ -15,7 +15,7 @@ import {
 } from '../../src/nni/headers.ts'
 import { fromInvite, toInvite } from '../../src/nni/invite.ts'
 import { shownTo } from '../../src/session/privacy.ts'
-import type { SessionId, Shown } from '../../src/session/model.ts'
+import type { Release, SessionId, Shown } from '../../src/session/model.ts'
 import { createHeaders, makeRequest } from '../../src/sip/message.ts'
 import { hubFace, sdpWith, trustedPeer, untrustedPeer } from '../support/nni.ts'
 
@@ -167,6 +167,14 @@ describe('Reason', () => {
     'x'.repeat(101)
   ])('words that could name somebody or some place stay at home: %s', text => {
     expect(plainWords({ cause: 'internal', text })).toBeNull()
+  })
+
+  it('words of the other side that hold a number stay at home', () => {
+    for (const text of ['33145678900', 'call me at +33 1-45 (67)'])
+      expect(plainWords({ cause: 'normal', text, from: 'caller' } as Release)).toBeNull()
+    expect(
+      plainWords({ cause: 'normal', text: 'back in 15 minutes, room 12345', from: 'caller' } as Release)
+    ).not.toBeNull()
   })
 
   it('plain words cross', () => {

@@ -1,6 +1,7 @@
 // Why a call or a message failed: the canonical causes and the SIP of island users, both ways (RFC 3261 21, RFC 3326).
 
 import type { Reason, Release, ReleaseCause } from '../../session/model.ts'
+import { tellsNumber } from '../../session/privacy.ts'
 import { parseParams, quote, splitList, unquote } from '../../sip/message.ts'
 import type { HeaderLine, Headers } from '../../sip/message.ts'
 import { line } from './answer.ts'
@@ -91,7 +92,8 @@ export function statusOf({ cause, sip }: Reason): number {
 const otherHops: ReadonlySet<number> = new Set([401, 407, 413, 415, 481])
 
 /** In words for the user, never more than one line. */
-export const textOf = ({ cause, text }: Reason): string => tidy(text ?? '') || sipOf[cause].text
+export const textOf = (reason: Reason): string =>
+  (tellsNumber(reason) ? '' : tidy(reason.text ?? '')) || sipOf[reason.cause].text
 
 /** `Reason: SIP;cause=486;text="..."`: why, in a field that clients show (RFC 3326). */
 export function printReason(reason: Reason): string {

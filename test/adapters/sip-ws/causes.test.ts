@@ -42,6 +42,11 @@ describe('causes towards an island', () => {
     expect(statusOf({ cause: 'busy', sip: 999 })).toBe(486)
   })
 
+  it('does not pass on a number in the words of the other side', () => {
+    const told = { cause: 'cancelled', text: 'it was +33 145678900', from: 'caller' } as const
+    expect(printReason(told)).toBe('SIP;cause=487;text="the caller has given up"')
+  })
+
   it('words of the other side are quoted, on one line and within their bound', () => {
     const printed = printReason({ cause: 'busy', text: `say "no"\\\r\nVia: evil ${'x'.repeat(300)}` })
     expect(printed).not.toMatch(/[\r\n]/)
