@@ -16,6 +16,7 @@ import { endByEngine, endFork, pathOf } from './ending.ts'
 import { completeBody, contactOf, linesOf } from './fill.ts'
 import { nextHop } from './next-hop.ts'
 import { heardSession } from './refresh.ts'
+import { readableReason } from './text.ts'
 import type { AppMessage } from './text.ts'
 import { Usage } from './usages.ts'
 
@@ -135,7 +136,8 @@ export const faked = (request: SipRequest, why: 'timeout' | 'transport'): SipRes
 
 /** Hands an answer up; 100 is the stack's business. `flow` null: it was made up here. */
 export function tellResponse(outbound: Outbound, response: SipResponse, flow: Flow | null, dialog: string): void {
-  const raw = printMessage(response)
+  const reason = readableReason(response.status, response.reason)
+  const raw = printMessage(reason === response.reason ? response : { ...response, reason })
   const { txn } = outbound
   const tokens = flow === null ? fromNowhere(txn, dialog) : fromNetwork(flow, raw.length, txn, dialog)
   tellSip(outbound.app, tokens, raw)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { headerName, nameLimits } from '../../../src/sip/engine/names.ts'
-import { parseAppMessage, textLimits } from '../../../src/sip/engine/text.ts'
+import { parseAppMessage, textLimits, readableReason } from '../../../src/sip/engine/text.ts'
 
 const parse = (text: string) => parseAppMessage(Buffer.from(text))
 
@@ -66,5 +66,12 @@ describe('names of header fields', () => {
   it('remembers no more names than its bound', () => {
     for (let index = 0; index < nameLimits.rememberedMax * 2; index++) headerName(`n${index}`)
     expect(headerName('n1')).toEqual({ name: 'N1', key: 'n1' })
+  })
+})
+
+describe('the phrase of a peer', () => {
+  it('is told as it is, unless it would break the line that applications read', () => {
+    expect(readableReason(486, 'Besetzt, später')).toBe('Besetzt, später')
+    for (const odd of ['\u2028', '\u2029', '\0', '\u0085']) expect(readableReason(486, `Bu${odd}sy`)).toBe('Busy Here')
   })
 })
