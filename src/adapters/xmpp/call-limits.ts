@@ -28,6 +28,7 @@ export const callLimits = {
   earlyMs: 5_000,
   earlyMax: 200,
   candidatesPerSessionMax: 64,
+  candidateCharactersMax: 1_024,
   /** Sessions that are over: what still comes for them is taken without a word. */
   endedMs: 60_000,
   endedMax: 4_000,

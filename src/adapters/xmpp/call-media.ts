@@ -3,7 +3,7 @@
 import type { Sdp } from '../../session/model.ts'
 import type { Media, Trickled } from './call-model.ts'
 import { callLimits } from './call-limits.ts'
-import { Element, portable, xml } from './elements.ts'
+import { childrenOf, Element, portable, xml } from './elements.ts'
 import { toDirection, toSenders } from './jingle-description.ts'
 import { content, otherRole } from './jingle.ts'
 import type { Content, Group, Jingle, Role } from './jingle.ts'
@@ -93,14 +93,23 @@ export function withTrickled(contents: readonly Content[], trickled: Trickled): 
 
 export function trickle(trickled: Trickled, { contents }: Jingle): Trickled {
   const kept = new Map(trickled)
-  let count = [...kept.values()].reduce((sum, list) => sum + list.length, 0)
+  let room =
+    callLimits.candidatesPerSessionMax - [...kept.values()].flat().reduce((sum, each) => sum + weightOf(each), 0)
   for (const { name, transport } of contents) {
-    if (transport === null || !isIce(transport) || count >= callLimits.candidatesPerSessionMax) continue
-    kept.set(name, [...(kept.get(name) ?? []), transport])
-    count += 1
+    if (transport === null || !isIce(transport) || room <= 0) continue
+    const ufrag = transport.attrs['ufrag']?.slice(0, callLimits.candidateCharactersMax)
+    const children = childrenOf(transport).filter(isCandidate)
+    const light = xml('transport', { xmlns: transport.getNS(), ufrag }, ...children.slice(0, room).map(withoutMore))
+    kept.set(name, [...(kept.get(name) ?? []), light])
+    room -= weightOf(light)
   }
   return kept
 }
+const isCandidate = (child: Element): boolean =>
+  child.getName() === 'candidate' && child.toString().length <= callLimits.candidateCharactersMax
+/** An empty one counts as well, or there would be no bound to them. */
+const weightOf = (transport: Element): number => Math.max(transport.children.length, 1)
+const withoutMore = (candidate: Element): Element => xml('candidate', { ...candidate.attrs, xmlns: candidate.getNS() })
 
 export const hasCandidates = (contents: readonly Content[]): boolean =>
   contents.some(({ transport }) =>

@@ -14,7 +14,7 @@ import { parseSdp } from '../../../src/adapters/xmpp/sdp.ts'
 import { mulberry32, seedFromEnvironment } from '../../support/random.ts'
 import { bundleXml, contentXml, infoXml, phone, sdp, shape, tablet, transportXml } from '../../support/xmpp-island.ts'
 
-const walks = 3_000
+const walks = 1_000
 const stepsMax = 40
 const id: Identity = { sid: 's', own: '+49@gw.island.example/gw', peer: phone, role: 'initiator', announced: true }
 
