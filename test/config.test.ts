@@ -108,6 +108,35 @@ describe('configuration', () => {
     match(problem(`agreements: [{ id: x, buyer: hub, seller: hub, rates: ${rates} }]`), /the same party/)
     match(problem(`agreements: [{ id: x, buyer: hub, seller: nobody, rates: ${rates} }]`), /nobody is called "nobody"/)
   })
+  it('a link to an XMPP server that others could read refuses the start unless it is wanted so', () => {
+    const component = (more: string) =>
+      `islands: [{ id: a, access: xmpp, domain: a.b, gateway: g.a.b, connection: { kind: component, secret: s, ${more} } }]`
+    match(
+      problem(component('host: 192.0.2.1')),
+      /island a: .*192\.0\.2\.1 would be plain text off loopback: .*insecure: true/
+    )
+    match(problem(component('host: 127.evil.example')), /plain text off loopback/)
+    for (const fine of [
+      'host: localhost',
+      'host: 127.0.0.1',
+      'host: "::1"',
+      'host: 192.0.2.1, insecure: true',
+      'host: x.y, tls: {}'
+    ])
+      equal(problem(component(fine)), 'accepted')
+    const accounts = (service: string, more = '') =>
+      `islands: [{ id: a, access: xmpp, domain: a.b, gateway: a.b, connection: { kind: accounts, service: "${service}", ${more}
+        accounts: [{ name: n, secret: s, number: "+491" }] } }]`
+    match(problem(accounts('ws://a.b/x')), /plain text off loopback/)
+    for (const fine of ['wss://a.b/x', 'xmpps://a.b', 'xmpp://a.b', 'ws://127.0.0.1:1/x', 'ws://[::1]:1/x'])
+      equal(problem(accounts(fine)), 'accepted')
+    equal(problem(accounts('ws://a.b/x', 'insecure: true,')), 'accepted')
+  })
+  it('one component domain belongs to one island', () => {
+    const island = (id: string, gateway: string) =>
+      `{ id: ${id}, access: xmpp, domain: ${id}.b, gateway: ${gateway}, connection: { kind: component, host: localhost, secret: s } }`
+    match(problem(`islands: [${island('a', 'g.b')}, ${island('b', 'G.b')}]`), /gateway "g.b" appears twice/)
+  })
   it('what was read cannot be changed', () => {
     const config = parseConfig('')
     throws(() => Object.assign(config.hub, { id: 'other' }), TypeError)
