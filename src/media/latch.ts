@@ -1,4 +1,5 @@
-// Where a plain RTP peer really is (MED-09): learnt from its packets, then locked. Strangers are dropped.
+// Where a plain RTP peer really is (MED-09): learnt from its packets, then locked. Strangers are dropped, and whoever
+// was faster than the address that the peer's own SDP names loses to it.
 
 import type { Address } from './facts.ts'
 
@@ -31,9 +32,12 @@ export class Latch {
 
   /** Whether a packet from there comes from the peer. The declared address always wins over a stranger. */
   accept(host: string, port: number): boolean {
-    if (this.#locked !== null) return this.#locked.port === port && this.#locked.host === host
-    const name = `${host} ${port}`
     const declared = this.#declared?.port === port && this.#declared.host === host
+    if (this.#locked !== null) {
+      if (declared) this.#locked = this.#declared
+      return this.#locked.port === port && this.#locked.host === host
+    }
+    const name = `${host} ${port}`
     if (declared || this.#leader === null) this.#leader = name
     if (!this.#counts.has(name) && this.#counts.size === latchLimits.sourcesMax && !declared) return false
     const count = (this.#counts.get(name) ?? 0) + 1

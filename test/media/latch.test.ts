@@ -17,12 +17,14 @@ describe('where a plain peer really is', () => {
     expect(latch.locked).toBe(true)
   })
 
-  it('is locked then: strangers and even the declared address are dropped', () => {
+  it('is locked then: strangers are dropped, but a stranger that was faster loses to the declared address', () => {
     const latch = new Latch()
     latch.declare(declared)
     hear(latch, 7_000, latchLimits.packetsToLock)
     expect(hear(latch, 7_001, 3)).toEqual([false, false, false])
-    expect(latch.accept(declared.host, declared.port)).toBe(false)
+    expect(latch.accept(declared.host, declared.port)).toBe(true)
+    expect(latch.target).toEqual(declared)
+    expect(latch.accept('198.51.100.7', 7_000)).toBe(false)
   })
 
   it('is the declared address once that has been heard, however many strangers send', () => {
