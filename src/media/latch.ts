@@ -34,7 +34,7 @@ export class Latch {
   accept(host: string, port: number): boolean {
     const declared = this.#declared?.port === port && this.#declared.host === host
     if (this.#locked !== null) {
-      if (declared) this.#locked = this.#declared
+      if (declared) this.#locked = { host, port }
       return this.#locked.port === port && this.#locked.host === host
     }
     const name = `${host} ${port}`
