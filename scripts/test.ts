@@ -1,5 +1,5 @@
 // `npm test [-- FILE...]`: checks types, lint and format, then runs the tests with the servers they need.
-// A test file names what it needs in a comment: `// needs: sipp rtpengine chromium kamailio`.
+// A test file names what it needs in a comment: `// needs: sipp rtpengine chromium kamailio prosody ejabberd`.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'

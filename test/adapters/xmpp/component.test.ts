@@ -9,7 +9,7 @@ import type { AdapterUnderTest } from '../../support/xmpp-adapter.ts'
 
 const open: { close(): Promise<void> }[] = []
 afterEach(async () => {
-  for (const it of open.splice(0).reverse()) await it.close()
+  for (const part of open.splice(0).toReversed()) await part.close()
 })
 
 const quick = { backOffMs: 5, backOffMsMax: 20 }

@@ -8,17 +8,17 @@ import type { FakeServer } from '../../support/xmpp-fake-server.ts'
 
 const open: { close(): Promise<void> }[] = []
 afterEach(async () => {
-  for (const it of open.splice(0).reverse()) await it.close()
+  for (const part of open.splice(0).toReversed()) await part.close()
 })
 
 interface Island {
   readonly server: FakeServer
   readonly adapter: AdapterUnderTest
   /** A text of alice's; what follows the body. */
-  says(id: string, inside: string, more?: string): void
+  readonly says: (id: string, inside: string, more?: string) => void
   /** Answers the question that went out behind a message. */
-  fence(): Promise<void>
-  heardAnswer(id: string): Promise<string>
+  readonly fence: () => Promise<void>
+  readonly heardAnswer: (id: string) => Promise<string>
 }
 
 async function island(limits: NonNullable<Parameters<typeof startAdapter>[1]>['limits'] = {}): Promise<Island> {
