@@ -112,7 +112,8 @@ export function createDirectory({ islands, database, clock, log }: DirectoryPart
   }
 }
 
-const key = (islandId: string, user: string): string => `${islandId} ${user}`
+/** Users that differ in case alone are the same. */
+const key = (islandId: string, user: string): string => `${islandId} ${user.toLowerCase()}`
 
 /** The numbers that the configuration itself gives. */
 export function ownersOf(islands: readonly IslandConfig[]): ReadonlyMap<string, Owner> {
