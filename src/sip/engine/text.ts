@@ -68,8 +68,8 @@ function fieldsOf(lines: readonly string[], body: Buffer): AppFields | null {
 }
 
 /**
- * A peer's phrase as applications can read it: drachtio-srf takes U+2028 for the end of the status line, drops the whole
- * answer and prints it. What holds such a character, or a control character, becomes the registry's phrase.
+ * A peer's phrase as applications can read it: drachtio-srf takes U+2028 for the end of the status line, drops the
+ * whole answer and prints it. What holds such a character, or a control character, becomes the registry's phrase.
  */
 export const readableReason = (status: number, reason: string): string =>
   /[\p{Cc}\p{Zl}\p{Zp}]/u.test(reason) ? reasonPhrase(status) : reason
