@@ -2,7 +2,8 @@
 // Debian packages: dino-im xvfb openbox xdotool dbus pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio
 // gstreamer1.0-plugins-good. Needs root: name resolution and trusted certificates are its own (a mount namespace).
 
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -52,13 +53,28 @@ export interface Dino {
   /** Closes the call window's call by its hang-up button. */
   hangUp(): Promise<void>
   /** One second of what it plays: 8 kHz samples. */
-  heard(): readonly number[]
+  heard(): Promise<readonly number[]>
   screenshot(file: string): void
   stop(): Promise<void>
 }
 
-/** What its microphone plays. */
+/** What its microphone plays, in beeps of uneven length: a steady tone would be filtered out as noise. */
 export const dinoToneHz = 620
+
+function beeps(): Int16Array {
+  const rate = 16_000
+  const lengthsMs = [180, 90, 260, 70, 140, 60, 320, 110, 200, 80]
+  const samples: number[] = []
+  for (const [index, lengthMs] of lengthsMs.entries()) {
+    const count = (rate * lengthMs) / 1_000
+    for (let at = 0; at < count; at++) {
+      // Soft edges, so that a beep is its tone and nothing else.
+      const edge = Math.min(1, at / 160, (count - at) / 160)
+      samples.push(index % 2 === 0 ? Math.round(edge * 12_000 * Math.sin((2 * Math.PI * dinoToneHz * at) / rate)) : 0)
+    }
+  }
+  return Int16Array.from(samples)
+}
 
 const script = `set -e
 mount --bind "$D/hosts" /etc/hosts
@@ -68,11 +84,12 @@ until [ -s "$D/display" ]; do sleep 0.1; done
 export DISPLAY=:$(cat "$D/display")
 openbox >"$D/openbox.log" 2>&1 &
 pulseaudio -n --exit-idle-time=-1 --use-pid-file=no \\
-  -L "module-null-sink sink_name=tone" -L "module-sine sink=tone frequency=${dinoToneHz}" \\
+  -L "module-null-sink sink_name=tone" \\
   -L "module-remap-source master=tone.monitor source_name=mic" -L "module-null-sink sink_name=out" \\
   -L "module-native-protocol-unix auth-anonymous=1 socket=$D/run/pulse.sock" >"$D/pulse.log" 2>&1 &
 until [ -S "$D/run/pulse.sock" ]; do sleep 0.1; done
 pactl set-default-source mic; pactl set-default-sink out
+while cat "$D/beeps.raw"; do :; done | pacat --device=tone --format=s16le --rate=16000 --channels=1 &
 exec dbus-run-session -- bash -c 'echo "$DBUS_SESSION_BUS_ADDRESS" >"$D/bus"; exec dino-im --print-xmpp=all >"$D/dino.log" 2>&1'
 `
 
@@ -83,6 +100,7 @@ export async function startDino(options: DinoOptions): Promise<Dino> {
   const file = join(data, 'dino', 'dino.db')
   mkdirSync(join(folder, 'run'), { mode: 0o700 })
   writeFileSync(join(folder, 'hosts'), `127.0.0.1 localhost\n${serverAddress} ${jid.split('@')[1]}\n`)
+  writeFileSync(join(folder, 'beeps.raw'), beeps())
   const certificates = ['/etc/ssl/certs/ca-certificates.crt', certificateFile].map(path => readFileSync(path, 'utf8'))
   writeFileSync(join(folder, 'ca.crt'), certificates.join('\n'))
   // The first start makes the database, which is then filled in.
@@ -225,14 +243,15 @@ function controls(folder: string, file: string, running: Running): Dino {
       pointer('mousemove', '421', '475', 'click', '1')
       await pause(200)
     },
-    heard: () => {
-      // Left running it never ends: `timeout` ends it, and says so with 124.
-      const { stdout: raw } = spawnSync(
-        'timeout',
-        ['1.2', 'parec', '--device=out.monitor', '--format=s16le', '--rate=8000', '--channels=1'],
-        { env: running.environment(), maxBuffer: 1_000_000 }
-      )
-      return [...new Int16Array(raw.buffer, raw.byteOffset, raw.length >> 1)]
+    heard: async () => {
+      // Left running it never ends: `timeout` ends it.
+      const recorder = ['1.2', 'parec', '--device=out.monitor', '--format=s16le', '--rate=8000', '--channels=1']
+      const child = spawn('timeout', recorder, { env: running.environment(), stdio: ['ignore', 'pipe', 'ignore'] })
+      const chunks: Buffer[] = []
+      child.stdout.on('data', (chunk: Buffer) => void chunks.push(chunk))
+      await once(child, 'close')
+      const raw = Buffer.concat(chunks)
+      return Array.from({ length: raw.length >> 1 }, (_, index) => raw.readInt16LE(index * 2))
     },
     screenshot: target =>
       void execFileSync('import', ['-window', 'root', target], { env: running.environment(), timeout: 10_000 }),

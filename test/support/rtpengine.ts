@@ -23,6 +23,8 @@ export async function startRtpengine(
     portMin?: number
     portMax?: number
     timeoutSeconds?: number
+    /** Where media is bound. */
+    address?: string
   } = {}
 ): Promise<Rtpengine> {
   const port = options.port ?? (await freePort())
@@ -35,7 +37,7 @@ export async function startRtpengine(
       '--log-stderr',
       '--log-level=6',
       '--table=-1',
-      '--interface=127.0.0.1',
+      `--interface=${options.address ?? '127.0.0.1'}`,
       `--listen-ng=127.0.0.1:${port}`,
       `--port-min=${portMin}`,
       `--port-max=${options.portMax ?? portMin + 199}`,

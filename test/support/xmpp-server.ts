@@ -12,6 +12,8 @@ export interface ServerOptions {
   readonly components: readonly { readonly domain: string; readonly secret?: string }[]
   /** Passwords by user name. */
   readonly users: Readonly<Record<string, string>>
+  /** Prosody alone: clients are served with STARTTLS at this address, on the port that clients expect. */
+  readonly desktop?: { readonly address: string; readonly certificateFile: string; readonly keyFile: string }
 }
 
 export interface XmppServer {

@@ -34,6 +34,8 @@ export interface WorldOptions {
   readonly rtpengine?: { readonly host: string; readonly port: number }
   /** What the XMPP islands may use; the operator has PCMA only. */
   readonly codecs?: keyof typeof codecPlans
+  /** Where the anchor binds its media; loopback unless given. */
+  readonly address?: string
   /** First of a thousand media ports. */
   readonly portMin?: number
   /** Prosody's place may be taken, by a server that is slower or dead. */
@@ -86,10 +88,11 @@ const agreements = parties.flatMap(party =>
 )
 
 function configuration(options: WorldOptions, ports: { ott: number; chat: number; operator: number }) {
-  const { anchor, rtpengine, portMin = 44_000, hub = {} } = options
+  const { anchor, rtpengine, address = '127.0.0.1', portMin = 44_000, hub = {} } = options
   return {
     media: {
       anchor,
+      address,
       portMin,
       portMax: portMin + 999,
       ...(rtpengine === undefined ? {} : { rtpengine: [{ host: rtpengine.host, port: rtpengine.port }] })
@@ -122,12 +125,12 @@ function configuration(options: WorldOptions, ports: { ott: number; chat: number
 }
 
 const passwords = (names: readonly string[]) => Object.fromEntries(names.map(name => [name, `pw-${name}`]))
-export const startOtt = (): Promise<XmppServer> =>
-  startProsody({
-    domain: people.alice.domain,
-    components: [{ domain: people.alice.gateway }],
-    users: passwords(['alice', 'bob'])
-  })
+/** What Prosody serves. */
+export const ottServer = {
+  domain: people.alice.domain,
+  components: [{ domain: people.alice.gateway }],
+  users: passwords(['alice', 'bob'])
+} as const
 const startChat = (): Promise<XmppServer> =>
   startEjabberd({
     domain: people.carol.domain,
@@ -145,7 +148,7 @@ export async function openXmppWorld(options: WorldOptions): Promise<XmppWorld> {
     onCall: call => void (call.direction === 'in' && phones.push(call))
   })
   await operator.start()
-  const [ott, chat] = await Promise.all([options.ott ?? startOtt(), startChat()])
+  const [ott, chat] = await Promise.all([options.ott ?? startProsody(ottServer), startChat()])
   const servers = { ott, chat }
   const ports = {
     ott: ott.componentPort,

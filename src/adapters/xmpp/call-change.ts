@@ -32,7 +32,7 @@ import {
   ourContents,
   removed,
   retransported,
-  settled,
+  answerFor,
   transportsOf,
   turnedContents,
   usable
@@ -197,7 +197,7 @@ function answerReoffer(call: Active, { sdp }: EventOf<'core.answer-reoffer'>): S
   const { id, theirs } = call
   const parsed = hubSdp(sdp)
   if (theirs === null || parsed === null) return step(call)
-  const local = settled(named(parsed, call.media.remote), 'active')
+  const local = answerFor(named(parsed, call.media.remote))
   const media: Media = { ...call.media, local }
   const { contents, groups } = ourContents(local, media.role, media.creators)
   const accepted = contents.filter(({ name }) => theirs.adding.includes(name))

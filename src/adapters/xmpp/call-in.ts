@@ -32,7 +32,7 @@ import {
   hubSdp,
   isVideo,
   named,
-  settled,
+  answerFor,
   theirSdp,
   trickle,
   usable,
@@ -221,7 +221,7 @@ function answer(call: CallIn<'offered'>, sdp: Sdp | null): Step {
   const { id, initiate, media } = call
   const parsed = sdp === null ? null : hubSdp(sdp)
   if (parsed === null) return failed(id, { cause: 'internal', text: 'answered without media' })
-  const local = settled(named(parsed, media.remote), 'active')
+  const local = answerFor(named(parsed, media.remote))
   const { contents, groups, refused } = acceptContents(initiate.contents, initiate.groups, local, 'responder')
   if (contents.length === 0) return failed(id, { cause: 'incompatible-media', text: 'no media was accepted' })
   const taken = initiate.contents.filter(({ name }) => refused.includes(name))

@@ -168,6 +168,16 @@ export function settled(sdp: SdpDescription, setup: 'active' | 'passive'): SdpDe
 }
 
 /** Every setup as said. */
+/** The hub's answer to a user. Payload types are as offered: Dino takes none with a packet time of ours. */
+export function answerFor(sdp: SdpDescription): SdpDescription {
+  const isPacketTime = (each: SdpLine): boolean => /^(max)?ptime$/.test(attributeOf(each)?.name ?? '')
+  const { session, sections } = settled(sdp, 'active')
+  return {
+    session,
+    sections: sections.map(section => ({ ...section, lines: section.lines.filter(each => !isPacketTime(each)) }))
+  }
+}
+
 export function withSetup(sdp: SdpDescription, setup: string): SdpDescription {
   const said = (each: SdpLine): SdpLine => (attributeOf(each)?.name === 'setup' ? attribute('setup', setup) : each)
   return {
