@@ -17,8 +17,9 @@ export const callLimits = {
   /** For the records that come behind the calls, before CPU time is read. */
   settleMs: 1_500,
   callsAtOnceMax: 60_000,
-  /** Calls at half the first rate before anything is measured, so that no code is cold. */
-  warmUpSeconds: 5,
+  /** Calls before anything is measured, so that no code is cold. */
+  warmUpSeconds: 8,
+  warmUpCallsPerSecond: 200,
   /** A step with this share of failed calls has failed, and is the last one of its server. */
   failedShareMax: 0.01
 } as const
@@ -182,8 +183,8 @@ export async function benchCalls(
     const server = await start(southPort, prober.answerPort)
     parts.defer(async () => void (await server.stop()))
     servers = [...servers, server]
-    const callsPerSecond = Math.ceil((rates[0] ?? 100) / 2)
-    await load(server, { southPort, callsPerSecond, seconds: callLimits.warmUpSeconds })
+    const { warmUpCallsPerSecond: callsPerSecond, warmUpSeconds } = callLimits
+    await load(server, { southPort, callsPerSecond, seconds: warmUpSeconds })
   }
   for (const callsPerSecond of rates) {
     for (const server of servers) {

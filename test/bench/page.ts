@@ -58,55 +58,43 @@ export const stepTable = (steps: readonly Step[]): string =>
 /** The line for one step while the run goes on. */
 export const stepLine = (step: Step): string => stepHead.map((name, at) => `${name} ${stepRow(step)[at]}`).join(', ')
 
-interface Summary {
-  readonly sustained: number
-  /** At the highest rate that both servers sustained. */
-  readonly common: Step | null
-}
+const best = (rates: readonly number[]): number => Math.max(...rates, 0)
 
-function summaries(steps: readonly Step[]): { readonly ours: Summary; readonly theirs: Summary } {
+/**
+ * Ours against Kamailio in the same run; empty where they sustained nothing in common. CPU time at the highest rate that
+ * both sustained; how long an answer takes is a question to servers that are not full: at half of ours, at most.
+ */
+export function ratioTable(steps: readonly Step[]): string {
   const good = (server: string) => steps.filter(step => step.server === server && step.sustained)
   const [ours, theirs] = [good('Isthmus'), good('Kamailio')]
-  const rate = Math.max(
-    ...ours.map(step => step.callsPerSecond).filter(r => theirs.some(step => step.callsPerSecond === r)),
-    0
-  )
-  const summary = (own: readonly Step[]): Summary => ({
-    sustained: Math.max(...own.map(step => step.callsPerSecond), 0),
-    common: own.find(step => step.callsPerSecond === rate) ?? null
-  })
-  return { ours: summary(ours), theirs: summary(theirs) }
-}
-
-/** Ours against Kamailio in the same run; empty where a side sustained nothing. */
-export function ratioTable(steps: readonly Step[]): string {
-  const { ours, theirs } = summaries(steps)
-  const [a, b] = [ours.common, theirs.common]
-  if (a === null || b === null) return ''
-  const row = (what: string, left: number | null, right: number | null, digits: number): readonly string[] => [
-    what,
-    fixed(left, digits),
-    fixed(right, digits),
-    left === null || right === null || right === 0 ? '' : `${(left / right).toFixed(2)} x`
-  ]
-  const at = `at ${whole(a.callsPerSecond)} calls/s`
+  const [most, theirMost] = [ours, theirs].map(own => best(own.map(step => step.callsPerSecond)))
+  const common = ours.map(step => step.callsPerSecond).filter(rate => theirs.some(step => step.callsPerSecond === rate))
+  if (common.length === 0 || most === undefined || theirMost === undefined) return ''
+  const full = best(common)
+  const easy = best(common.filter(rate => rate <= most / 2)) || Math.min(...common)
+  const row = (what: string, rate: number, of: (step: Step) => number | null, digits: number): readonly string[] => {
+    const [left = null, right = null] = [ours, theirs].map(own => {
+      const step = own.find(({ callsPerSecond }) => callsPerSecond === rate)
+      return step === undefined ? null : of(step)
+    })
+    return [`${what} at ${whole(rate)} calls/s`, fixed(left, digits), fixed(right, digits), ratio(left, right)]
+  }
+  const withDatabase = (step: Step): number => step.cpuMsPerCall + (step.databaseCpuMsPerCall ?? 0)
   return table(
     ['', 'Isthmus', 'Kamailio', 'Ratio'],
     [
-      row('Sustained calls/s', ours.sustained, theirs.sustained, 0),
-      row(`CPU ms per call ${at}`, a.cpuMsPerCall, b.cpuMsPerCall, 2),
-      row(
-        `CPU ms per call ${at}, PostgreSQL included`,
-        a.cpuMsPerCall + (a.databaseCpuMsPerCall ?? 0),
-        b.cpuMsPerCall,
-        2
-      ),
-      row(`INVITE to 200, p50 ms ${at}`, a.probes.p50Ms, b.probes.p50Ms, 1),
-      row(`INVITE to 200, p95 ms ${at}`, a.probes.p95Ms, b.probes.p95Ms, 1),
-      row(`Memory MB ${at}`, a.memoryMb, b.memoryMb, 0)
+      ['Sustained calls/s', whole(most), whole(theirMost), ratio(most, theirMost)],
+      row('CPU ms per call', full, step => step.cpuMsPerCall, 2),
+      row('The same, PostgreSQL included,', full, withDatabase, 2),
+      row('INVITE to 200, p50 ms', easy, ({ probes }) => probes.p50Ms, 1),
+      row('INVITE to 200, p95 ms', easy, ({ probes }) => probes.p95Ms, 1),
+      row('Memory MB', full, step => step.memoryMb, 0)
     ]
   )
 }
+
+const ratio = (left: number | null, right: number | null): string =>
+  left === null || right === null || right === 0 ? '' : `${(left / right).toFixed(2)} x`
 
 const kamailioVersion = (): string => {
   const status = readFileSync('/var/lib/dpkg/status', 'utf8')
@@ -130,7 +118,8 @@ The hub is a back-to-back user agent that decides, records, rates and charges ev
 and keeps transactions. Kamailio is what a call costs on this machine at least.
 
 The line to beat, a back-to-back user agent of drachtio-server with drachtio-srf that does nothing else, measured on such
-a machine: **1.45 ms of CPU per call, collapse past 1,200 calls/s**; Kamailio 0.34 ms.
+a machine: **1.45 ms of CPU per call, collapse past 1,200 calls/s**. Kamailio needed 0.34 ms there, so the line is
+**4.3 times Kamailio**, without routing by agreement, records, rating and ledger.
 
 ## Every step
 
