@@ -36,6 +36,8 @@ export interface WorldOptions {
   readonly codecs?: keyof typeof codecPlans
   /** Where the anchor binds its media; loopback unless given. */
   readonly address?: string
+  /** No packet for so long ends a call. */
+  readonly silenceMs?: number
   /** First of a thousand media ports. */
   readonly portMin?: number
   /** Prosody's place may be taken, by a server that is slower or dead. */
@@ -88,11 +90,12 @@ const agreements = parties.flatMap(party =>
 )
 
 function configuration(options: WorldOptions, ports: { ott: number; chat: number; operator: number }) {
-  const { anchor, rtpengine, address = '127.0.0.1', portMin = 44_000, hub = {} } = options
+  const { anchor, rtpengine, address = '127.0.0.1', silenceMs = 60_000, portMin = 44_000, hub = {} } = options
   return {
     media: {
       anchor,
       address,
+      silenceMs,
       portMin,
       portMax: portMin + 999,
       ...(rtpengine === undefined ? {} : { rtpengine: [{ host: rtpengine.host, port: rtpengine.port }] })
