@@ -153,8 +153,8 @@ async function run(anchor: 'embedded' | 'rtpengine', after: AsyncDisposableStack
   const rtpengine = anchor === 'rtpengine' ? await startRtpengine({ address: ownAddress() }) : null
   if (rtpengine !== null) after.defer(() => rtpengine.stop())
   const ott = await startProsody({ ...ottServer, desktop: { address: serverAddress, ...files } })
-  const codecs = rtpengine === null ? {} : { codecs: 'opus' as const, rtpengine }
-  const world = await openXmppWorld({ anchor, ott, portMin: 47_000, address: ownAddress(), ...codecs })
+  const relay = rtpengine === null ? {} : { rtpengine }
+  const world = await openXmppWorld({ anchor, ott, portMin: 47_000, address: ownAddress(), ...relay })
   after.defer(async () => void (await world.close()))
   // Another client of the same user makes the contact, which the server keeps.
   const first = await world.person('bob', { jingle: false })

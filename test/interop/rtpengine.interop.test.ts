@@ -183,7 +183,9 @@ describe('rtpengine between WebRTC and plain RTP', () => {
     const at = anchorage({ callee: 'webrtc' })
     const [w, r] = [await peer(), await plain()]
     const made = anchoredSdp(await rtpengine.makeOffer(at, 'callee'))
-    r.target = targetOf(anchoredSdp(await rtpengine.answer(at, 'callee', await w.answer(made))))
+    // werift as the client of this rtpengine's DTLS hangs now and then (seen, 9 of 62): let rtpengine be the client.
+    const asServer = made.replace('a=setup:actpass', 'a=setup:active')
+    r.target = targetOf(anchoredSdp(await rtpengine.answer(at, 'callee', await w.answer(asServer))))
     anchoredSdp(await rtpengine.answer(at, 'caller', pcma(r.port)))
     w.speak(440)
     r.speak(1_000)

@@ -206,8 +206,13 @@ function controls(folder: string, file: string, running: Running): Dino {
   }
   const action = (name: string, values: string): void =>
     void busCall(running.environment(), [
-      ...['--object-path', '/im/dino/Dino', '--method', 'org.gtk.Actions.Activate'],
-      ...[name, values, '{}']
+      '--object-path',
+      '/im/dino/Dino',
+      '--method',
+      'org.gtk.Actions.Activate',
+      name,
+      values,
+      '{}'
     ])
   const pointer = (...args: readonly string[]): void =>
     void execFileSync('xdotool', args, { env: running.environment(), timeout: 5_000 })

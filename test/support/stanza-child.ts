@@ -182,7 +182,7 @@ function connect({ url, jid, password, jingle }: Extract<ChildCommand, { do: 'co
       void (async () => {
         await agent.getRoster()
         agent.updateCaps()
-        agent.sendPresence({ legacyCapabilities: agent.disco.getCaps() } as never)
+        agent.sendPresence({ legacyCapabilities: agent.disco.getCaps() })
         tell({ type: 'online' })
         resolve(agent.jid)
       })().catch(reject)
@@ -263,12 +263,12 @@ async function run(command: ChildCommand): Promise<unknown> {
       listen(command.sid)
       return [...(audio.get(command.sid)?.heard ?? [])]
     case 'message':
-      return connected().sendMessage(command.message as XMPP.Stanzas.Message)
+      return connected().sendMessage(command.message)
     case 'presence':
-      connected().sendPresence(command.presence as XMPP.Stanzas.Presence)
+      connected().sendPresence(command.presence)
       return null
     case 'raw':
-      await (connected() as unknown as { transport: { socket: { send(xml: string): void } } }).transport.socket.send(
+      ;(connected() as unknown as { transport: { socket: { send(xml: string): void } } }).transport.socket.send(
         command.xml
       )
       return null

@@ -123,9 +123,9 @@ export async function startStanzaUser({ url, jid, password, jingle = true }: Sta
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   const left = new Promise<void>(resolve => child.once('exit', () => resolve()))
   let over = false
-  void left.then(() => {
+  child.once('exit', () => {
     over = true
-    for (const { reject } of waiting.values()) reject(new Error(`${jid} is gone: ${errors}`))
+    for (const pending of waiting.values()) pending.reject(new Error(`${jid} is gone: ${errors}`))
   })
   child.on('message', (event: ChildEvent) => {
     if (event.type !== 'done' && event.type !== 'failed') {

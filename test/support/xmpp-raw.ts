@@ -117,7 +117,7 @@ export async function connectRaw({ url, user, password, domain }: RawClientOptio
     rest = rest.slice(Math.max(taken, rest.lastIndexOf('<')))
   })
   socket.on('close', () => {
-    for (const { failed } of waiting.values()) failed(new Error('the server closed the stream'))
+    for (const pending of waiting.values()) pending.failed(new Error('the server closed the stream'))
   })
   return {
     request: (to, payload, id) =>
