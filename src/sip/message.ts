@@ -271,7 +271,18 @@ function bodyOf(headers: Headers, bytes: Buffer, start: number): Buffer | null {
   const length = headers.get('Content-Length')
   const count = length === undefined ? bytes.length - start : parseNumber(length, bytes.length - start)
   if (count === null) return null
-  return count === 0 ? emptyBody : bytes.subarray(start, start + count)
+  return count === 0 ? emptyBody : keepable(bytes.subarray(start, start + count))
+}
+
+/** What a view may keep alive beyond itself. */
+const blockBytesMax = 4_096
+
+/** Bytes to keep for a while: a view into a large block (a socket's read, Node's pool) would keep all of that. */
+export function keepable(view: Buffer): Buffer {
+  if (view.buffer.byteLength - view.length <= blockBytesMax) return view
+  const own = Buffer.allocUnsafeSlow(view.length)
+  view.copy(own)
+  return own
 }
 
 /** The message as bytes; Content-Length is recomputed. */

@@ -2,7 +2,7 @@
 
 import type { Runtime } from './client-transactions.ts'
 import { hasCookie, mergeKey, serverKey, tagOf } from './hop.ts'
-import { makeResponse, newTag } from './message.ts'
+import { keepable, makeResponse, newTag } from './message.ts'
 import type { SipRequest, SipResponse, Via } from './message.ts'
 import type { ServerState, ServerTransaction, TransactionEnd } from './ports.ts'
 import { TimerSlots } from './timers.ts'
@@ -150,8 +150,11 @@ class ServerRecord implements Timed {
     const broken = (): void => this.apply('broken', null, null)
     const sendOn = (flow: Flow): void => {
       this.#flow = flow
-      if (answer !== null) this.#bytes = wire.send(answer, flow, broken)
-      else if (bytes !== null) wire.resend(bytes, null, flow, broken)
+      if (answer !== null) {
+        const sent = wire.send(answer, flow, broken)
+        // A final one stays for as long as its request may come again.
+        this.#bytes = answer.status < 200 ? sent : keepable(sent)
+      } else if (bytes !== null) wire.resend(bytes, null, flow, broken)
     }
     if (!flow.closed || isWebSocket(flow.transport) || flow.transport === 'udp') sendOn(flow)
     // 18.2.2: the connection is gone, so one is opened to where the request came from.

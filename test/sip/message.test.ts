@@ -33,6 +33,15 @@ const refusal = (bytes: Buffer, limits: SipLimits = sipLimits): Malformed => {
 }
 
 describe('parsing', () => {
+  it('keeps the body, not the block of the socket that it was read from', () => {
+    const block = Buffer.alloc(65_536)
+    const bytes = wire([...head, 'Content-Length: 3'], 'v=0')
+    bytes.copy(block, 1_000)
+    const { body } = request(block.subarray(1_000, 1_000 + bytes.length))
+    expect(body.toString()).toBe('v=0')
+    expect(body.buffer.byteLength).toBe(3)
+  })
+
   it('skips empty lines before the start line; without Content-Length the rest of a datagram is the body', () => {
     const parsed = request(Buffer.concat([Buffer.from('\r\n\r\n'), wire(head, 'körper')]))
     expect(parsed.body.toString()).toBe('körper')

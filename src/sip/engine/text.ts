@@ -1,6 +1,6 @@
 // SIP text as applications write it: without Via, names in any case, Content-Length counted in who knows what.
 
-import { isToken, reasonPhrase } from '../message.ts'
+import { isToken, keepable, reasonPhrase } from '../message.ts'
 import type { HeaderLine } from '../message.ts'
 import { headerName } from './names.ts'
 
@@ -64,7 +64,7 @@ function fieldsOf(lines: readonly string[], body: Buffer): AppFields | null {
     const known = headerName(name)
     if (!immutable.has(known.key)) fields.push({ name: known.name, key: known.key, value })
   }
-  return { fields, skipped, body }
+  return { fields, skipped, body: keepable(body) }
 }
 
 /**
