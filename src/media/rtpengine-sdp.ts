@@ -40,7 +40,16 @@ export function prepareAnswer(description: SdpDescription, offered: readonly (re
   const facts = factsOf(description)
   const codecs = facts.map((line, index) => (line.live ? answeredFrom(offered[index] ?? [], line.codecs) : []))
   if (!codecs.some(list => list.length > 0)) return incompatible('the answer takes nothing of what was offered')
-  return { sdp: narrowed(description, codecs), facts, codecs }
+  return { sdp: narrowed({ ...description, media: description.media.map(muxed) }, codecs), facts, codecs }
+}
+
+/**
+ * An answer with rtcp-mux leaves one component (RFC 5761, 5.1.3). rtpengine counts those that candidates name, and in
+ * the controlling role waits for a second one for ever.
+ */
+function muxed(section: SdpMedia): SdpMedia {
+  if (!section.lines.some(each => attributeName(each) === 'rtcp-mux')) return section
+  return { ...section, lines: section.lines.filter(({ value }) => !/^candidate:\S+ [^1]/.test(value)) }
 }
 
 /**

@@ -30,6 +30,21 @@ describe('what rtpengine is given', () => {
     expect(isPrepared(balanced) && names(balanced.sdp)[1]?.length).toBeGreaterThan(0)
   })
 
+  it('of an answer with rtcp-mux has one component: candidates of another would be waited for', () => {
+    const offered = prepareOffer(read(rtpSdp({ port: 4_000 })), 'rtp', ['PCMA'])
+    if (!isPrepared(offered)) throw new Error('not prepared')
+    const candidates = [
+      'a=candidate:1 1 udp 2 192.0.2.1 4000 typ host',
+      'a=candidate:1 2 udp 1 192.0.2.1 4001 typ host'
+    ]
+    const given = (...lines: string[]): string => {
+      const answer = prepareAnswer(read(rtpSdp({ port: 4_000, lines: [...candidates, ...lines] })), offered.codecs)
+      return isPrepared(answer) ? answer.sdp : ''
+    }
+    expect(given('a=rtcp-mux').match(/candidate:1 \d/g)).toEqual(['candidate:1 1'])
+    expect(given().match(/candidate:1 \d/g)).toEqual(['candidate:1 1', 'candidate:1 2'])
+  })
+
   it('says of who has no candidate yet that it trickles: 0.0.0.0 is no hold then', () => {
     const offer = readFileSync(new URL('fixtures/browser-offer.sdp', import.meta.url), 'utf8')
     const bare = offer.replace(/a=(candidate|ice-options|end-of-candidates).*\r?\n/g, '')
