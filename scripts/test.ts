@@ -16,8 +16,8 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   rtpengine: { program: '/usr/bin/rtpengine', packages: ['rtpengine-daemon', 'libavcodec-extra59'] },
   chromium: { program: '/usr/bin/chromium', packages: ['chromium'] },
   kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] },
-  prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound'] },
-  ejabberd: { program: '/usr/sbin/ejabberdctl', packages: ['ejabberd'] }
+  prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound', 'openssl'] },
+  ejabberd: { program: '/usr/sbin/ejabberdctl', packages: ['ejabberd', 'openssl'] }
 }
 
 const help = `npm test                 every test: types, lint, format, unit, conformance, interop

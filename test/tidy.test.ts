@@ -193,6 +193,26 @@ describe('the house rules', () => {
     )
   })
 
+  it('a test that starts a program nobody here wrote names it, so that it is installed', () => {
+    const programs: Readonly<Record<string, RegExp>> = {
+      sipp: /\b(startSipp|runSipp)\b/,
+      chromium: /support\/browser(-media)?\.ts/,
+      rtpengine: /\bstartRtpengine\b/,
+      prosody: /support\/(prosody|xmpp-world)\.ts/,
+      ejabberd: /support\/(ejabberd|xmpp-world)\.ts/
+    }
+    const tests = [...globSync('test/**/*.test.ts', { cwd: root })].filter(file => file !== 'test/tidy.test.ts')
+    equal(
+      tests.flatMap(file => {
+        const text = readFileSync(join(root, file), 'utf8')
+        const [, named = ''] = /^\/\/ needs: (.+)$/m.exec(text) ?? []
+        const used = Object.keys(programs).filter(name => programs[name]?.test(text))
+        return used.filter(name => !named.split(' ').includes(name)).map(name => `${file} starts ${name}`)
+      }),
+      []
+    )
+  })
+
   it('nothing in the repository names a place outside it', () => {
     const tracked = [
       ...globSync('{src,test,scripts,docs,.ci,*.md,*.json,*.mjs,*.yaml}/**/*', { cwd: root }),

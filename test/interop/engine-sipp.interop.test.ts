@@ -1,4 +1,5 @@
 // SIPp calls SIPp through the engine and a drachtio-srf B2BUA: answered, busy, given up; UDP and TCP.
+// needs: sipp
 
 import { afterEach, describe, expect, it } from '@jest/globals'
 import type { Engine } from '../../src/sip/engine/engine.ts'

@@ -1,5 +1,6 @@
 // JsSIP in headless Chromium against the SIP-over-WebSocket adapter: registration, calls and messages of a real client.
 // The place of the core is taken by the shortest of bridges, so media goes from browser to browser.
+// needs: chromium
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { createSipWs } from '../../src/adapters/sip-ws/sip-ws.ts'

@@ -1,4 +1,5 @@
 // Chromium's own WebRTC against both anchors: packets counted and a tone detected each way.
+// needs: chromium rtpengine
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { EmbeddedAnchor } from '../../src/media/embedded.ts'

@@ -1,4 +1,5 @@
 // The rtpengine anchor against Debian's daemon, with real RTP and WebRTC at both ends.
+// needs: rtpengine
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { RtpengineClient } from '../../src/media/rtpengine-client.ts'
