@@ -57,6 +57,9 @@ function needsOf(file: string): readonly string[] {
   return wanted
 }
 
+/** A file that offers more than one core can carry says `// alone: why`: nothing runs beside it. */
+const isAlone = (file: string): boolean => /^\/\/ alone: .+$/m.test(readFileSync(join(root, file), 'utf8'))
+
 const missing = (names: Iterable<string>): readonly string[] =>
   [...new Set(names)].filter(name => !existsSync(needs[name]?.program ?? ''))
 
@@ -100,15 +103,18 @@ const environment = (): NodeJS.ProcessEnv => ({
   PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH'] ?? '/usr/bin:/bin'}`
 })
 
-/** `files` null: all there are. */
-function runJest(files: readonly string[] | null, outcome: Outcome): void {
-  if (files?.length === 0) return
+function runJest(files: readonly string[], outcome: Outcome, side: 'by side' | 'alone'): void {
+  if (files.length === 0) return
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-test-'))
   const report = join(folder, 'report.json')
   const args = ['--no-warnings', '--experimental-vm-modules', join(root, 'node_modules/jest/bin/jest.js')]
   const { status } = spawnSync(
     process.execPath,
-    [...args, '--json', `--outputFile=${report}`, ...(files === null ? [] : ['--runTestsByPath', ...files])],
+    [
+      ...[...args, '--json', `--outputFile=${report}`],
+      ...(side === 'alone' ? ['--runInBand'] : []),
+      ...['--runTestsByPath', ...files]
+    ],
     { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], env: environment() }
   )
   const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites, numPendingTests } = existsSync(report)
@@ -140,7 +146,12 @@ function main(args: readonly string[]): number {
     check('format', 'oxfmt', ['--check', 'src', 'test', 'scripts'], outcome)
   }
   const chosen = files.filter(file => !skipped.includes(file))
-  runJest(args.length === 0 && skipped.length === 0 ? null : chosen, outcome)
+  runJest(
+    chosen.filter(file => !isAlone(file)),
+    outcome,
+    'by side'
+  )
+  runJest(chosen.filter(isAlone), outcome, 'alone')
   for (const file of skipped) {
     const lacks = wanted
       .get(file)

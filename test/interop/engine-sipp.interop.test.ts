@@ -28,6 +28,9 @@ async function bridge(uas: RunningSipp, transport: 'udp' | 'tcp'): Promise<Engin
         const { uas, uac } = await srf.createB2BUA(req, res, uri, {})
         uas.on('destroy', () => void uac.destroy().catch(() => undefined))
         uac.on('destroy', () => void uas.destroy().catch(() => undefined))
+        // The ACK and the BYE can come in one read of the control connection: then nobody listened yet.
+        if (!uas.connected) await uac.destroy()
+        else if (!uac.connected) await uas.destroy()
       } catch {
         // A refusal has been passed on; the counts of SIPp say whether it was the right one.
       }

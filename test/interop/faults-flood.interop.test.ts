@@ -1,4 +1,5 @@
 // Floods against the whole hub: it goes on serving others, and what the flood has taken comes back.
+// alone: a hub whose event loop is late refuses new calls, and must not be late for want of a core
 
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { deepEqual as equal, ok } from 'node:assert/strict'

@@ -1,5 +1,6 @@
 // SIPp as the IMS peer on both sides of the whole hub: every kind of call, records, charges, load.
 // needs: sipp
+// alone: a hundred calls at twenty a second, none of which may fail
 
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { deepEqual as equal, ok } from 'node:assert/strict'

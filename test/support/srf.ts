@@ -37,6 +37,7 @@ export interface SrfDialog {
   readonly remote: { readonly uri: string; readonly sdp: string }
   on(event: 'destroy', run: (req: SrfRequest, reason: string) => void): void
   on(event: 'modify' | 'info' | 'update', run: (req: SrfRequest, res: SrfResponse) => void): void
+  readonly connected: boolean
   destroy(): Promise<unknown>
   modify(sdp: string): Promise<string>
   request(options: { readonly method: string; readonly headers?: object; readonly body?: string }): Promise<SrfMessage>
