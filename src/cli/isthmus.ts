@@ -1,0 +1,27 @@
+// `npx isthmus COMMAND`: every command of the product. One file a command, each on one line below.
+
+import { Command } from 'commander'
+import { messageOf } from '../errors.ts'
+
+const commands: readonly (() => Command)[] = []
+
+/** The program with all commands; exit codes: 0 done, 1 could not, 2 bad arguments. */
+export function program(): Command {
+  const all = new Command('isthmus')
+    .description('the interconnect hub between communication islands and the phone network')
+    .showHelpAfterError('(--help explains)')
+    .exitOverride(error => {
+      process.exit(error.exitCode === 0 ? 0 : 2)
+    })
+  for (const make of commands) all.addCommand(make().copyInheritedSettings(all))
+  return all
+}
+
+if (import.meta.main) {
+  try {
+    await program().parseAsync()
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`)
+    process.exitCode = 1
+  }
+}
