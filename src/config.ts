@@ -66,6 +66,24 @@ export const configSchema = z.strictObject({
       connectionsMax: z.int().min(1).default(10_000)
     })
     .prefault({}),
+  matrix: z
+    .strictObject({
+      /** Where homeservers push events to, and where their users fetch what phones sent them. */
+      host: host.default('127.0.0.1'),
+      port: port.default(8_090),
+      tls: tls.optional(),
+      /** How homeservers and users reach it; `http://host:port` unless named. */
+      publicUrl: z
+        .string()
+        .regex(/^https?:\/\/[^/]/)
+        .optional(),
+      /** How long a link to a file stays good. */
+      fileLinkMs: z
+        .int()
+        .min(1_000)
+        .default(7 * 86_400_000)
+    })
+    .prefault({}),
   nni: z
     .strictObject({
       listen: z
@@ -92,6 +110,8 @@ export const configSchema = z.strictObject({
 export type Config = z.infer<typeof configSchema>
 export type IslandConfig = Config['islands'][number]
 export type XmppIslandConfig = Extract<IslandConfig, { access: 'xmpp' }>
+export type MatrixIslandConfig = Extract<IslandConfig, { access: 'matrix' }>
+export type MatrixConfig = Config['matrix']
 export type OperatorConfig = Config['operators'][number]
 export type AgreementConfig = Config['agreements'][number]
 export type RateConfig = AgreementConfig['rates'][number]
@@ -175,6 +195,7 @@ const isLoopback = (name: string): boolean => /^(localhost|127\.[0-9.]+|::1|\[::
 
 /** A secret or a login in plain text, where others could read it. */
 function insecureLinks(island: IslandConfig): readonly string[] {
+  if (island.access === 'matrix' && island.enabled && !island.insecure) return insecureHomeserver(island)
   if (island.access !== 'xmpp' || !island.enabled || island.connection.insecure) return []
   const { connection } = island
   const how = 'use TLS or a tunnel, or say `insecure: true`'
@@ -185,6 +206,12 @@ function insecureLinks(island: IslandConfig): readonly string[] {
   const [, scheme = '', name = ''] = /^([a-z]+):\/\/(\[[^\]]+\]|[^:/]+)/.exec(connection.service) ?? []
   if (scheme !== 'ws' || isLoopback(name)) return []
   return [`island ${island.id}: ${connection.service} would be plain text off loopback: ${how}`]
+}
+
+function insecureHomeserver({ id, homeserver }: MatrixIslandConfig): readonly string[] {
+  const [, name = ''] = /^http:\/\/(\[[^\]]+\]|[^:/]+)/.exec(homeserver) ?? []
+  if (name === '' || isLoopback(name)) return []
+  return [`island ${id}: ${homeserver} would be plain text off loopback: use https, or say \`insecure: true\``]
 }
 
 /** The commercial party of a peer. */

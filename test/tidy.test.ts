@@ -19,6 +19,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/nni': ['src/session', 'src/sip'],
   'src/adapters/sip-ws': ['src/session', 'src/sip'],
   'src/adapters/xmpp': ['src/session', 'src/store'],
+  'src/adapters/matrix': ['src/session', 'src/store'],
   'src/store': [],
   'src/events': ['src/session', 'src/store'],
   'src/clearing': ['src/session', 'src/store', 'src/events'],

@@ -39,6 +39,23 @@ const secret = {
   secretFile: z.string().optional()
 }
 const dialString = z.string().regex(/^[0-9*#]{1,16}$/, 'digits, * and #')
+/** What an island's users may dial besides E.164 numbers. */
+const dialPlan = z
+  .strictObject({
+    countryCode: z
+      .string()
+      .regex(/^[1-9][0-9]{0,3}$/)
+      .optional(),
+    national: dialString.default('0'),
+    international: z.array(dialString).default(['00']),
+    short: z.array(z.strictObject({ dialled: dialString, number: e164 })).default([]),
+    /** Without a number: the user is told to use a phone, and nothing is charged. */
+    emergency: z
+      .array(z.strictObject({ dialled: dialString, number: e164.optional() }))
+      .default([{ dialled: '112' }, { dialled: '911' }])
+  })
+  .prefault({})
+
 const xmppIsland = z.strictObject({
   ...islandBase,
   access: z.literal('xmpp'),
@@ -71,22 +88,25 @@ const xmppIsland = z.strictObject({
   ]),
   /** When the other side is asked: A with the user's session-initiate, B before it, with an offer of the hub's own. */
   start: z.enum(['A', 'B']).default('A'),
-  /** What its users may dial besides E.164 numbers. */
-  dialPlan: z
-    .strictObject({
-      countryCode: z
-        .string()
-        .regex(/^[1-9][0-9]{0,3}$/)
-        .optional(),
-      national: dialString.default('0'),
-      international: z.array(dialString).default(['00']),
-      short: z.array(z.strictObject({ dialled: dialString, number: e164 })).default([]),
-      /** Without a number: the user is told to use a phone, and nothing is charged. */
-      emergency: z
-        .array(z.strictObject({ dialled: dialString, number: e164.optional() }))
-        .default([{ dialled: '112' }, { dialled: '911' }])
-    })
-    .prefault({})
+  dialPlan
 })
 
-export const island = z.discriminatedUnion('access', [sipWsIsland, xmppIsland])
+const matrixIsland = z.strictObject({
+  ...islandBase,
+  access: z.literal('matrix'),
+  /** The homeserver's client API; `domain` is its server name, the part of user ids behind the colon. */
+  homeserver: z.string().regex(/^https?:\/\/[^/]/, 'a URL such as https://matrix.example'),
+  /** Plain http off loopback: tokens and messages could be read on the way. */
+  insecure: z.boolean().default(false),
+  /** What the local parts of its ghosts begin with: `@_isthmus_4930123456:domain`. */
+  ghostPrefix: z
+    .string()
+    .regex(/^_[a-z0-9.=-]{1,31}_$/, 'lower-case letters and digits between two underscores')
+    .default('_isthmus_'),
+  /** What the hub proves itself with, and what the homeserver does; both stand in the registration file. */
+  asToken: z.strictObject(secret),
+  hsToken: z.strictObject(secret),
+  dialPlan
+})
+
+export const island = z.discriminatedUnion('access', [sipWsIsland, xmppIsland, matrixIsland])

@@ -1,7 +1,17 @@
 // JIDs and the canonical addresses: numbers and `sip:user@domain` (RFC 7247 section 6, XEP-0106, the dial plan). Pure.
 
 import type { XmppIslandConfig } from '../../config.ts'
-import type { Party, Reason, Shown } from '../../session/model.ts'
+import type { Party, Shown } from '../../session/model.ts'
+import {
+  dialledNumber,
+  e164,
+  escapeSipUser,
+  numberCalled,
+  refused,
+  unescapeSipUser,
+  withoutSeparators
+} from '../../session/dial-plan.ts'
+import type { Called } from '../../session/dial-plan.ts'
 import { shownTo } from '../../session/privacy.ts'
 import { limits } from './limits.ts'
 import type { CallAddresses } from './link.ts'
@@ -40,32 +50,6 @@ export function unescapeLocal(local: string): string {
   )
 }
 
-/** RFC 3261, 25.1 `user`, as RFC 7247 6.2 wants it: what is not unreserved is %-escaped UTF-8. */
-export const escapeSipUser = (user: string): string =>
-  user
-    .toWellFormed()
-    .replace(/[^A-Za-z0-9\-_.!~*'()&=+$,]/gu, character => encodeURIComponent(character).replaceAll("'", '%27'))
-
-/** Null for a broken %-escape. */
-export function unescapeSipUser(user: string): string | null {
-  try {
-    return decodeURIComponent(user)
-  } catch {
-    return null
-  }
-}
-
-const e164 = /^\+[1-9][0-9]{1,14}$/
-/** Visual separators of a number (RFC 3966, 5.1.1), and blanks that people type. */
-const withoutSeparators = (text: string): string => text.replace(/[-.() ]/g, '')
-
-export type Called = { readonly called: string } | { readonly refused: Reason; readonly emergency?: true }
-
-const refused = (cause: Reason['cause'], text: string): Called => ({ refused: { cause, text } })
-const number = (text: string): Called =>
-  e164.test(text) ? { called: `tel:${text}` } : refused('address-incomplete', international)
-const international = 'write the number in international form, with + and the country code'
-
 export type DialPlan = XmppIslandConfig['dialPlan']
 
 /** Where a local part of the gateway leads, by the island's dial plan. */
@@ -73,23 +57,7 @@ export function dialled(local: string, plan: DialPlan): Called {
   const text = unescapeLocal(local)
   if (text === anonymousLocal) return refused('not-found', 'an anonymous caller cannot be called back')
   const at = text.lastIndexOf('@')
-  if (at > 0) return userOf(text.slice(0, at), text.slice(at + 1))
-  const digits = withoutSeparators(text)
-  const emergency = plan.emergency.find(entry => entry.dialled === digits)
-  if (emergency !== undefined) {
-    if (emergency.number !== undefined) return { called: `tel:${emergency.number}` }
-    const words = `${digits} cannot be reached from here. Use a phone to call for help.`
-    return { refused: { cause: 'not-found', text: words }, emergency: true }
-  }
-  const short = plan.short.find(entry => entry.dialled === digits)
-  if (short !== undefined) return { called: `tel:${short.number}` }
-  if (digits.startsWith('+')) return number(digits)
-  if (!/^[0-9*#]+$/.test(digits)) return refused('not-found', 'nobody is known under this address')
-  const abroad = plan.international.find(prefix => digits.startsWith(prefix))
-  if (abroad !== undefined) return number(`+${digits.slice(abroad.length)}`)
-  const { countryCode, national } = plan
-  if (countryCode === undefined || !digits.startsWith(national)) return refused('address-incomplete', international)
-  return number(`+${countryCode}${digits.slice(national.length)}`)
+  return at > 0 ? userOf(text.slice(0, at), text.slice(at + 1)) : dialledNumber(text, plan)
 }
 
 /** `alice\40other.example@gateway`: a user of another island. */
@@ -178,7 +146,7 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
       if (local === null) return refused('not-found', 'write to +number at this domain')
       if (accounts === null) return dialled(local, island.dialPlan)
       const owned = byAccount.get(local)
-      return owned === undefined ? refused('not-found', 'this account stands for no number') : number(owned)
+      return owned === undefined ? refused('not-found', 'this account stands for no number') : numberCalled(owned)
     },
     isOfIsland: from => {
       const jid = parseJid(from)

@@ -1,14 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { assert, constantFrom, property, string } from 'fast-check'
-import {
-  createAddresses,
-  dialled,
-  escapeLocal,
-  escapeSipUser,
-  localOf,
-  unescapeLocal,
-  unescapeSipUser
-} from '../../../src/adapters/xmpp/addresses.ts'
+import { createAddresses, dialled, escapeLocal, localOf, unescapeLocal } from '../../../src/adapters/xmpp/addresses.ts'
+import { escapeSipUser, unescapeSipUser } from '../../../src/session/dial-plan.ts'
 import { gatewayAddress, parseJid } from '../../../src/adapters/xmpp/stanza.ts'
 import { parseConfig } from '../../../src/config.ts'
 import type { XmppIslandConfig } from '../../../src/config.ts'

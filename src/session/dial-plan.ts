@@ -1,0 +1,60 @@
+// What a person dialled, made canonical: numbers in any form, short numbers, emergency numbers. Pure.
+
+import type { Reason } from './model.ts'
+
+export type Called = { readonly called: string } | { readonly refused: Reason; readonly emergency?: true }
+
+/** What an island's users may dial besides E.164 numbers. */
+export interface DialPlan {
+  /** The country of national numbers; without it they are refused. */
+  readonly countryCode?: string | undefined
+  readonly national: string
+  readonly international: readonly string[]
+  readonly short: readonly { readonly dialled: string; readonly number: string }[]
+  readonly emergency: readonly { readonly dialled: string; readonly number?: string | undefined }[]
+}
+
+export const e164 = /^\+[1-9][0-9]{1,14}$/
+/** Visual separators of a number (RFC 3966, 5.1.1), and blanks that people type. */
+export const withoutSeparators = (text: string): string => text.replace(/[-.() ]/g, '')
+
+export const refused = (cause: Reason['cause'], text: string): Called => ({ refused: { cause, text } })
+
+const international = 'write the number in international form, with + and the country code'
+export const numberCalled = (text: string): Called =>
+  e164.test(text) ? { called: `tel:${text}` } : refused('address-incomplete', international)
+
+/** Where digits lead by the plan. An emergency number without a route is refused with words for who dialled it. */
+export function dialledNumber(text: string, plan: DialPlan): Called {
+  const digits = withoutSeparators(text)
+  const emergency = plan.emergency.find(entry => entry.dialled === digits)
+  if (emergency !== undefined) {
+    if (emergency.number !== undefined) return { called: `tel:${emergency.number}` }
+    const words = `${digits} cannot be reached from here. Use a phone to call for help.`
+    return { refused: { cause: 'not-found', text: words }, emergency: true }
+  }
+  const short = plan.short.find(entry => entry.dialled === digits)
+  if (short !== undefined) return { called: `tel:${short.number}` }
+  if (digits.startsWith('+')) return numberCalled(digits)
+  if (!/^[0-9*#]+$/.test(digits)) return refused('not-found', 'nobody is known under this address')
+  const abroad = plan.international.find(prefix => digits.startsWith(prefix))
+  if (abroad !== undefined) return numberCalled(`+${digits.slice(abroad.length)}`)
+  const { countryCode, national } = plan
+  if (countryCode === undefined || !digits.startsWith(national)) return refused('address-incomplete', international)
+  return numberCalled(`+${countryCode}${digits.slice(national.length)}`)
+}
+
+/** RFC 3261, 25.1 `user`, as RFC 7247 6.2 wants it: what is not unreserved is %-escaped UTF-8. */
+export const escapeSipUser = (user: string): string =>
+  user
+    .toWellFormed()
+    .replace(/[^A-Za-z0-9\-_.!~*'()&=+$,]/gu, character => encodeURIComponent(character).replaceAll("'", '%27'))
+
+/** Null for a broken %-escape. */
+export function unescapeSipUser(user: string): string | null {
+  try {
+    return decodeURIComponent(user)
+  } catch {
+    return null
+  }
+}
