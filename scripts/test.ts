@@ -1,5 +1,5 @@
 // `npm test [-- FILE...]`: checks types, lint and format, then runs the tests with the servers they need.
-// A test file names what it needs in a comment: `// needs: sipp rtpengine chromium kamailio prosody ejabberd`.
+// A test file names what it needs in a comment: `// needs: sipp rtpengine chromium kamailio knot prosody ejabberd`.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,10 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   rtpengine: { program: '/usr/bin/rtpengine', packages: ['rtpengine-daemon', 'libavcodec-extra59'] },
   chromium: { program: '/usr/bin/chromium', packages: ['chromium'] },
   kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] },
+  knot: { program: '/usr/sbin/knotd', packages: ['knot'] },
   prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound', 'openssl'] },
+  // Synapse itself comes from PyPI, by test/support/synapse-install.ts.
+  synapse: { program: '/usr/lib/python3.11/ensurepip/__main__.py', packages: ['python3-venv'] },
   ejabberd: { program: '/usr/sbin/ejabberdctl', packages: ['ejabberd', 'openssl'] }
 }
 

@@ -34,7 +34,7 @@ export interface XmppServer {
 }
 
 export interface Launched {
-  readonly kind: XmppServer['kind']
+  readonly kind: string
   readonly home: string
   readonly logFile: string
   readonly command: readonly string[]
