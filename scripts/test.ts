@@ -20,7 +20,9 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound', 'openssl'] },
   // Synapse itself comes from PyPI, by test/support/synapse-install.ts.
   synapse: { program: '/usr/lib/python3.11/ensurepip/__main__.py', packages: ['python3-venv'] },
-  ejabberd: { program: '/usr/sbin/ejabberdctl', packages: ['ejabberd', 'openssl'] }
+  ejabberd: { program: '/usr/sbin/ejabberdctl', packages: ['ejabberd', 'openssl'] },
+  // Kafka itself comes from Maven Central into a cache folder.
+  kafka: { program: '/usr/bin/mvn', packages: ['openjdk-17-jre-headless', 'maven'] }
 }
 
 const help = `npm test                 every test: types, lint, format, unit, conformance, interop
