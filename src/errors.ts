@@ -11,6 +11,7 @@ export const errorCodes = [
   'HUB_RTPENGINE_TIMEOUT',
   'HUB_RTPENGINE_REFUSED',
   'HUB_PEER',
+  'HUB_DNS',
   'HUB_LIMIT',
   'HUB_INTERNAL'
 ] as const

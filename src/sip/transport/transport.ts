@@ -44,6 +44,8 @@ export interface AdoptOptions {
 
 export interface RemoteDestination extends Address {
   readonly transport: TransportName
+  /** The domain that was asked for, where `host` was found by it: what a certificate has to prove (RFC 5922). */
+  readonly name?: string
   /** UDP only: a request above so many bytes goes by TCP (RFC 3261, 18.1.1 says 1300), by UDP if TCP is refused. */
   readonly tcpOverBytes?: number
 }
