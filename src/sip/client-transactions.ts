@@ -2,7 +2,7 @@
 
 import { HubError } from '../errors.ts'
 import { viaOf } from './hop.ts'
-import { createHeaders, makeRequest, newBranch, parseCSeq } from './message.ts'
+import { createHeaders, makeRequest, newBranch, parseCSeq, printMessage } from './message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import type { ClientHandler, ClientTransaction, SipTimers, TimerPort } from './ports.ts'
 import { TimerSlots } from './timers.ts'
@@ -10,7 +10,7 @@ import type { Timed } from './timers.ts'
 import { answerEvent, clientInvite, clientOther } from './transaction.ts'
 import type { Action, ClientInviteEvent, ClientOtherEvent, Row, Timer } from './transaction.ts'
 import { isReliable, isWebSocket } from './transport/transport.ts'
-import type { Address, Destination, Flow, RemoteDestination, TransportName } from './transport/transport.ts'
+import type { Address, Destination, Flow, TransportName } from './transport/transport.ts'
 import type { Wire } from './wire.ts'
 
 type Event = ClientInviteEvent | ClientOtherEvent
@@ -58,8 +58,13 @@ class ClientRecord implements Timed {
   }
 
   start(to: Destination): void {
-    const [first, fallback] = this.#pathsTo(to)
-    this.#open(first, fallback)
+    const { wire } = this.#owner.runtime
+    if (!('flow' in to)) this.#stamp(to.transport, wire.localFor(to.transport, to.host))
+    wire.open(
+      to,
+      flow => this.#sendOn(flow),
+      error => this.broken(error)
+    )
     this.#starting = false
   }
 
@@ -164,34 +169,46 @@ class ClientRecord implements Timed {
     if (!this.#invite || this.state !== 'completed') this.#bytes = null
   }
 
-  /** A large request goes by TCP where its destination says so, and by UDP after all where TCP is refused. */
-  #pathsTo(to: Destination): readonly [Destination, RemoteDestination | null] {
-    if ('flow' in to) return [to, null]
-    this.#stamp(to.transport, this.#owner.runtime.wire.localFor(to.transport, to.host))
-    if (to.transport !== 'udp' || to.tcpOverBytes === undefined || this.#request === null) return [to, null]
-    if (this.#owner.bytesOf(this.#request) <= to.tcpOverBytes) return [to, null]
-    return [{ transport: 'tcp', host: to.host, port: to.port }, to]
-  }
-
-  #open(to: Destination, fallback: RemoteDestination | null): void {
-    const failed = (error: unknown): void => {
-      if (fallback === null) this.broken(error)
-      else this.#open(fallback, null)
-    }
-    this.#owner.runtime.wire.open(to, flow => this.#sendOn(flow), failed)
-  }
-
-  #sendOn(flow: Flow): void {
+  #sendOn(flow: Flow, tcpFailed = false): void {
     const request = this.#request
     if (this.state === 'terminated' || request === null) return
+    this.#stamp(flow.transport, flow.local)
+    const bytes = printMessage(request)
+    const { wire } = this.#owner.runtime
+    const isUdp = flow.transport === 'udp' && !tcpFailed
+    if (isUdp && wire.prefersTcp(bytes.length, flow.remote)) this.#tryTcp(flow)
+    else this.#leave(flow, request, bytes)
+  }
+
+  #leave(flow: Flow, request: SipRequest, bytes: Buffer): void {
     this.flow = flow
     this.unreliable = !isReliable(flow.transport)
-    this.#stamp(flow.transport, flow.local)
     this.#slots.start(this.#invite ? 'B' : 'F', this)
     this.#slots.start(this.#invite ? 'A' : 'E', this)
     if (!this.unreliable) this.#owner.watch(flow, this)
-    const bytes = this.#owner.runtime.wire.send(request, flow, error => this.broken(error))
+    this.#owner.runtime.wire.resend(bytes, request, flow, error => this.broken(error))
     if (this.unreliable) this.#bytes = bytes
+  }
+
+  /** Too large for a datagram: by TCP, and by UDP after all where TCP is refused or silent (RFC 3261, 18.1.1). */
+  #tryTcp(udp: Flow): void {
+    const { wire, clock } = this.#owner.runtime
+    let settled = false
+    const settle = (flow: Flow | null): void => {
+      if (settled) return
+      settled = true
+      clock.clear(timer)
+      if (flow === null) wire.tcpRefused(udp.remote)
+      this.#sendOn(flow ?? udp, true)
+    }
+    const timer = clock.set(wire.udpInsteadMs, () => settle(null), null)
+    const to = { transport: 'tcp', host: udp.remote.host, port: udp.remote.port } as const
+    this.#stamp('tcp', wire.localFor('tcp', to.host))
+    wire.open(
+      to,
+      flow => settle(flow),
+      () => settle(null)
+    )
   }
 
   #stamp(transport: TransportName, local: Address | null): void {
@@ -310,12 +327,6 @@ export class ClientTransactions {
     if (top === via) return
     if (top !== undefined) headers.remove('Via')
     headers.prepend('Via', via)
-  }
-
-  bytesOf(request: SipRequest): number {
-    let bytes = request.method.length + request.uri.length + 16 + request.body.length
-    for (const { name, value } of request.headers.lines()) bytes += name.length + Buffer.byteLength(value) + 4
-    return bytes
   }
 
   watch(flow: Flow, record: ClientRecord): void {

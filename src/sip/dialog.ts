@@ -1,5 +1,6 @@
 // Dialogs (RFC 3261, section 12): route sets, CSeq rules, target refresh, requests inside them.
 
+import { isIP } from 'node:net'
 import { tagOf } from './hop.ts'
 import { createHeaders, makeRequest, makeResponse, parseCSeq, parseNameAddr } from './message.ts'
 import type { HeaderLine, Headers, SipRequest, SipResponse } from './message.ts'
@@ -223,7 +224,7 @@ const secured: Readonly<Record<TransportName, TransportName>> = {
   wss: 'wss'
 }
 
-/** Where a SIP URI points (RFC 3263 without SRV): host, port, transport, sips as TLS. Null for other schemes. */
+/** Where a SIP URI points: host, port, transport, sips as TLS; a name brings its URI. Null for other schemes. */
 export function destinationOf(uri: string): RemoteDestination | null {
   const parsed = parseUri(uri)
   if (parsed === null || (parsed.scheme !== 'sip' && parsed.scheme !== 'sips')) return null
@@ -231,7 +232,8 @@ export function destinationOf(uri: string): RemoteDestination | null {
   if (named === undefined) return null
   const transport = parsed.scheme === 'sips' ? secured[named] : named
   const host = parsed.params.get('maddr') ?? parsed.host
-  return { transport, host, port: parsed.port ?? defaultPorts[transport] }
+  const to = { transport, host, port: parsed.port ?? defaultPorts[transport] }
+  return isIP(host) > 0 ? to : { ...to, uri: parsed }
 }
 
 /**

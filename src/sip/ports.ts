@@ -1,7 +1,9 @@
 // The SIP stack's contract with its users: options, handler, transactions. Types and their defaults only.
 
 import type { Logger } from '../log.ts'
+import { failoverLimits } from './failover.ts'
 import type { HeaderLine, SipMessage, SipRequest, SipResponse } from './message.ts'
+import type { DnsResolver } from './resolver.ts'
 import { transportLimits } from './transport/transport.ts'
 import type {
   Address,
@@ -11,9 +13,11 @@ import type {
   Flow,
   Listening,
   ListenOptions,
+  RemoteDestination,
   Screen,
   TransportName
 } from './transport/transport.ts'
+import type { SipUri } from './uri.ts'
 
 /** Milliseconds (RFC 3261 table 4, RFC 6026 7.1). What is not named follows from T1, T2 and T4. */
 export interface SipTimers {
@@ -39,6 +43,7 @@ export interface SipTimers {
 
 export const stackLimits = {
   ...transportLimits,
+  ...failoverLimits,
   /** Server and client transactions, those kept to absorb retransmissions included; beyond it 503. */
   transactionsMax: 300_000,
   /** Bytes of the requests whose transactions still have a user; beyond it 503. */
@@ -65,6 +70,8 @@ export interface StackOptions {
   /** Server header of the stack's own answers, User-Agent of requests that have none. */
   readonly userAgent?: string
   readonly log?: Logger
+  /** For host names; that of the system unless given. */
+  readonly resolver?: DnsResolver
   /** For outgoing TLS: authorities that servers' certificates must come from. Default: Node's. */
   readonly tlsCa?: string | Buffer
 }
@@ -133,8 +140,17 @@ export interface SipStack {
   readonly counts: StackCounts
   /** Connections made elsewhere (WebSockets). */
   adopt(options: AdoptOptions): AdoptedFlow
-  /** The stack owns `request` from here: it adds Via (branch, rport), and Max-Forwards and User-Agent if absent. */
-  send(request: SipRequest, to: Destination, on: ClientHandler): ClientTransaction
+  /**
+   * The stack owns `request` from here: it adds Via (branch, rport), and Max-Forwards and User-Agent if absent. Of
+   * several places (from `locate`) the next is tried where one is broken, silent or 503 (RFC 3263, 4.3).
+   */
+  send(
+    request: SipRequest,
+    to: Destination | readonly [RemoteDestination, ...RemoteDestination[]],
+    on: ClientHandler
+  ): ClientTransaction
+  /** Where a URI leads from here, best first; empty: nowhere. Rejects with HUB_DNS where nobody could say. */
+  locate(uri: SipUri): Promise<readonly RemoteDestination[]>
   /** ACK to a 2xx: no transaction, so a retransmitted 2xx needs another call of this. */
   sendAck(request: SipRequest, to: Destination): void
   /** What Via would name towards there: for Contact. Null where nothing listens on that transport. */

@@ -36,8 +36,9 @@ export interface DnsResolver {
 export const resolverLimits = {
   /** Answers kept; the one asked for longest ago goes first. */
   entriesMax: 10_000,
-  /** Questions on their way; one more is refused. */
+  /** Different questions on their way, and those who wait for an answer; one more is refused. */
   openMax: 1_000,
+  waitingMax: 20_000,
   /** Records of one answer that count. */
   recordsMax: 64,
   /** One try of one server. */
@@ -123,6 +124,7 @@ class Cache {
   /** Oldest question first. */
   readonly #kept = new Map<string, Kept>()
   readonly #open = new Map<string, Promise<readonly unknown[]>>()
+  #waiting = 0
 
   constructor(limits: ResolverLimits, now: () => number) {
     this.#limits = limits
@@ -142,17 +144,17 @@ class Cache {
       this.#kept.set(key, known)
       return known.records as readonly T[]
     }
-    const waiting = this.#open.get(key)
-    if (waiting !== undefined) return (await waiting) as readonly T[]
-    if (this.#open.size >= this.#limits.openMax) {
+    const open = this.#open.get(key)
+    if (this.#waiting >= this.#limits.waitingMax || (open === undefined && this.#open.size >= this.#limits.openMax)) {
       throw new HubError('HUB_DNS', `too many DNS questions: ${question}`, { retryable: true })
     }
-    const answer = this.#find(key, question, find)
+    const answer = open ?? this.#find(key, question, find).finally(() => this.#open.delete(key))
     this.#open.set(key, answer)
+    this.#waiting++
     try {
       return (await answer) as readonly T[]
     } finally {
-      this.#open.delete(key)
+      this.#waiting--
     }
   }
 

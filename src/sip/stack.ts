@@ -3,6 +3,7 @@
 import { HubError, messageOf } from '../errors.ts'
 import { ClientTransactions } from './client-transactions.ts'
 import type { Runtime } from './client-transactions.ts'
+import { Attempts, Avoided } from './failover.ts'
 import { answerPort, serverKey, stampSource, statelessTag, viaOf } from './hop.ts'
 import { makeResponse, newBranch, parseCSeq, parseMessage, parseVia } from './message.ts'
 import type { SipMessage, SipRequest, SipResponse, Via } from './message.ts'
@@ -19,12 +20,14 @@ import type {
   Destination,
   Flow,
   Listening,
+  RemoteDestination,
   Source,
   TransportName,
   TransportPort,
   Verdict
 } from './transport/transport.ts'
 import { WebSocketFlow } from './transport/ws.ts'
+import type { SipUri } from './uri.ts'
 import { Wire } from './wire.ts'
 
 export type {
@@ -57,6 +60,8 @@ class Stack implements SipStack {
   readonly #clients: ClientTransactions
   readonly #adopted = new Set<WebSocketFlow>()
   readonly #headers: readonly (readonly [string, string])[]
+  readonly #avoided: Avoided
+  readonly #attempts: ConstructorParameters<typeof Attempts>[0]
   #dropped = 0
 
   constructor(options: StackOptions) {
@@ -77,6 +82,8 @@ class Stack implements SipStack {
       this.#guard(() => this.#options.handler.ack(ack, flow))
     )
     this.#clients = new ClientTransactions(runtime)
+    this.#avoided = new Avoided(this.#limits)
+    this.#attempts = { avoided: this.#avoided, send: (request, to, on) => this.#clients.send(request, to, on) }
   }
 
   get listening(): readonly Listening[] {
@@ -118,8 +125,21 @@ class Stack implements SipStack {
     return flow
   }
 
-  send(request: SipRequest, to: Destination, on: ClientHandler): ClientTransaction {
-    return this.#full() ? this.#clients.refuse(request, on) : this.#clients.send(request, to, on)
+  send(
+    request: SipRequest,
+    to: Destination | readonly [RemoteDestination, ...RemoteDestination[]],
+    on: ClientHandler
+  ): ClientTransaction {
+    if (this.#full()) return this.#clients.refuse(request, on)
+    if (!('length' in to)) return this.#clients.send(request, to, on)
+    const [first = to[0], ...rest] = this.#avoided.order(to)
+    return rest.length === 0
+      ? this.#clients.send(request, first, on)
+      : new Attempts(this.#attempts, request, [first, ...rest], on)
+  }
+
+  locate(uri: SipUri): Promise<readonly RemoteDestination[]> {
+    return this.#wire.locate(uri)
   }
 
   sendAck(request: SipRequest, to: Destination): void {

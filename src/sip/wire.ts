@@ -1,10 +1,13 @@
 // Between transactions and transports: finds or opens the path to a destination, prints and sends, watches it break.
 
-import { lookup } from 'node:dns'
 import { isIP, isIPv6 } from 'node:net'
+import { locate } from './locate.ts'
+import type { Reach } from './locate.ts'
 import { printMessage } from './message.ts'
 import type { SipMessage } from './message.ts'
 import type { StackOptions } from './ports.ts'
+import { createResolver } from './resolver.ts'
+import type { DnsResolver } from './resolver.ts'
 import { ConnectionCounts, StreamTransport, tcp } from './transport/tcp.ts'
 import { tlsKind } from './transport/tls.ts'
 import type {
@@ -13,10 +16,12 @@ import type {
   Flow,
   Listening,
   ListenOptions,
+  RemoteDestination,
   TransportName,
   TransportPort
 } from './transport/transport.ts'
 import { UdpListener } from './transport/udp.ts'
+import type { SipUri } from './uri.ts'
 
 type Ready = (flow: Flow) => void
 type Failed = (error: unknown) => void
@@ -29,6 +34,9 @@ export class Wire {
   readonly #udp: UdpListener[] = []
   readonly #tcp: StreamTransport
   readonly #tls: StreamTransport
+  readonly #resolver: DnsResolver
+  /** Where TCP in place of UDP was refused, and until when UDP has to do. */
+  readonly #udpOnly = new Map<string, number>()
 
   constructor(options: StackOptions, port: TransportPort) {
     this.#options = options
@@ -37,6 +45,7 @@ export class Wire {
     const own = options.listen.find(({ tls }) => tls !== undefined)?.tls ?? null
     const kind = tlsKind(own, options.tlsCa ?? null, port.limits.connectMs)
     this.#tls = new StreamTransport(kind, port, this.#counts)
+    this.#resolver = options.resolver ?? createResolver()
   }
 
   get connections(): number {
@@ -67,13 +76,35 @@ export class Wire {
     if ('flow' in to) {
       if (to.flow.closed) failed(new Error('the connection is closed'))
       else ready(to.flow)
-    } else if (isIP(to.host) > 0) this.#openAddress(to.transport, to, null, ready, failed)
-    else {
-      lookup(to.host, (error, address) => {
-        if (error === null) this.#openAddress(to.transport, { host: address, port: to.port }, to.host, ready, failed)
-        else failed(error)
-      })
-    }
+    } else if (isIP(to.host) > 0) this.#openAddress(to, ready, failed)
+    else
+      this.locate(to.uri ?? uriOf(to))
+        .then(targets => this.#openFirst(targets, ready, failed))
+        .catch(failed)
+  }
+
+  /** Where a URI leads from here, best first (RFC 3263). Rejects with HUB_DNS where nobody could say. */
+  locate(uri: SipUri): Promise<readonly RemoteDestination[]> {
+    return locate(uri, { resolver: this.#resolver, reach: this.#reach(), random: Math.random })
+  }
+
+  /** Whether a request that is too large for UDP should be tried by TCP (RFC 3261, 18.1.1). */
+  prefersTcp(bytes: number, to: Address): boolean {
+    if (bytes <= this.#port.limits.udpRequestBytesMax || this.#tcp.listening.length === 0) return false
+    const until = this.#udpOnly.get(to.host)
+    if (until !== undefined && until > performance.now()) return false
+    this.#udpOnly.delete(to.host)
+    return true
+  }
+
+  tcpRefused({ host }: Address): void {
+    this.#udpOnly.set(host, performance.now() + this.#port.limits.tcpRefusedMs)
+    if (this.#udpOnly.size <= this.#port.limits.sourcesMax) return
+    this.#udpOnly.delete(this.#udpOnly.keys().next().value ?? '')
+  }
+
+  get udpInsteadMs(): number {
+    return this.#port.limits.udpInsteadMs
   }
 
   /** The same UDP socket, another port of the same host. */
@@ -100,7 +131,23 @@ export class Wire {
     }
   }
 
-  #openAddress(transport: TransportName, to: Address, name: string | null, ready: Ready, failed: Failed): void {
+  #reach(): Reach {
+    const all = this.listening
+    return {
+      transports: [...new Set(all.map(({ transport }) => transport))],
+      ipv4: all.some(({ host }) => !isIPv6(host)),
+      ipv6: all.some(({ host }) => isIPv6(host))
+    }
+  }
+
+  /** The next one where a connection cannot be had. */
+  #openFirst([first, ...rest]: readonly RemoteDestination[], ready: Ready, failed: Failed): void {
+    if (first === undefined) failed(new Error('no address that can be reached from here'))
+    else this.#openAddress(first, ready, rest.length === 0 ? failed : () => this.#openFirst(rest, ready, failed))
+  }
+
+  #openAddress(to: RemoteDestination, ready: Ready, failed: Failed): void {
+    const { transport } = to
     if (transport === 'udp') {
       const listener = this.#udpFor(to.host)
       if (listener === null) failed(new Error('nothing listens on UDP'))
@@ -114,7 +161,7 @@ export class Wire {
     const streams = this.#streams(transport)
     const flow = streams.flowTo(to)
     if (flow !== null && !flow.closed) ready(flow)
-    else streams.open({ host: to.host, port: to.port }, name, ready, failed)
+    else streams.open({ host: to.host, port: to.port }, to.name ?? null, ready, failed)
   }
 
   #udpFor(remoteHost: string): UdpListener | null {
@@ -126,3 +173,14 @@ export class Wire {
     return transport === 'tcp' ? this.#tcp : this.#tls
   }
 }
+
+/** What a destination without a URI of its own stands for. */
+const uriOf = ({ transport, host, port }: RemoteDestination): SipUri => ({
+  scheme: 'sip',
+  user: null,
+  password: null,
+  host,
+  port,
+  params: new Map([['transport', transport]]),
+  headers: new Map()
+})

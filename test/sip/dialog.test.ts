@@ -46,7 +46,12 @@ describe('the caller’s dialog', () => {
       contact: '<sip:alice@192.0.2.1:5060>'
     })
     expect(fields(dialog.request('BYE'))).toMatchObject({ cseq: '7 BYE', contact: undefined })
-    expect(dialog.nextHop()).toEqual({ transport: 'udp', host: 'p1.example.org', port: 5060 })
+    expect(dialog.nextHop()).toMatchObject({
+      transport: 'udp',
+      host: 'p1.example.org',
+      port: 5060,
+      uri: { host: 'p1.example.org', port: null }
+    })
   })
 
   it('acknowledges under the number of the INVITE, whatever came between', () => {

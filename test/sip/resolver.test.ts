@@ -94,6 +94,9 @@ describe('what is remembered', () => {
     const asked = ['a', 'b', 'c', 'd'].map(name => resolver.a(`${name}.example.test`))
     const results = await Promise.allSettled(asked)
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected'])
+    const crowded = createResolver({ servers: [dns.address], limits: { waitingMax: 1 } })
+    const crowd = await Promise.allSettled([crowded.a('e.example.test'), crowded.a('e.example.test')])
+    expect(crowd.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
   })
 })
 

@@ -318,30 +318,39 @@ describe('answers to requests of the stack', () => {
 })
 
 describe('large requests (RFC 3261, 18.1.1)', () => {
-  it('go by TCP where their destination says so, and by UDP where nobody takes TCP', async () => {
-    const both = await serve({ listen: [{ transport: 'udp', host: '127.0.0.1', port: 0 }] })
-    const client = await serve()
-    const on = { response: () => undefined, failed: () => undefined }
-    const to = { transport: 'udp', host: '127.0.0.1', port: both.port, tcpOverBytes: 1_300 } as const
+  const on = { response: () => undefined, failed: () => undefined }
+  const local = (transport: 'udp' | 'tcp', port = 0) => ({ transport, host: '127.0.0.1', port }) as const
+
+  it('go by TCP where TCP listens here, and by UDP where nobody takes TCP: the next ones at once', async () => {
+    const both = await serve({ listen: [local('udp')] })
+    const client = await serve({ listen: [local('udp'), local('tcp')] })
+    const to = { transport: 'udp', host: '127.0.0.1', port: both.port } as const
     client.stack.send(request('MESSAGE', 'x'.repeat(1_300)), to, on)
     await until(() => both.pending.length === 1)
     expect(both.pending[0]!.request.headers.get('Via')).toMatch(/^SIP\/2\.0\/UDP /)
+    expect(both.pending[0]!.request.headers.all('Via')).toHaveLength(1)
     await both.stack.close()
-    const tcp = await serve({ listen: [{ transport: 'tcp', host: '127.0.0.1', port: both.port }] })
+    const tcp = await serve({ listen: [local('tcp', both.port), local('udp', both.port)] })
     client.stack.send(request('MESSAGE', 'x'.repeat(1_300)), to, on)
     await until(() => tcp.pending.length === 1)
-    expect(tcp.pending[0]!.request.headers.all('Via')).toHaveLength(1)
-    expect(tcp.pending[0]!.request.headers.get('Via')).toMatch(/^SIP\/2\.0\/TCP /)
+    expect(tcp.pending[0]!.flow.transport).toBe('udp')
+    const fresh = await serve({ listen: [local('udp'), local('tcp')] })
+    fresh.stack.send(request('MESSAGE', 'x'.repeat(1_300)), to, on)
+    await until(() => tcp.pending.length === 2)
+    expect(tcp.pending[1]!.request.headers.all('Via')).toHaveLength(1)
+    expect(tcp.pending[1]!.request.headers.get('Via')).toMatch(/^SIP\/2\.0\/TCP /)
+    expect(tcp.pending[1]!.flow.transport).toBe('tcp')
+    // A small one stays where it was sent to.
+    fresh.stack.send(request('MESSAGE', 'x'.repeat(100)), to, on)
+    await until(() => tcp.pending.length === 3)
+    expect(tcp.pending[2]!.flow.transport).toBe('udp')
   })
 
-  it('stay on UDP where their destination says nothing', async () => {
+  it('stay on UDP where TCP does not listen here, since no answer could come over it', async () => {
     const server = await serve()
-    const client = await serve()
+    const client = await serve({ listen: [local('udp')] })
     const to = { transport: 'udp', host: '127.0.0.1', port: server.port } as const
-    client.stack.send(request('MESSAGE', 'x'.repeat(20_000)), to, {
-      response: () => undefined,
-      failed: () => undefined
-    })
+    client.stack.send(request('MESSAGE', 'x'.repeat(20_000)), to, on)
     await until(() => server.pending.length === 1)
     expect(server.pending[0]!.request.body.length).toBe(20_000)
   })

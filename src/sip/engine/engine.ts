@@ -38,6 +38,8 @@ export interface EngineOptions {
   readonly secondMs?: number
   readonly tap?: StackOptions['tap']
   readonly tlsCa?: StackOptions['tlsCa']
+  /** For the names of next hops and peers; the system's unless given. */
+  readonly resolver?: StackOptions['resolver']
   readonly userAgent?: string
   readonly log: Logger
 }
@@ -129,7 +131,8 @@ export function createEngine(options: EngineOptions): Engine {
 }
 
 /** What goes to the stack as it is. */
-const passedOn = ({ screen, tlsCa, userAgent }: EngineOptions): Partial<StackOptions> => ({
+const passedOn = ({ screen, tlsCa, userAgent, resolver }: EngineOptions): Partial<StackOptions> => ({
+  ...(resolver === undefined ? {} : { resolver }),
   ...(screen === undefined ? {} : { screen }),
   ...(tlsCa === undefined ? {} : { tlsCa }),
   ...(userAgent === undefined ? {} : { userAgent })

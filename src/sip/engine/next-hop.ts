@@ -4,10 +4,20 @@ import { networkInterfaces } from 'node:os'
 import { destinationOf } from '../dialog.ts'
 import type { Listening, RemoteDestination } from '../transport/transport.ts'
 import { parseUri } from '../uri.ts'
+import type { SipUri } from '../uri.ts'
 
-export type NextHop = { readonly to: RemoteDestination } | { readonly refused: string }
+export type NextHop = { readonly to: RemoteDestination } | { readonly name: SipUri } | Refused
+export interface Refused {
+  readonly refused: string
+}
 
-/** `uri` is the next hop that the application named, else the Request-URI. The texts are drachtio-server's. */
+const unavailable: Refused = { refused: 'requested protocol/transport not available' }
+const myself: Refused = { refused: 'can not send request to myself' }
+
+/**
+ * `uri` is the next hop that the application named, else the Request-URI. A `name` is still to be located. The texts are
+ * drachtio-server's.
+ */
 export function nextHop(uri: string, listening: readonly Listening[]): NextHop {
   const found = destinationOf(uri)
   const parsed = parseUri(uri)
@@ -17,9 +27,21 @@ export function nextHop(uri: string, listening: readonly Listening[]): NextHop {
   const named = parsed.params.has('transport') || parsed.scheme === 'sips'
   const served = listening.some(({ transport }) => transport === found.transport)
   const other = named ? undefined : listening[0]
-  if (!served && other === undefined) return { refused: 'requested protocol/transport not available' }
+  if (!served && other === undefined) return unavailable
+  if (found.uri !== undefined) return { name: found.uri }
   const to = served || other === undefined ? found : { ...found, transport: other.transport }
-  return isOwn(to, listening) ? { refused: 'can not send request to myself' } : { to }
+  return isOwn(to, listening) ? myself : { to }
+}
+
+/** Of the places that a name leads to, those that are not this very server. */
+export function elsewhere(
+  targets: readonly RemoteDestination[],
+  listening: readonly Listening[],
+  name: string
+): readonly [RemoteDestination, ...RemoteDestination[]] | Refused {
+  const [first, ...rest] = targets.filter(to => !isOwn(to, listening))
+  if (first !== undefined) return [first, ...rest]
+  return targets.length > 0 ? myself : { refused: `no address for ${name}` }
 }
 
 /** A request to one of our own listeners would come back in. */

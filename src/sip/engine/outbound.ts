@@ -1,20 +1,22 @@
 // Requests of applications outside dialogs, CANCEL of them, and what comes back.
 
 import { randomInt, randomUUID } from 'node:crypto'
+import { messageOf } from '../../errors.ts'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import { createHeaders, isToken, makeRequest, makeResponse, newCallId, newTag } from '../message.ts'
 import { parseCSeq, parseNameAddr, printMessage } from '../message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
-import type { Address, Destination, Flow } from '../transport/transport.ts'
+import type { Address, Destination, Flow, RemoteDestination } from '../transport/transport.ts'
 import { hostPort } from '../transport/transport.ts'
+import type { SipUri } from '../uri.ts'
 import { cseqOf, fromHere, fromNetwork, fromNowhere, reasonLine } from './context.ts'
 import type { Context, Outbound } from './context.ts'
 import { answerNok, answerOk, tellSip } from './control.ts'
 import type { App, SipCommand } from './control.ts'
 import { endByEngine, endFork, pathOf } from './ending.ts'
 import { completeBody, contactOf, linesOf } from './fill.ts'
-import { nextHop } from './next-hop.ts'
+import { elsewhere, nextHop } from './next-hop.ts'
 import { heardSession } from './refresh.ts'
 import { readableReason } from './text.ts'
 import type { AppMessage } from './text.ts'
@@ -22,16 +24,40 @@ import { Usage } from './usages.ts'
 
 export type AppRequest = Extract<AppMessage, { readonly kind: 'request' }>
 
+interface Wish {
+  readonly app: App
+  readonly command: SipCommand
+  readonly message: AppRequest
+}
+
 /** `sip||` with a request: sent, or NOK with the reason. */
 export function sendOutside(ctx: Context, app: App, command: SipCommand, message: AppRequest): void {
-  const { method, rest } = message
-  const bound = ctx.bindings.find(method, message.uri, Date.now())
+  const wish = { app, command, message }
+  const bound = ctx.bindings.find(message.method, message.uri, Date.now())
   const hop = bound === null ? nextHop(command.proxy || message.uri, ctx.stack.listening) : { to: { flow: bound } }
-  if ('refused' in hop) {
-    answerNok(app, command.id, hop.refused)
-    return
+  if ('refused' in hop) answerNok(app, command.id, hop.refused)
+  else if ('name' in hop) void locateFirst(ctx, wish, hop.name)
+  else leave(ctx, wish, hop.to, null)
+}
+
+/** RFC 3263 for a host name; the application may be gone when the DNS has answered. */
+async function locateFirst(ctx: Context, wish: Wish, name: SipUri): Promise<void> {
+  const { app, command } = wish
+  const refuse = (text: string): void => answerNok(app, command.id, text)
+  try {
+    const targets = elsewhere(await ctx.stack.locate(name), ctx.stack.listening, name.host)
+    if (app.gone) return
+    if ('refused' in targets) refuse(targets.refused)
+    else leave(ctx, wish, targets[0], targets)
+  } catch (error) {
+    ctx.log.warn({ error: messageOf(error), host: name.host }, 'next hop not located')
+    refuse(`no address for ${name.host}: ${messageOf(error)}`)
   }
-  const { to } = hop
+}
+
+/** `to` is where the request goes first, `targets` all the places there are for it. */
+function leave(ctx: Context, { app, command, message }: Wish, to: Destination, targets: Launch['targets']): void {
+  const { method, rest } = message
   const transport = 'flow' in to ? to.flow.transport : to.transport
   const local = 'flow' in to ? to.flow.local : ctx.stack.localAddress(transport, to.host)
   if (local === null) {
@@ -53,7 +79,7 @@ export function sendOutside(ctx: Context, app: App, command: SipCommand, message
     answerNok(app, command.id, request)
     return
   }
-  launch(ctx, { app, command, request, to, pinned: bound !== null })
+  launch(ctx, { app, command, request, to, targets })
 }
 
 const opens = (method: string): boolean => method === 'INVITE' || method === 'SUBSCRIBE'
@@ -99,19 +125,19 @@ interface Launch {
   readonly command: SipCommand
   readonly request: SipRequest
   readonly to: Destination
-  readonly pinned: boolean
+  readonly targets: readonly [RemoteDestination, ...RemoteDestination[]] | null
 }
 
-function launch(ctx: Context, { app, command, request, to, pinned }: Launch): void {
+function launch(ctx: Context, { app, command, request, to, targets }: Launch): void {
   const usage = opens(request.method) ? usageOf(ctx, app, request) : null
   const txn = randomUUID()
-  const tx = ctx.stack.send(request, to, {
+  const tx = ctx.stack.send(request, targets ?? to, {
     response: (response, flow) => outside(ctx, outbound, response, flow),
     failed: why => outside(ctx, outbound, faked(request, why), null)
   })
   const outbound: Outbound = { txn, app, tx, usage, cancelled: false }
   ctx.outbound.set(txn, outbound)
-  if (usage !== null) usage.pinned = pinned
+  if (usage !== null) usage.pinned = 'flow' in to
   echoRequest(app, command.id, outbound, to)
 }
 

@@ -2,6 +2,7 @@
 
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import type { SipUri } from '../uri.ts'
 
 export type TransportName = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss'
 
@@ -46,8 +47,8 @@ export interface RemoteDestination extends Address {
   readonly transport: TransportName
   /** The domain that was asked for, where `host` was found by it: what a certificate has to prove (RFC 5922). */
   readonly name?: string
-  /** UDP only: a request above so many bytes goes by TCP (RFC 3261, 18.1.1 says 1300), by UDP if TCP is refused. */
-  readonly tcpOverBytes?: number
+  /** The URI whose host is a name: what is still to be looked up (RFC 3263). */
+  readonly uri?: SipUri
 }
 
 export type Destination = { readonly flow: Flow } | RemoteDestination
@@ -97,6 +98,11 @@ export const transportLimits = {
   incompleteMs: 30_000,
   /** TCP and TLS handshakes, in and out. */
   connectMs: 10_000,
+  /** A request above so many bytes goes by TCP rather than UDP where TCP listens here (RFC 3261, 18.1.1). */
+  udpRequestBytesMax: 1_300,
+  /** TCP in place of UDP has so long to connect; then UDP carries the request, and the next ones for a while. */
+  udpInsteadMs: 2_000,
+  tcpRefusedMs: 60_000,
   /** How long a connection closed here still swallows what comes, so that its last answer is not reset away. */
   lingerMs: 1_000,
   /** Header block of a message on a stream. */
