@@ -1,6 +1,6 @@
 // What came from the event log, sorted: finals to charge, partial records, and what no record can be. Pure.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { cdrRecord } from '../events/cdr.ts'
 import type { CdrRecord } from '../events/cdr.ts'
@@ -16,7 +16,7 @@ export const limits = {
 
 export interface Final {
   readonly record: CdrRecord
-  /** The same record always has the same one, whoever delivers it. */
+  /** Of the record's own hash and all that is kept of it: the same record has the same one, whoever delivers it. */
   readonly contentHash: string
 }
 
@@ -31,10 +31,10 @@ export interface Rejection {
   readonly record: string
 }
 
-/** A number of a node's journal that has arrived, whatever was in the record. */
+/** Numbers of a node's journal that have arrived, whatever was in the records: ranges with both ends in them. */
 export interface Arrival {
   readonly nodeId: string
-  readonly seq: number
+  readonly ranges: readonly (readonly [first: number, last: number])[]
 }
 
 export interface Intake {
@@ -48,28 +48,71 @@ const numbered = z.looseObject({ node_id: z.string(), seq: z.int().min(1) })
 export function takeIn(records: readonly unknown[]): Intake {
   const finals: Final[] = []
   const rejected: Rejection[] = []
-  const arrived: Arrival[] = []
+  const seqs = new Map<string, number[]>()
+  const arrive = ({ node_id, seq }: { readonly node_id: string; readonly seq: number }): void => {
+    const known = seqs.get(node_id)
+    if (known === undefined) seqs.set(node_id, [seq])
+    else known.push(seq)
+  }
   for (const raw of records) {
-    const { success, data } = numbered.safeParse(raw)
-    if (success) arrived.push({ nodeId: storable(data.node_id), seq: data.seq })
     const parsed = cdrRecord.safeParse(raw)
+    if (parsed.success) arrive(parsed.data)
+    else {
+      const { success, data } = numbered.safeParse(raw)
+      if (success) arrive(data)
+    }
     const why = parsed.success ? implausible(parsed.data) : detailOf(parsed.error)
     if (!parsed.success || why !== null) rejected.push(rejection(raw, 'invalid', why ?? ''))
     else if (parsed.data.kind === 'final') finals.push(finalOf(parsed.data))
   }
+  const arrived = [...seqs].map(([nodeId, numbers]) => ({ nodeId: storable(nodeId), ranges: rangesOf(numbers) }))
   return { finals, rejected, arrived }
+}
+
+function rangesOf(numbers: readonly number[]): Arrival['ranges'] {
+  const ranges: [number, number][] = []
+  for (const seq of numbers.toSorted((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last !== undefined && seq <= last[1] + 1) last[1] = seq
+    else ranges.push([seq, seq])
+  }
+  return ranges
 }
 
 /** An id has one spelling, as the database has (RFC 9562, 4). */
 function finalOf(parsed: CdrRecord): Final {
-  const record = { ...parsed, cdr_id: parsed.cdr_id.toLowerCase(), call_id: parsed.call_id.toLowerCase() }
-  return { record, contentHash: contentHashOf(record) }
+  const [cdr_id, call_id] = [parsed.cdr_id.toLowerCase(), parsed.call_id.toLowerCase()]
+  const isSpelt = cdr_id === parsed.cdr_id && call_id === parsed.call_id
+  const record = isSpelt ? parsed : { ...parsed, cdr_id, call_id }
+  return { record, contentHash: hash('sha256', contentOf(record), 'base64url') }
+}
+
+/** Separated by what separates units in ASCII; whatever a text holds, a length stands before it. */
+function contentOf(r: CdrRecord): string {
+  const texts = [
+    r.node_id,
+    r.service,
+    r.provider,
+    r.other_provider,
+    r.trunk,
+    r.access,
+    r.calling,
+    r.called,
+    r.dialled,
+    r.cause,
+    r.release_side
+  ]
+  let content = `${r.hash}\x1f${r.call_id}\x1f${r.leg}\x1f${r.attempt}\x1f${r.seq}\x1f${r.t_request}\x1f${r.t_alert}\x1f${
+    r.t_answer
+  }\x1f${r.t_end}\x1f${r.duration_ms}\x1f${r.final_code}\x1f${r.q850}\x1f${r.incomplete}\x1f${r.emergency}`
+  for (const text of texts) content += text === null ? '\x1f-' : `\x1f${text.length}:${text}`
+  return content
 }
 
 export function rejection(record: unknown, reason: RejectionReason, detail: string): Rejection {
   const text = JSON.stringify(record) ?? String(record)
   return {
-    contentHash: contentHashOf(record),
+    contentHash: hash('sha256', text, 'hex'),
     reason,
     detail: storable(detail.slice(0, limits.detailCharsMax)),
     record: text.slice(0, limits.recordCharsMax)
@@ -79,17 +122,14 @@ export function rejection(record: unknown, reason: RejectionReason, detail: stri
 /** PostgreSQL's text takes neither NUL nor half a character; that must not keep a call from being charged. */
 export const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
 
-const contentHashOf = (record: unknown): string =>
-  createHash('sha256')
-    .update(JSON.stringify(record) ?? String(record))
-    .digest('hex')
-
-function implausible({ t_request, t_alert, t_answer, t_end }: CdrRecord): string | null {
-  for (const [name, at] of Object.entries({ t_request, t_alert, t_answer, t_end })) {
+function implausible(record: CdrRecord): string | null {
+  for (const name of times) {
+    const at = record[name]
     if (at !== null && (at < limits.earliestMs || at >= limits.latestMs)) return `${name}: no time of a call: ${at}`
   }
   return null
 }
+const times = ['t_request', 't_alert', 't_answer', 't_end'] as const
 
 const detailOf = (error: z.ZodError): string =>
   error.issues.map(({ path, message }) => `${path.join('.') || '(top)'}: ${message}`).join('; ')

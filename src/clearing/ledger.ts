@@ -1,15 +1,18 @@
 // The book: one batch of the event log becomes charges, transfers, balances and the new position, in one transaction.
 
-import { strict as assert } from 'node:assert'
+import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import { chargeOf } from './charging.ts'
-import type { Chargeable, Charge, SuspenseReason, Transfer } from './charging.ts'
-import { rejection, storable, takeIn } from './intake.ts'
+import type { Chargeable } from './charging.ts'
+import { rejection, takeIn } from './intake.ts'
 import type { Arrival, Final, Rejection } from './intake.ts'
+import { addCharged, addWaiting, chargesOf, shardOfNone } from './postings.ts'
 
 export interface Batch {
   readonly topic: string
+  /** The partition they came from, which alone adds to the sums of that number; 0 for a log without partitions. */
+  readonly shard?: number
   /** The position these records follow; they are posted only if the ledger stands there. */
   readonly after: bigint
   readonly position: bigint
@@ -24,142 +27,204 @@ export interface Posted {
   readonly repeated: number
 }
 
-/** Where the ledger stands in a topic. */
-export async function positionOf(sql: Sql, topic: string): Promise<bigint> {
-  const { rows } = await sql.query<{ position: bigint }>('select position from clearing_position where topic = $1', [
-    topic
-  ])
+export interface PostOptions {
+  /** Leaves a row in the outbox of the topics that tell others of charges and rejected records. */
+  readonly publish?: boolean
+}
+
+/** Where the ledger stands in a topic, or in a partition of it. */
+export async function positionOf(sql: Sql, topic: string, shard = 0): Promise<bigint> {
+  const { rows } = await sql.query<{ position: bigint }>(
+    'select position from clearing_position where topic = $1 and shard = $2',
+    [topic, shard]
+  )
   return rows[0]?.position ?? 0n
 }
 
 /**
  * Posts a batch. `sql` is one transaction, so that position and money move together or not at all (EOS-02).
- * Null: somebody else has posted it; read on from where the ledger stands now.
+ * Null: somebody else has posted it; read on from where the ledger stands now. Throws HUB_DATABASE with the state 23505
+ * where another partition posts the same id at the same moment: tried again, it is found.
  */
-export async function postBatch(sql: Sql, batch: Batch, book: AgreementBook): Promise<Posted | null> {
+export async function postBatch(
+  sql: Sql,
+  batch: Batch,
+  book: AgreementBook,
+  { publish = false }: PostOptions = {}
+): Promise<Posted | null> {
   if (!(await takePosition(sql, batch))) return null
+  const { topic, shard = 0 } = batch
   const { finals, rejected, arrived } = takeIn(batch.records)
   await addArrivals(sql, arrived)
-  const fresh = await addFinals(sql, finals)
-  const doubtful = finals.filter(final => !fresh.has(final))
-  const refused = doubtful.length === 0 ? [] : await refusedOf(sql, doubtful)
-  await addRejected(sql, batch.topic, [...rejected, ...refused])
-  const { charged, suspended } = await chargeAll(
-    sql,
-    [...fresh].map(({ record }) => record),
+  const { fresh, refused, repeated } = sortOut(finals, await knownOf(sql, finals))
+  await sql.copy(finalTable, finalRows(fresh))
+  const allRejected = [...rejected, ...refused]
+  await addRejected(sql, topic, allRejected)
+  const { due, waiting } = chargesOf(
+    fresh.map(({ record }) => record),
     book
   )
-  return {
-    charged,
-    suspended,
-    rejected: rejected.length + refused.length,
-    repeated: doubtful.length - refused.length
+  await addWaiting(sql, waiting)
+  if (publish && due.length + allRejected.length > 0) {
+    await sql.query('insert into topic_outbox (cdr_ids, content_hashes) values ($1::uuid[], $2::text[])', [
+      arrayOf(due.map(({ record }) => record.cdr_id)),
+      arrayOf(allRejected.map(({ contentHash }) => contentHash))
+    ])
   }
+  // Last: balances and sums are what others may be waiting for.
+  await addCharged(sql, due, shard)
+  return { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated }
 }
 
 /** Charges what could not be priced before and now can: at most `max` records after `from`, by id. */
 export async function releaseSuspense(
   sql: Sql,
   book: AgreementBook,
-  { from, max }: { readonly from: string; readonly max: number }
+  { from, max, publish = false }: { readonly from: string; readonly max: number } & PostOptions
 ): Promise<{ readonly looked: number; readonly charged: number; readonly last: string }> {
   await sql.query('select pg_advisory_xact_lock($1)', [releaseLock])
   const { rows } = await sql.query<SuspendedRow>(
-    `select f.cdr_id, f.leg, f.service, f.provider, f.other_provider, f.called, f.dialled, f.duration_ms, f.cause,
-       f.release_side, f.emergency, f.t_request, f.t_answer
+    `select f.cdr_id, f.leg, f.service, f.provider, f.other_provider, f.calling, f.called, f.dialled, f.duration_ms,
+       f.cause, f.release_side, f.emergency, f.t_request, f.t_answer, f.t_end
      from suspense s join cdr_final f using (cdr_id) left join charge c using (cdr_id)
      where c.cdr_id is null and s.cdr_id > $1 order by s.cdr_id limit $2`,
     [from, max]
   )
   const records = rows.map(chargeableOf)
-  const { charged } = await chargeAll(
-    sql,
+  const { due } = chargesOf(
     records.filter(record => chargeOf(record, book).charged),
     book
   )
-  return { looked: rows.length, charged, last: rows.at(-1)?.cdr_id ?? from }
+  if (publish && due.length > 0) {
+    const ids = arrayOf(due.map(({ record }) => record.cdr_id))
+    await sql.query("insert into topic_outbox (cdr_ids, content_hashes) values ($1::uuid[], '{}')", [ids])
+  }
+  await addCharged(sql, due, shardOfNone)
+  return { looked: rows.length, charged: due.length, last: rows.at(-1)?.cdr_id ?? from }
 }
 
 /** Any number that stays the same: of two that release suspense, the second finds it released. */
 const releaseLock = 4_970_132_203n
 
-type SuspendedRow = Omit<Chargeable, 'duration_ms' | 't_request' | 't_answer'> & {
+type SuspendedRow = Omit<Chargeable, 'duration_ms' | 't_request' | 't_answer' | 't_end'> & {
   readonly duration_ms: bigint
   readonly t_request: Date
   readonly t_answer: Date | null
+  readonly t_end: Date
 }
 const chargeableOf = (row: SuspendedRow): Chargeable => ({
   ...row,
   duration_ms: Number(row.duration_ms),
   t_request: row.t_request.getTime(),
-  t_answer: row.t_answer?.getTime() ?? null
+  t_answer: row.t_answer?.getTime() ?? null,
+  t_end: row.t_end.getTime()
 })
 
-async function takePosition(sql: Sql, { topic, after, position }: Batch): Promise<boolean> {
-  await sql.query('insert into clearing_position values ($1, 0) on conflict do nothing', [topic])
-  const { count } = await sql.query('update clearing_position set position = $3 where topic = $1 and position = $2', [
-    topic,
-    after,
-    position
-  ])
+async function takePosition(sql: Sql, { topic, shard = 0, after, position }: Batch): Promise<boolean> {
+  const { count } =
+    after === 0n
+      ? await sql.query(
+          `insert into clearing_position as p (topic, shard, position) values ($1, $2, $4)
+           on conflict (topic, shard) do update set position = $4 where p.position = $3`,
+          [topic, shard, after, position]
+        )
+      : await sql.query(
+          'update clearing_position set position = $4 where topic = $1 and shard = $2 and position = $3',
+          [topic, shard, after, position]
+        )
   return count === 1
 }
 
 async function addArrivals(sql: Sql, arrived: readonly Arrival[]): Promise<void> {
   if (arrived.length === 0) return
+  const rows = arrived.map(({ nodeId, ranges }) => ({
+    node_id: nodeId,
+    seqs: `{${ranges.map(([first, last]) => `[${first},${last}]`).join(',')}}`
+  }))
   await sql.query(
-    `insert into received as r (node_id, seqs)
-     select "nodeId", range_agg(int8range(seq, seq, '[]'))
-     from json_to_recordset($1::json) as a("nodeId" text, seq bigint) group by "nodeId" order by "nodeId"
-     on conflict (node_id) do update set seqs = r.seqs + excluded.seqs`,
-    [JSON.stringify(arrived)]
+    `insert into received_part (node_id, seqs)
+     select node_id, seqs::int8multirange from json_to_recordset($1::json) as a(node_id text, seqs text)`,
+    [JSON.stringify(rows)]
   )
 }
 
-/** Which of them are new; a record that is there already, by its id or by its natural key, stays as it was. */
-async function addFinals(sql: Sql, finals: readonly Final[]): Promise<ReadonlySet<Final>> {
-  if (finals.length === 0) return new Set()
-  const { rows } = await sql.query<{ cdr_id: string; content_hash: string }>(
-    `insert into cdr_final
-     select cdr_id, content_hash, call_id, leg, attempt, node_id, seq, service, provider, other_provider, trunk, access,
-       calling, called, dialled, t_request, t_alert, t_answer, t_end, duration_ms, cause, final_code, q850,
-       release_side, incomplete, emergency
-     from json_populate_recordset(null::cdr_final, $1::json)
-     on conflict do nothing returning cdr_id, content_hash`,
-    [JSON.stringify(finals.map(rowOf))]
+/** Rows of arrivals that are merged at once. */
+const mergeMax = 1_000
+
+/** Makes few rows of many; nobody waits for it, and who is at it already is left alone. */
+export async function mergeArrivals(sql: Sql): Promise<void> {
+  await sql.query(
+    `with gone as (
+       delete from received_part
+       where id in (select id from received_part order by id limit $1 for update skip locked) returning node_id, seqs)
+     insert into received_part (node_id, seqs) select node_id, range_agg(seqs) from gone group by node_id`,
+    [mergeMax]
   )
-  const added = new Set(rows.map(({ cdr_id, content_hash }) => `${cdr_id} ${content_hash}`))
-  // The same record twice in one batch is new once.
-  const fresh = new Set(finals.filter(({ record, contentHash }) => added.delete(`${record.cdr_id} ${contentHash}`)))
-  assert(fresh.size === rows.length, 'what was added is what will be charged')
-  return fresh
 }
 
-const iso = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString())
-
-function rowOf({ record, contentHash }: Final): Readonly<Record<string, unknown>> {
-  const { t_request, t_alert, t_answer, t_end } = record
-  const times = { t_request: iso(t_request), t_alert: iso(t_alert), t_answer: iso(t_answer), t_end: iso(t_end) }
-  const columns = Object.entries({ ...record, media: null, transit_ioi: null, ...times, content_hash: contentHash })
-  return Object.fromEntries(columns.map(([name, value]) => [name, typeof value === 'string' ? storable(value) : value]))
+/** What the ledger has already of some finals: by their ids, and by their legs. */
+interface Known {
+  readonly contentById: ReadonlyMap<string, string>
+  readonly idByLeg: ReadonlyMap<string, string>
 }
 
-/** Of finals that were not new: those that are not simply repeated. */
-async function refusedOf(sql: Sql, doubtful: readonly Final[]): Promise<readonly Rejection[]> {
-  const { rows } = await sql.query<{ cdr_id: string; content_hash: string }>(
-    'select cdr_id, content_hash from cdr_final where cdr_id = any($1)',
-    [doubtful.map(({ record }) => record.cdr_id)]
+const legOf = ({ call_id, leg, attempt }: { call_id: string; leg: string; attempt: number | bigint }): string =>
+  `${call_id}/${leg}/${attempt}`
+
+async function knownOf(sql: Sql, finals: readonly Final[]): Promise<Known> {
+  if (finals.length === 0) return { contentById: new Map(), idByLeg: new Map() }
+  const ids = arrayOf(finals.map(({ record }) => record.cdr_id))
+  const calls = arrayOf([...new Set(finals.map(({ record }) => record.call_id))])
+  const { rows } = await sql.query<{
+    readonly cdr_id: string
+    readonly content_hash: string
+    readonly call_id: string
+    readonly leg: string
+    readonly attempt: bigint
+  }>(
+    `select cdr_id, content_hash, call_id, leg, attempt from cdr_final where cdr_id = any($1::uuid[])
+     union select cdr_id, content_hash, call_id, leg, attempt from cdr_final where call_id = any($2::uuid[])`,
+    [ids, calls]
   )
-  const known = new Map(rows.map(({ cdr_id, content_hash }) => [cdr_id, content_hash]))
-  return doubtful.flatMap(({ record, contentHash }) => {
-    const before = known.get(record.cdr_id)
-    if (before === contentHash) return []
-    const { call_id, leg, attempt, cdr_id } = record
-    return before === undefined
-      ? [rejection(record, 'second-final', `${leg} attempt ${attempt} of call ${call_id} has its final`)]
-      : [rejection(record, 'changed', `record ${cdr_id} came before with other content`)]
-  })
+  return {
+    contentById: new Map(rows.map(({ cdr_id, content_hash }) => [cdr_id, content_hash])),
+    idByLeg: new Map(rows.map(row => [legOf(row), row.cdr_id]))
+  }
 }
+
+interface Sorted {
+  readonly fresh: readonly Final[]
+  readonly refused: readonly Rejection[]
+  readonly repeated: number
+}
+
+/** A record that is there already, by its id or by its leg, stays as it was; the first of a batch counts. */
+function sortOut(finals: readonly Final[], known: Known): Sorted {
+  const [contentById, idByLeg] = [new Map(known.contentById), new Map(known.idByLeg)]
+  const fresh: Final[] = []
+  const refused: Rejection[] = []
+  let repeated = 0
+  for (const final of finals) {
+    const { record, contentHash } = final
+    const content = contentById.get(record.cdr_id)
+    const key = legOf(record)
+    if (content === contentHash) repeated += 1
+    else if (content !== undefined) {
+      refused.push(rejection(record, 'changed', `record ${record.cdr_id} came before with other content`))
+    } else if (idByLeg.has(key)) {
+      const { call_id, leg, attempt } = record
+      refused.push(rejection(record, 'second-final', `${leg} attempt ${attempt} of call ${call_id} has its final`))
+    } else {
+      contentById.set(record.cdr_id, contentHash)
+      idByLeg.set(key, record.cdr_id)
+      fresh.push(final)
+    }
+  }
+  return { fresh, refused, repeated }
+}
+
+/** An array of PostgreSQL, of values that need no quotes. */
+const arrayOf = (values: readonly string[]): string => `{${values.join(',')}}`
 
 async function addRejected(sql: Sql, topic: string, rejected: readonly Rejection[]): Promise<void> {
   if (rejected.length === 0) return
@@ -172,117 +237,44 @@ async function addRejected(sql: Sql, topic: string, rejected: readonly Rejection
   )
 }
 
-interface Due {
-  readonly record: Chargeable
-  readonly charge: Charge
-  readonly transfers: readonly Transfer[]
+const finalTable: CopyTable = {
+  name: 'cdr_final',
+  columns: [
+    ['cdr_id', 'uuid'],
+    ['content_hash', 'text'],
+    ['call_id', 'uuid'],
+    ['leg', 'text'],
+    ['attempt', 'bigint'],
+    ['node_id', 'text'],
+    ['seq', 'bigint'],
+    ['service', 'text'],
+    ['provider', 'text'],
+    ['other_provider', 'text'],
+    ['trunk', 'text'],
+    ['access', 'text'],
+    ['calling', 'text'],
+    ['called', 'text'],
+    ['dialled', 'text'],
+    ['t_request', 'time'],
+    ['t_alert', 'time'],
+    ['t_answer', 'time'],
+    ['t_end', 'time'],
+    ['duration_ms', 'bigint'],
+    ['cause', 'text'],
+    ['final_code', 'bigint'],
+    ['q850', 'bigint'],
+    ['release_side', 'text'],
+    ['incomplete', 'boolean'],
+    ['emergency', 'boolean']
+  ]
 }
 
-async function chargeAll(
-  sql: Sql,
-  records: readonly Chargeable[],
-  book: AgreementBook
-): Promise<{ readonly charged: number; readonly suspended: number }> {
-  const due: Due[] = []
-  const waiting: { readonly cdr_id: string; readonly reason: SuspenseReason; readonly day: string }[] = []
-  for (const record of records) {
-    const outcome = chargeOf(record, book)
-    if (outcome.charged) due.push({ record, ...outcome })
-    else waiting.push({ cdr_id: record.cdr_id, reason: outcome.reason, day: outcome.day })
+function* finalRows(finals: readonly Final[]): Iterable<readonly CopyValue[]> {
+  for (const { record, contentHash } of finals) {
+    const r = record
+    const place = [r.cdr_id, contentHash, r.call_id, r.leg, r.attempt, r.node_id, r.seq] as const
+    const who = [r.service, r.provider, r.other_provider, r.trunk, r.access, r.calling, r.called, r.dialled] as const
+    const when = [r.t_request, r.t_alert, r.t_answer, r.t_end, r.duration_ms] as const
+    yield [...place, ...who, ...when, r.cause, r.final_code, r.q850, r.release_side, r.incomplete, r.emergency]
   }
-  if (due.length > 0) {
-    await addCharges(sql, due)
-    await addTransfers(sql, due)
-    await addToRollup(sql, due)
-  }
-  if (waiting.length > 0) {
-    await sql.query('insert into suspense select * from json_populate_recordset(null::suspense, $1::json)', [
-      JSON.stringify(waiting)
-    ])
-  }
-  return { charged: due.length, suspended: waiting.length }
-}
-
-async function addCharges(sql: Sql, due: readonly Due[]): Promise<void> {
-  const rows = due.map(({ record, charge }) => ({
-    cdr_id: record.cdr_id,
-    side: charge.side,
-    rule: charge.rule,
-    agreement_id: charge.agreement?.id ?? null,
-    rate_id: charge.row?.id ?? null,
-    destination: charge.row?.destination ?? null,
-    currency: charge.agreement?.currency ?? null,
-    billed_units: charge.billedUnits,
-    amount_micros: charge.amountMicros.toString(),
-    day: charge.day,
-    explanation: charge.explanation
-  }))
-  await sql.query('insert into charge select * from json_populate_recordset(null::charge, $1::json)', [
-    JSON.stringify(rows)
-  ])
-}
-
-async function addTransfers(sql: Sql, due: readonly Due[]): Promise<void> {
-  const rows = due.flatMap(({ record, charge, transfers }) =>
-    transfers.map(({ entryId, debit, credit, amountMicros, currency }) => ({
-      entry_id: entryId,
-      cdr_id: record.cdr_id,
-      debit,
-      credit,
-      amount_micros: amountMicros.toString(),
-      currency,
-      day: charge.day
-    }))
-  )
-  if (rows.length === 0) return
-  const json = [JSON.stringify(rows)]
-  await sql.query('insert into transfer select * from json_populate_recordset(null::transfer, $1::json)', json)
-  // In the order of their keys, so that two writers never wait for each other in a circle.
-  await sql.query(
-    `insert into balance as b
-     select account, currency, sum(debit), sum(credit) from (
-       select debit as account, currency, amount_micros as debit, 0 as credit
-         from json_populate_recordset(null::transfer, $1::json)
-       union all
-       select credit, currency, 0, amount_micros from json_populate_recordset(null::transfer, $1::json)
-     ) as sides group by account, currency order by account, currency
-     on conflict (account, currency) do update
-       set debit_micros = b.debit_micros + excluded.debit_micros,
-           credit_micros = b.credit_micros + excluded.credit_micros`,
-    json
-  )
-}
-
-async function addToRollup(sql: Sql, due: readonly Due[]): Promise<void> {
-  const rows = due.map(({ record, charge }) => {
-    const [from, to] =
-      record.leg === 'ingress' ? [record.provider, record.other_provider] : [record.other_provider, record.provider]
-    return {
-      day: charge.day,
-      from_provider: storable(from ?? ''),
-      to_provider: storable(to ?? ''),
-      service: record.service,
-      side: charge.rule === 'with-ingress' ? 'with-ingress' : charge.side,
-      agreement_id: charge.agreement?.id ?? '',
-      currency: charge.agreement?.currency ?? '',
-      destination: charge.row?.destination ?? '',
-      attempts: 1,
-      answered: record.t_answer === null ? 0 : 1,
-      billed_units: charge.billedUnits,
-      duration_ms: record.t_answer === null ? 0 : record.duration_ms,
-      amount_micros: charge.amountMicros.toString()
-    }
-  })
-  await sql.query(
-    `insert into rollup as r
-     select day, from_provider, to_provider, service, side, agreement_id, currency, destination,
-       sum(attempts), sum(answered), sum(billed_units), sum(duration_ms), sum(amount_micros)
-     from json_populate_recordset(null::rollup, $1::json)
-     group by 1, 2, 3, 4, 5, 6, 7, 8 order by 1, 2, 3, 4, 5, 6, 7, 8
-     on conflict (day, from_provider, to_provider, service, side, agreement_id, currency, destination) do update
-       set attempts = r.attempts + excluded.attempts, answered = r.answered + excluded.answered,
-           billed_units = r.billed_units + excluded.billed_units, duration_ms = r.duration_ms + excluded.duration_ms,
-           amount_micros = r.amount_micros + excluded.amount_micros`,
-    [JSON.stringify(rows)]
-  )
 }

@@ -1,6 +1,8 @@
 // The tables of clearing. What happened is only ever added to; balances and sums follow from it and may change.
 
 import type { Migration } from '../store/migrations.ts'
+import { deckMigrations } from './decks/migrations.ts'
+import { postingMigration } from './posting-migration.ts'
 
 const ledger = `
   -- Final records, once per leg and attempt: what is charged, reported and shown; never the whole record.
@@ -120,4 +122,8 @@ const ledger = `
   grant select, insert, update on balance, rollup, received, clearing_position to isthmus_service;
 `
 
-export const clearingMigrations: readonly Migration[] = [{ name: 'clearing/001-ledger', sql: ledger }]
+export const clearingMigrations: readonly Migration[] = [
+  { name: 'clearing/001-ledger', sql: ledger },
+  postingMigration,
+  ...deckMigrations
+]

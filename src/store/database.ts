@@ -5,6 +5,7 @@ import { Client, escapeIdentifier, Pool } from 'pg'
 import type { ClientBase, ClientConfig, QueryResult } from 'pg'
 import { HubError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { copyRows } from './copy.ts'
 import { runningEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 import type { EmbeddedAccess, EmbeddedPostgres } from './embedded-postgres.ts'
 import { migrate, schemaLock } from './migrations.ts'
@@ -179,6 +180,13 @@ function sqlOf(client: ClientBase): Sql {
       } catch (error) {
         throw sqlError(error)
       }
+    },
+    async copy(table, rows) {
+      try {
+        await copyRows(client, table, rows)
+      } catch (error) {
+        throw error instanceof RangeError ? error : sqlError(error)
+      }
     }
   }
 }
@@ -226,6 +234,7 @@ function databaseOf(pool: Pool, role: string | null, server: EmbeddedPostgres | 
   let closed: Promise<void> | null = null
   return {
     query: (text, values) => borrow(sql => sql.query(text, values)),
+    copy: (table, rows) => borrow(sql => sql.copy(table, rows)),
     transaction: work => borrow(sql => inTransaction(sql, work)),
     close: () => {
       closed ??= Promise.race([pool.end(), patience()]).then(() => server?.stop())

@@ -4,6 +4,7 @@
 import { DatabaseError, types } from 'pg'
 import type { CustomTypesConfig } from 'pg'
 import { HubError, messageOf } from '../errors.ts'
+import type { CopyTable, CopyValue } from './binary-copy.ts'
 
 export interface Result<Row> {
   readonly rows: readonly Row[]
@@ -17,6 +18,8 @@ export interface Sql {
    * the fact `sqlState`; `retryable` where the connection or the server failed, not the statement.
    */
   query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Result<Row>>
+  /** Adds many rows in the cheapest way there is; all or none. Throws as `query` does. */
+  copy(table: CopyTable, rows: Iterable<readonly CopyValue[]>): Promise<void>
 }
 
 const int8 = 20

@@ -160,6 +160,12 @@ function failing(
       const answer = await sql.query(text, values)
       if (dead) throw new Injected('after')
       return answer as never
+    },
+    copy: async (table, rows) => {
+      const dead = isDead(`copy ${table.name}`)
+      if (dead && !after) throw new Injected('before')
+      await sql.copy(table, rows)
+      if (dead) throw new Injected('after')
     }
   })
   return {

@@ -23,6 +23,12 @@ const dying = (sql: Sql): Sql => ({
     const answer = sql.query(text, values)
     if (statements === Number(dieAt)) kill(pid, 'SIGKILL')
     return answer as never
+  },
+  copy: (table, rows) => {
+    statements += 1
+    const answer = sql.copy(table, rows)
+    if (statements === Number(dieAt)) kill(pid, 'SIGKILL')
+    return answer
   }
 })
 const mortal: Database = {

@@ -251,7 +251,8 @@ async function patiently<T>(attempt: () => T): Promise<T> {
 
 function run(program: string, args: readonly string[]): void {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: bounds.downloadMs })
-  if (status !== 0) throw new Error(`${program} failed (${String(error ?? status)}): ${stdout}${stderr}`.slice(0, 4_000))
+  if (status !== 0)
+    throw new Error(`${program} failed (${String(error ?? status)}): ${stdout}${stderr}`.slice(0, 4_000))
 }
 
 function fetchJars(home: string): void {

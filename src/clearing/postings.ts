@@ -1,0 +1,238 @@
+// What charged records leave in the book: charges, transfers, and the balances and daily sums that follow from them.
+
+import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
+import type { Sql } from '../store/sql.ts'
+import type { AgreementBook } from './agreements.ts'
+import { chargeOf } from './charging.ts'
+import type { Chargeable, Charge, SuspenseReason, Transfer } from './charging.ts'
+import { storable } from './intake.ts'
+
+/** Sums of what no partition brought, such as charges that waited in suspense, stand in a shard of their own. */
+export const shardOfNone = -1
+
+export interface Due {
+  readonly record: Chargeable
+  readonly charge: Charge
+  readonly transfers: readonly Transfer[]
+}
+
+export interface Waiting {
+  readonly cdrId: string
+  readonly reason: SuspenseReason
+  readonly day: string
+}
+
+/** What each record owes: charged, or waiting for a price. */
+export function chargesOf(
+  records: readonly Chargeable[],
+  book: AgreementBook
+): { readonly due: readonly Due[]; readonly waiting: readonly Waiting[] } {
+  const due: Due[] = []
+  const waiting: Waiting[] = []
+  for (const record of records) {
+    const outcome = chargeOf(record, book)
+    if (outcome.charged) due.push({ record, charge: outcome.charge, transfers: outcome.transfers })
+    else waiting.push({ cdrId: record.cdr_id, reason: outcome.reason, day: outcome.day })
+  }
+  return { due, waiting }
+}
+
+/** In the caller's transaction, which nobody else's touches the sums of this shard in. */
+export async function addCharged(sql: Sql, due: readonly Due[], shard: number): Promise<void> {
+  if (due.length === 0) return
+  await sql.copy(chargeTable, chargeRows(due))
+  await addTransfers(sql, due.flatMap(transferEntries), shard)
+  await addToRollup(sql, due, shard)
+}
+
+export async function addWaiting(sql: Sql, waiting: readonly Waiting[]): Promise<void> {
+  if (waiting.length === 0) return
+  await sql.copy(
+    suspenseTable,
+    waiting.map(({ cdrId, reason, day }) => [cdrId, reason, day])
+  )
+}
+
+/** A movement between two accounts as the book keeps it. */
+export interface Entry extends Transfer {
+  readonly cdrId: string
+  readonly day: string
+}
+
+/** Movements and the balances they change. */
+export async function addTransfers(sql: Sql, entries: readonly Entry[], shard: number): Promise<void> {
+  if (entries.length === 0) return
+  await sql.copy(transferTable, transferRows(entries))
+  const sums = new Map<string, Balance>()
+  for (const { debit, credit, amountMicros, currency } of entries) {
+    sumOf(sums, debit, currency).debit += amountMicros
+    sumOf(sums, credit, currency).credit += amountMicros
+  }
+  // In the order of their keys, so that two writers never wait for each other in a circle.
+  await sql.query(
+    `insert into balance_shard as b
+     select $1, account, currency, debit, credit
+     from json_to_recordset($2::json) as s(account text, currency text, debit numeric, credit numeric)
+     order by account, currency
+     on conflict (shard, account, currency) do update
+       set debit_micros = b.debit_micros + excluded.debit_micros,
+           credit_micros = b.credit_micros + excluded.credit_micros`,
+    [shard, jsonOf(sums)]
+  )
+}
+
+interface Balance {
+  readonly account: string
+  readonly currency: string
+  debit: bigint
+  credit: bigint
+}
+
+function sumOf(sums: Map<string, Balance>, account: string, currency: string): Balance {
+  const key = `${currency} ${account}`
+  let sum = sums.get(key)
+  if (sum === undefined) {
+    sum = { account, currency, debit: 0n, credit: 0n }
+    sums.set(key, sum)
+  }
+  return sum
+}
+
+/** Integers of any size go as text. */
+const jsonOf = (sums: ReadonlyMap<string, object>): string =>
+  JSON.stringify([...sums.values()], (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
+
+const chargeTable: CopyTable = {
+  name: 'charge',
+  columns: [
+    ['cdr_id', 'uuid'],
+    ['side', 'text'],
+    ['rule', 'text'],
+    ['agreement_id', 'text'],
+    ['rate_id', 'text'],
+    ['destination', 'text'],
+    ['currency', 'text'],
+    ['billed_units', 'bigint'],
+    ['amount_micros', 'bigint'],
+    ['day', 'day'],
+    ['explanation', 'json']
+  ]
+}
+
+function* chargeRows(due: readonly Due[]): Iterable<readonly CopyValue[]> {
+  for (const { record, charge } of due) {
+    const { side, rule, agreement, row, billedUnits, amountMicros, day, explanation } = charge
+    const [agreementId, rateId] = [agreement?.id ?? null, row?.id ?? null]
+    const place = [record.cdr_id, side, rule, agreementId, rateId, row?.destination ?? null] as const
+    yield [...place, agreement?.currency ?? null, billedUnits, amountMicros, day, JSON.stringify(explanation)]
+  }
+}
+
+const transferTable: CopyTable = {
+  name: 'transfer',
+  columns: [
+    ['entry_id', 'text'],
+    ['cdr_id', 'uuid'],
+    ['debit', 'text'],
+    ['credit', 'text'],
+    ['amount_micros', 'bigint'],
+    ['currency', 'text'],
+    ['day', 'day']
+  ]
+}
+
+const transferEntries = ({ record, charge, transfers }: Due): readonly Entry[] =>
+  transfers.map(({ entryId, debit, credit, amountMicros, currency }) => ({
+    entryId,
+    debit,
+    credit,
+    amountMicros,
+    currency,
+    cdrId: record.cdr_id,
+    day: charge.day
+  }))
+
+function* transferRows(entries: readonly Entry[]): Iterable<readonly CopyValue[]> {
+  for (const { entryId, cdrId, debit, credit, amountMicros, currency, day } of entries) {
+    yield [entryId, cdrId, debit, credit, amountMicros, currency, day]
+  }
+}
+
+const suspenseTable: CopyTable = {
+  name: 'suspense',
+  columns: [
+    ['cdr_id', 'uuid'],
+    ['reason', 'text'],
+    ['day', 'day']
+  ]
+}
+
+interface DaySum {
+  readonly day: string
+  readonly from_provider: string
+  readonly to_provider: string
+  readonly service: string
+  readonly side: string
+  readonly agreement_id: string
+  readonly currency: string
+  readonly destination: string
+  attempts: number
+  answered: number
+  billed_units: number
+  duration_ms: number
+  amount_micros: bigint
+}
+
+async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promise<void> {
+  const sums = new Map<string, DaySum>()
+  for (const { record, charge } of due) {
+    const sum = daySumOf(sums, record, charge)
+    sum.attempts += 1
+    sum.billed_units += charge.billedUnits
+    sum.amount_micros += charge.amountMicros
+    if (record.t_answer === null) continue
+    sum.answered += 1
+    sum.duration_ms += record.duration_ms
+  }
+  await sql.query(
+    `insert into rollup_shard as r
+     select $1, day, from_provider, to_provider, service, side, agreement_id, currency, destination, attempts, answered,
+       billed_units, duration_ms, amount_micros
+     from json_populate_recordset(null::rollup_shard, $2::json) order by 2, 3, 4, 5, 6, 7, 8, 9
+     on conflict (day, from_provider, to_provider, service, side, agreement_id, currency, destination, shard) do update
+       set attempts = r.attempts + excluded.attempts, answered = r.answered + excluded.answered,
+           billed_units = r.billed_units + excluded.billed_units, duration_ms = r.duration_ms + excluded.duration_ms,
+           amount_micros = r.amount_micros + excluded.amount_micros`,
+    [shard, jsonOf(sums)]
+  )
+}
+
+function daySumOf(sums: Map<string, DaySum>, record: Chargeable, charge: Charge): DaySum {
+  const { leg, provider, other_provider, service } = record
+  const [from, to] = leg === 'ingress' ? [provider, other_provider] : [other_provider, provider]
+  const side = charge.rule === 'with-ingress' ? 'with-ingress' : charge.side
+  const { agreement, row, day } = charge
+  const names = [day, from ?? '', to ?? '', service, side, agreement?.id ?? '', row?.destination ?? '']
+  // Names are text of others: a length before each keeps two of them from reading as one.
+  let key = agreement?.currency ?? ''
+  for (const name of names) key += `${name.length}:${name}`
+  const known = sums.get(key)
+  if (known !== undefined) return known
+  const sum: DaySum = {
+    day,
+    from_provider: storable(from ?? ''),
+    to_provider: storable(to ?? ''),
+    service,
+    side,
+    agreement_id: agreement?.id ?? '',
+    currency: agreement?.currency ?? '',
+    destination: row?.destination ?? '',
+    attempts: 0,
+    answered: 0,
+    billed_units: 0,
+    duration_ms: 0,
+    amount_micros: 0n
+  }
+  sums.set(key, sum)
+  return sum
+}
