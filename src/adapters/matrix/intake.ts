@@ -1,0 +1,211 @@
+// Events on their way in: kept before the homeserver is told so, handled once each, in the order of their room.
+
+import { z } from 'zod'
+import { HubError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { Clock } from '../../session/ports.ts'
+import type { Limits } from './limits.ts'
+import type { RawEvent, Store, Waiting } from './store.ts'
+
+const rawEvent = z.looseObject({
+  event_id: z.string().min(1).max(255),
+  room_id: z.string().min(1).max(255),
+  type: z.string().min(1).max(255),
+  sender: z.string().min(1).max(255),
+  state_key: z.string().max(255).optional(),
+  content: z.record(z.string(), z.unknown()),
+  origin_server_ts: z.number(),
+  redacts: z.string().max(255).optional()
+})
+const agedEvent = z.looseObject({
+  age: z.number().optional(),
+  unsigned: z.looseObject({ age: z.number().optional() }).optional()
+})
+
+/** An event as pushed or read, and its age; null: it is none. */
+export function readEvent(value: unknown): { readonly event: RawEvent; readonly ageMs: number | null } | null {
+  const event = rawEvent.safeParse(value)
+  if (!event.success) return null
+  const { event_id, room_id, type, sender, state_key, content, origin_server_ts, redacts } = event.data
+  const aged = agedEvent.safeParse(value)
+  const age = aged.success ? (aged.data.unsigned?.age ?? aged.data.age ?? null) : null
+  return {
+    event: {
+      event_id,
+      room_id,
+      type,
+      sender,
+      content,
+      origin_server_ts,
+      ...(state_key === undefined ? {} : { state_key }),
+      ...(redacts === undefined ? {} : { redacts })
+    },
+    ageMs: age === null || !Number.isFinite(age) ? null : Math.max(0, Math.trunc(age))
+  }
+}
+
+export interface IntakeParts {
+  readonly islandId: string
+  readonly store: Store
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: Logger
+  /** What an event changes in the rooms: awaited, in the order of its room, before `deliver`. */
+  readonly prepare: (waiting: Waiting) => Promise<void>
+  /** Hands an event on; not awaited before the next one, but an event counts as handled only when this has settled. */
+  readonly deliver: (waiting: Waiting) => Promise<void>
+}
+
+export class Intake {
+  readonly #parts: IntakeParts
+  readonly #rooms = new Map<string, Waiting[]>()
+  readonly #busy = new Set<string>()
+  readonly #queue: string[] = []
+  #waiting = 0
+  #handled: string[] = []
+  #flushing: Promise<void> | null = null
+  #keeping: Promise<unknown> = Promise.resolve()
+  #prune: (() => void) | null = null
+  #closed = false
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts
+  }
+
+  /** Events kept and not yet handled. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** Takes up what the process before has kept and not handled. */
+  async start(): Promise<void> {
+    const { store, limits } = this.#parts
+    for (const waiting of await store.waiting(limits.waitingEventsMax)) this.#enqueue(waiting)
+    this.#pruneLater()
+  }
+
+  /**
+   * Resolves once all of it is durable: what is new is handled from here on. Throws HUB_LIMIT where too many wait, and
+   * HUB_DATABASE; then nothing of it counts as taken.
+   */
+  async take(events: readonly unknown[]): Promise<void> {
+    const { limits, clock, log, islandId } = this.#parts
+    const arrivedAt = clock.now()
+    const read = events.flatMap(value => {
+      const known = readEvent(value)
+      if (known === null) log.warn({ island: islandId }, 'something that is no Matrix event was left out')
+      return known === null ? [] : [{ ...known, arrivedAt }]
+    })
+    if (this.#closed) throw new HubError('HUB_LIMIT', 'the hub is shutting down', { retryable: true })
+    if (this.#waiting + read.length > limits.waitingEventsMax) {
+      throw new HubError('HUB_LIMIT', `${this.#waiting} events of island ${islandId} wait already`, { retryable: true })
+    }
+    // One after the other: two batches must not overtake each other between the table and the queue.
+    const kept = this.#keeping.then(() => this.#keep(read))
+    this.#keeping = kept.catch(() => undefined)
+    await kept
+  }
+
+  async #keep(read: readonly Omit<Waiting, 'seq'>[]): Promise<void> {
+    for (const waiting of await this.#parts.store.keep(read)) this.#enqueue(waiting)
+  }
+
+  /** Waits until what is handled is written down; what is not will be handled by the next process. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#prune?.()
+    this.#queue.length = 0
+    this.#rooms.clear()
+    await this.#keeping
+    await this.#flush()
+  }
+
+  #enqueue(waiting: Waiting): void {
+    const { room_id: roomId } = waiting.event
+    const room = this.#rooms.get(roomId)
+    this.#waiting += 1
+    if (room === undefined) {
+      this.#rooms.set(roomId, [waiting])
+      this.#queue.push(roomId)
+    } else room.push(waiting)
+    this.#next()
+  }
+
+  #next(): void {
+    while (this.#busy.size < this.#parts.limits.roomsAtOnceMax && !this.#closed) {
+      const roomId = this.#queue.shift()
+      if (roomId === undefined) return
+      this.#busy.add(roomId)
+      void this.#work(roomId)
+    }
+  }
+
+  async #work(roomId: string): Promise<void> {
+    for (let waiting = this.#first(roomId); waiting !== null; waiting = this.#first(roomId)) {
+      const one = waiting
+      await this.#guarded(one, () => this.#parts.prepare(one))
+      void this.#guarded(one, () => this.#parts.deliver(one)).then(() => this.#done(one))
+    }
+    this.#busy.delete(roomId)
+    this.#next()
+  }
+
+  /** The next event of a room; an empty room is forgotten at once. */
+  #first(roomId: string): Waiting | null {
+    const room = this.#rooms.get(roomId)
+    const first = this.#closed ? undefined : room?.shift()
+    if (first === undefined) this.#rooms.delete(roomId)
+    return first ?? null
+  }
+
+  async #guarded({ event }: Waiting, run: () => Promise<void>): Promise<void> {
+    try {
+      await run()
+    } catch (error) {
+      const { log, islandId } = this.#parts
+      log.error({ err: error, island: islandId, eventId: event.event_id, type: event.type }, 'an event was not handled')
+    }
+  }
+
+  #done({ event }: Waiting): void {
+    this.#waiting -= 1
+    this.#handled.push(event.event_id)
+    void this.#flush()
+  }
+
+  /** Many at once where many are done: the next write takes all that came while the last one ran. */
+  async #flush(): Promise<void> {
+    this.#flushing ??= this.#write().finally(() => {
+      this.#flushing = null
+    })
+    await this.#flushing
+  }
+
+  async #write(): Promise<void> {
+    const { store, log, islandId } = this.#parts
+    while (this.#handled.length > 0) {
+      const batch = this.#handled
+      this.#handled = []
+      try {
+        await store.handled(batch)
+      } catch (error) {
+        // They would only be handled again after a restart: kept for the next write.
+        this.#handled = [...batch, ...this.#handled].slice(-this.#parts.limits.waitingEventsMax)
+        log.warn({ err: error, island: islandId }, 'handled events could not be written down')
+        return
+      }
+    }
+  }
+
+  #pruneLater(): void {
+    const { clock, limits, store, log, islandId } = this.#parts
+    this.#prune = clock.after(limits.pruneMs, () => {
+      store
+        .prune(clock.now() - limits.eventsKeptMs)
+        .catch((error: unknown) => log.warn({ err: error, island: islandId }, 'old events could not be forgotten'))
+        .finally(() => {
+          if (!this.#closed) this.#pruneLater()
+        })
+    })
+  }
+}

@@ -1,0 +1,47 @@
+// Every bound of the Matrix adapter, by name.
+
+export const limits = {
+  /** Of one pushed transaction: a homeserver sends at most 100 events of at most 64 KiB each. */
+  transactionBytesMax: 16 * 1_048_576,
+  eventsPerTransactionMax: 1_000,
+  /** An event's content as the hub sends it; the homeserver refuses 65,536 with everything around it. */
+  contentBytesMax: 60_000,
+  /** Events that wait to be handled, of one island; more are left with the homeserver (503). */
+  waitingEventsMax: 10_000,
+  /** Rooms whose events are handled at once, of one island. */
+  roomsAtOnceMax: 64,
+  /** How long an event id is remembered, against a repetition. */
+  eventsKeptMs: 7 * 86_400_000,
+  pruneMs: 3_600_000,
+  /** Of one request to a homeserver. */
+  requestMs: 20_000,
+  /** Requests under way to one homeserver; more wait in order. */
+  requestsAtOnceMax: 32,
+  /** Events that wait to be sent to one homeserver. */
+  outgoingEventsMax: 5_000,
+  /** Of one event. */
+  triesMax: 20,
+  /** While the homeserver does not answer. */
+  backOffMs: 500,
+  backOffMsMax: 30_000,
+  /** A homeserver that is up is asked so often whether it still is. */
+  pingMs: 15_000,
+  /** What a limit without a time is taken for (429, `retry_after_ms`). */
+  limitedMs: 1_000,
+  /** Nothing older is taken from what is read again: shorter than `eventsKeptMs`, or it would come twice. */
+  backfillMs: 3 * 86_400_000,
+  /** Events read again of one room after an outage. */
+  backfillPages: 20,
+  backfillPageEvents: 100,
+  /** Ghosts read again after an outage, at once. */
+  recoverAtOnceMax: 4,
+  /** Rooms and ghosts known by heart; the rest is in the database. */
+  rememberedMax: 20_000,
+  /** What an answer to the homeserver's own questions may take: a slow one stalls its pushes. */
+  lookUpMs: 2_000,
+  /** How long a ghost is shown writing without hearing more. */
+  typingMs: 30_000,
+  displayCharactersMax: 64,
+  textBytesMax: 32_768
+} as const
+export type Limits = { readonly [Name in keyof typeof limits]: number }

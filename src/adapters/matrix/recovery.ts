@@ -1,0 +1,119 @@
+// What a homeserver never pushed: read again from its rooms. A restart of it loses pushes, and events between a ghost's
+// invitation and its joining are never pushed at all.
+
+import { readEvent } from './intake.ts'
+import type { Homeserver } from './homeserver.ts'
+import type { Limits } from './limits.ts'
+import type { RawEvent, Store } from './store.ts'
+
+export interface RecoveryParts {
+  readonly homeserver: Homeserver
+  readonly store: Store
+  readonly limits: Limits
+  readonly now: () => number
+  readonly ghosts: () => readonly string[]
+  readonly invited: (roomId: string, ghost: string, by: string) => Promise<void>
+  /** Oldest first, as the homeserver gave them. */
+  readonly take: (events: readonly unknown[]) => Promise<void>
+}
+
+interface Page {
+  readonly chunk?: readonly unknown[]
+  readonly end?: string
+}
+
+/** No timelines, no state: invitations alone. */
+const invitations = JSON.stringify({
+  presence: { types: [] },
+  account_data: { types: [] },
+  room: {
+    timeline: { limit: 1, types: [] },
+    state: { types: [] },
+    ephemeral: { types: [] },
+    account_data: { types: [] }
+  }
+})
+
+interface Invited {
+  readonly invite_state?: { readonly events?: readonly Partial<RawEvent>[] }
+}
+
+/** Everything of an island after its homeserver was away. Throws `HomeserverError` where it is away again. */
+export async function recoverIsland(parts: RecoveryParts): Promise<void> {
+  const { store, limits, ghosts } = parts
+  await each(ghosts(), limits.recoverAtOnceMax, ghost => readInvitations(parts, ghost))
+  const rooms = await store.rooms(limits.rememberedMax)
+  await each(rooms, limits.recoverAtOnceMax, ({ roomId, ghost }) => readBack(parts, roomId, ghost))
+}
+
+async function readInvitations({ homeserver, invited }: RecoveryParts, ghost: string): Promise<void> {
+  const query = { filter: invitations, timeout: '0', set_presence: 'offline' }
+  const { rooms } = await homeserver.request<{
+    readonly rooms?: { readonly invite?: Readonly<Record<string, Invited>> }
+  }>({
+    method: 'GET',
+    path: '/v3/sync',
+    query,
+    as: ghost
+  })
+  for (const [roomId, { invite_state: state }] of Object.entries(rooms?.invite ?? {})) {
+    const own = state?.events?.find(event => event.type === 'm.room.member' && event.state_key === ghost)
+    if (typeof own?.sender === 'string') await invited(roomId, ghost, own.sender)
+  }
+}
+
+/**
+ * The newest events of a room, back to a page that is known, to the ghost's own invitation, or to the bound. A room
+ * that the ghost may not read is left alone.
+ */
+export async function readBack(parts: RecoveryParts, roomId: string, ghost: string): Promise<void> {
+  const { homeserver, store, limits, now, take } = parts
+  const found: unknown[] = []
+  let from: string | null = null
+  for (let page = 0; page < limits.backfillPages; page++) {
+    const query: Record<string, string> = {
+      dir: 'b',
+      limit: String(limits.backfillPageEvents),
+      ...(from === null ? {} : { from })
+    }
+    const path = `/v3/rooms/${encodeURIComponent(roomId)}/messages`
+    const answer: Page | null = await refusedIsNull(homeserver.request<Page>({ method: 'GET', path, query, as: ghost }))
+    if (answer === null) return
+    const chunk: readonly unknown[] = answer.chunk ?? []
+    const ids = chunk.flatMap(value => readEvent(value)?.event.event_id ?? [])
+    const known = await store.known(ids)
+    const end = chunk.findIndex(value => isEnd(value, ghost, now() - limits.backfillMs))
+    found.push(...(end < 0 ? chunk : chunk.slice(0, end)))
+    // One that is known says nothing of those before it: it may have been pushed after they were lost.
+    if (end >= 0 || answer.end === undefined || ids.every(id => known.has(id))) break
+    from = answer.end
+  }
+  for (let at = found.length; at > 0; at -= limits.backfillPageEvents) {
+    await take(found.slice(Math.max(0, at - limits.backfillPageEvents), at).toReversed())
+  }
+}
+
+/** From here on back it was never meant for the ghost, or is too old. */
+function isEnd(value: unknown, ghost: string, oldest: number): boolean {
+  const event = readEvent(value)?.event
+  if (event === undefined) return false
+  const isOwnInvitation = event.type === 'm.room.member' && event.state_key === ghost && event.sender !== ghost
+  return isOwnInvitation || event.origin_server_ts < oldest
+}
+
+async function refusedIsNull<T>(request: Promise<T>): Promise<T | null> {
+  try {
+    return await request
+  } catch (error) {
+    if (error instanceof Error && 'kind' in error && error.kind === 'refused') return null
+    throw error
+  }
+}
+
+async function each<T>(items: readonly T[], atOnce: number, run: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items]
+  const worker = async (): Promise<void> => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await run(item)
+  }
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker))
+}

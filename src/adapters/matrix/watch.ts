@@ -1,0 +1,165 @@
+// Whether a homeserver is there: one long request of its service user is always under way, so that its end is noticed
+// at once; when it is back it is told that we are too (a ping), and what it may have lost is read again.
+
+import { messageOf } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { Clock } from '../../session/ports.ts'
+import type { Homeserver } from './homeserver.ts'
+import type { Limits } from './limits.ts'
+
+export interface WatchParts {
+  readonly islandId: string
+  /** The id in the registration. */
+  readonly serviceId: string
+  readonly homeserver: Homeserver
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly log: Logger
+  /** After every time it was away, and at the start. May throw: it is called again after the next try. */
+  readonly recover: () => Promise<void>
+  /** 0 <= n < 1, for the jitter of waits. */
+  readonly random: () => number
+}
+
+/** Nothing of any room is wanted: the request only waits. */
+const nothing = JSON.stringify({
+  presence: { types: [] },
+  account_data: { types: [] },
+  room: { rooms: [], account_data: { types: [] }, ephemeral: { types: [] } }
+})
+
+export class Watch {
+  readonly #parts: WatchParts
+  readonly #stop = new AbortController()
+  #up = false
+  #waiters = new Set<() => void>()
+  #hint: AbortController = new AbortController()
+  #running: Promise<void> = Promise.resolve()
+  #txnSeen = 0
+
+  constructor(parts: WatchParts) {
+    this.#parts = parts
+  }
+
+  get up(): boolean {
+    return this.#up
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    this.#hint.abort()
+    this.#wake()
+    await this.#running
+  }
+
+  /** Resolves when it answers, or after `ms`. */
+  back(ms: number): Promise<void> {
+    if (this.#up || this.#stop.signal.aborted) return Promise.resolve()
+    return new Promise(done => {
+      const cancel = this.#parts.clock.after(ms, () => {
+        this.#waiters.delete(wake)
+        done()
+      })
+      const wake = (): void => {
+        cancel()
+        done()
+      }
+      this.#waiters.add(wake)
+    })
+  }
+
+  /** Something was not answered: looked into now, not at the next turn. */
+  down(why: string): void {
+    if (!this.#up) return
+    this.#fell(why)
+    this.#hint.abort()
+  }
+
+  /** A transaction came: numbers that start again tell of a restart that nobody else noticed. */
+  pushed(txnId: string): void {
+    const number = /^[0-9]{1,15}$/.test(txnId) ? Number(txnId) : 0
+    if (number > 0 && number < this.#txnSeen) this.down('its transactions are numbered from the start again')
+    this.#txnSeen = number
+  }
+
+  #fell(why: string): void {
+    if (!this.#up) return
+    this.#up = false
+    const { log, islandId } = this.#parts
+    log.warn({ island: islandId, why }, 'the homeserver does not answer')
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiters) wake()
+    this.#waiters.clear()
+  }
+
+  async #run(): Promise<void> {
+    const { limits, log, islandId, recover, random } = this.#parts
+    let failures = 0
+    while (!this.#stop.signal.aborted) {
+      this.#hint = new AbortController()
+      try {
+        await this.#ping()
+        await recover()
+        if (this.#stop.signal.aborted) return
+        log.info({ island: islandId }, 'the homeserver answers')
+        this.#up = true
+        failures = 0
+        this.#wake()
+        await this.#wait()
+      } catch (error) {
+        if (this.#stop.signal.aborted) return
+        this.#fell(messageOf(error))
+        if (failures === 0) log.warn({ island: islandId, why: messageOf(error) }, 'tried again until it answers')
+      }
+      const waitMs = Math.min(limits.backOffMs * 2 ** Math.min(failures, 16), limits.backOffMsMax)
+      failures += 1
+      await this.#pause(waitMs * (0.5 + random() / 2))
+    }
+  }
+
+  /** Makes a homeserver that has given us up push again at once (Application Service API, "Pinging"). */
+  async #ping(): Promise<void> {
+    const { homeserver, serviceId } = this.#parts
+    const path = `/v1/appservice/${encodeURIComponent(serviceId)}/ping`
+    await homeserver.request({ method: 'POST', path, body: {}, as: null, signal: this.#stop.signal })
+  }
+
+  /** Ends only by throwing. */
+  async #wait(): Promise<never> {
+    const { homeserver, limits } = this.#parts
+    const signal = AbortSignal.any([this.#stop.signal, this.#hint.signal])
+    const query: Record<string, string> = { filter: nothing, set_presence: 'offline' }
+    for (;;) {
+      const body = await homeserver.request<{ readonly next_batch?: unknown }>({
+        method: 'GET',
+        path: '/v3/sync',
+        query: { ...query, timeout: query['since'] === undefined ? '0' : String(limits.pingMs) },
+        as: null,
+        timeoutMs: limits.pingMs + limits.requestMs,
+        signal
+      })
+      query['since'] = String(body.next_batch)
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise(done => {
+      const { signal } = this.#stop
+      const stop = (): void => {
+        cancel()
+        done()
+      }
+      const cancel = this.#parts.clock.after(ms, () => {
+        signal.removeEventListener('abort', stop)
+        done()
+      })
+      signal.addEventListener('abort', stop, { once: true })
+    })
+  }
+}
