@@ -1,16 +1,18 @@
 // Who owes whom for what: the agreements of the configuration as a frozen book, asked before ringing and at rating.
 
-import type { AgreementConfig, RateConfig } from '../config.ts'
+import type { AgreementConfig } from '../config.ts'
+import type { AgreementModel } from '../config/agreements.ts'
 import { HubError } from '../errors.ts'
-import type { EpochMs } from '../session/model.ts'
-import type { Agreements } from '../session/ports.ts'
-import { parseRate } from './money.ts'
+import type { EpochMs, LegTerms } from '../session/model.ts'
+import type { Agreements, Terms } from '../session/ports.ts'
+import type { Sql } from '../store/sql.ts'
+import { termsOf } from './agreement-terms.ts'
+import type { AgreementTerms } from './agreement-terms.ts'
 import type { NumberOf } from './numbers.ts'
-import { createPrefixTable } from './prefixes.ts'
+import { createOrigins, createPrefixTable } from './prefixes.ts'
 import type { PrefixTable } from './prefixes.ts'
-import type { Band, RateRow, Rounding } from './rating.ts'
-import { createZone } from './zone.ts'
-import type { Zone } from './zone.ts'
+import type { RateRow } from './rating.ts'
+import { rowsOfConfig } from './rate-rows.ts'
 
 /** The hub as a party of an agreement (CLR-01). */
 export const hub = 'hub'
@@ -18,16 +20,22 @@ export const hub = 'hub'
 export type ClearedService = AgreementConfig['service']
 
 /** The buyer pays the seller for the traffic it sends. */
-export interface Agreement {
+export interface Agreement extends AgreementTerms {
   readonly id: string
   readonly buyer: string
   readonly seller: string
   readonly service: ClearedService
-  readonly currency: string
-  readonly zone: Zone
-  readonly rounding: Rounding
-  readonly attemptFeeNanos: bigint
+  readonly model: AgreementModel
   readonly deck: PrefixTable<RateRow>
+  /** Which of its sets of callers a number falls into (RATE-05). */
+  readonly originOf: (number: string | null) => string | null
+}
+
+/** The versions of decks that were imported; `zero` are the rates of the configuration, in force before all others. */
+export interface DeckVersions {
+  over(agreementId: string, zero: PrefixTable<RateRow>): PrefixTable<RateRow>
+  /** Reads what rating calls of these moments needs. `sql` is the transaction that will post them. */
+  prepare(sql: Sql, moments: readonly EpochMs[]): Promise<void>
 }
 
 /** The commercial parties of one session and what it is about. */
@@ -36,8 +44,19 @@ export interface Traffic {
   /** Null: it never got a target. */
   readonly to: string | null
   readonly service: ClearedService
-  /** What prices it between the two providers: the number that was asked for. */
+  /** What prices it between the two providers: the number that was asked for, or the routing number (RATE-01). */
   readonly dialled: string
+  readonly calling: string | null
+  readonly at: EpochMs
+}
+
+/** What a row is looked for by. */
+export interface RowAsked {
+  /** As +E.164; null for a party that has none. */
+  readonly number: string | null
+  readonly calling: string | null
+  /** The class that the call was let in with; null: that of the agreement. */
+  readonly quality?: string | null
   readonly at: EpochMs
 }
 
@@ -48,11 +67,22 @@ export interface AgreementBook {
   between(buyer: string, seller: string, service: ClearedService): Agreement | null
   /** The agreement of the two providers themselves where it prices this call: then the hub is no party to it. */
   bilateral(traffic: Traffic): Agreement | null
+  /** The row that prices traffic by an agreement; a blocked one is a row too. */
+  rowOf(agreement: Agreement, asked: RowAsked): RateRow | null
+  /** To be awaited before calls of these moments are charged. */
+  prepare(sql: Sql, moments: readonly EpochMs[]): Promise<void>
 }
 
+/** Only the rates of the configuration. */
+export const noDecks: DeckVersions = { over: (_id, zero) => zero, prepare: () => Promise.resolve() }
+
 /** Throws HUB_CONFIG for what no single key shows: two prices for one thing, a band of no length. */
-export function createAgreementBook(configs: readonly AgreementConfig[], numberOf: NumberOf): AgreementBook {
-  const agreements = configs.map(agreementOf)
+export function createAgreementBook(
+  configs: readonly AgreementConfig[],
+  numberOf: NumberOf,
+  decks: DeckVersions = noDecks
+): AgreementBook {
+  const agreements = configs.map(config => agreementOf(config, decks))
   const byParties = new Map<string, Agreement>()
   for (const agreement of agreements) {
     const key = keyOf(agreement.buyer, agreement.seller, agreement.service)
@@ -63,103 +93,99 @@ export function createAgreementBook(configs: readonly AgreementConfig[], numberO
     }
     byParties.set(key, agreement)
   }
+  for (const { id, billAndKeep } of agreements) {
+    if (billAndKeep !== null) requireReverse(id, billAndKeep.with, agreements)
+  }
   const between: AgreementBook['between'] = (buyer, seller, service) =>
     byParties.get(keyOf(buyer, seller, service)) ?? null
+  const rowOf: AgreementBook['rowOf'] = ({ deck, originOf, qualityClass }, { number, calling, quality = null, at }) =>
+    deck.match(number, at, {
+      origin: originOf(calling === null ? null : numberOf(calling)),
+      quality: quality ?? qualityClass
+    })
   return Object.freeze({
     agreements: Object.freeze(agreements),
     numberOf,
     between,
-    bilateral({ from, to, service, dialled, at }: Traffic) {
+    bilateral({ from, to, service, dialled, calling, at }: Traffic) {
       const agreement = to === null ? null : between(from, to, service)
-      const row = agreement?.deck.match(numberOf(dialled), at) ?? null
+      const row = agreement === null ? null : rowOf(agreement, { number: numberOf(dialled), calling, at })
       return row === null ? null : agreement
-    }
+    },
+    rowOf,
+    prepare: decks.prepare
   })
 }
 
 /** The port that is asked before ringing. `providerOf` names the commercial party of a peer, null for a stranger. */
 export function createAgreements(book: AgreementBook, providerOf: (peerId: string) => string | null): Agreements {
   return {
-    terms: ({ fromPeerId, toPeerId, service, called, at }) => {
+    terms: ({ fromPeerId, toPeerId, service, called, rn, calling, at }) => {
       const [from, to] = [providerOf(fromPeerId), providerOf(toPeerId)]
       if (from === null || to === null) return Promise.resolve('no-agreement')
-      const bilateral = book.bilateral({ from, to, service, dialled: called, at })
-      if (bilateral !== null) return Promise.resolve(termsOf(bilateral, bilateral))
+      const number = book.numberOf(rn ?? called)
+      const rowOf = (agreement: Agreement): RateRow | null => book.rowOf(agreement, { number, calling, at })
+      const grant = (ingress: Agreement, egress: Agreement): Terms => ({
+        ingressAgreementId: ingress.id,
+        egressAgreementId: egress.id,
+        legs: { ingress: legTermsOf(ingress, rowOf(ingress)), egress: legTermsOf(egress, rowOf(egress)) },
+        prepaid: ingress.model === 'prepaid',
+        onCreditSilence: 'continue'
+      })
+      const prices = (agreement: Agreement): boolean => rowOf(agreement)?.blocked === false
+      const bilateral = book.bilateral({ from, to, service, dialled: rn ?? called, calling, at })
+      if (bilateral !== null) return Promise.resolve(prices(bilateral) ? grant(bilateral, bilateral) : 'no-rate')
       const sell = book.between(from, hub, service)
       const buy = book.between(hub, to, service)
       if (sell === null || buy === null) {
         return Promise.resolve(book.between(from, to, service) === null ? 'no-agreement' : 'no-rate')
       }
-      const number = book.numberOf(called)
-      const priced = [sell, buy].every(({ deck }) => deck.match(number, at) !== null)
-      return Promise.resolve(priced ? termsOf(sell, buy) : 'no-rate')
+      return Promise.resolve([sell, buy].every(prices) ? grant(sell, buy) : 'no-rate')
     }
   }
 }
 
-/** Prepaid agreements are not in the configuration yet: everybody pays afterwards. */
-const termsOf = (ingress: Agreement, egress: Agreement) =>
-  ({
-    ingressAgreementId: ingress.id,
-    egressAgreementId: egress.id,
-    prepaid: false,
-    onCreditSilence: 'continue'
-  }) as const
+/** What the record says of the price that was checked when the call was let in. */
+const legTermsOf = ({ id, qualityClass }: Agreement, row: RateRow | null): LegTerms => ({
+  agreementId: id,
+  agreementVersion: null,
+  deckVersion: row === null ? null : String(row.version),
+  destCode: row?.prefix ?? null,
+  destName: row?.destination ?? null,
+  qualityClass
+})
 
 const keyOf = (buyer: string, seller: string, service: ClearedService): string => `${buyer} ${seller} ${service}`
 const wrong = (id: string, why: string): HubError => new HubError('HUB_CONFIG', `agreement ${id}: ${why}`)
 
-function agreementOf(config: AgreementConfig): Agreement {
-  const rows = config.rates.map(rate => rowOf(config.id, rate))
-  const ids = new Set<string>()
-  for (const { id, prefix, effectiveFrom } of rows) {
-    if (ids.has(id)) throw wrong(config.id, `${prefix} has two rates from ${new Date(effectiveFrom).toISOString()}`)
-    ids.add(id)
+function requireReverse(id: string, withId: string, agreements: readonly Agreement[]): void {
+  const [own, other] = [id, withId].map(name => agreements.find(agreement => agreement.id === name))
+  if (other?.model !== 'bill-and-keep' || own === undefined) {
+    throw wrong(id, `billAndKeep.with: ${withId} is no agreement of the model bill-and-keep`)
   }
-  const { id, buyer, seller, service, currency, rounding } = config
+  if (other.buyer !== own.seller || other.seller !== own.buyer || other.service !== own.service) {
+    throw wrong(id, `billAndKeep.with: ${withId} is not for the other direction of the same service`)
+  }
+  if (other.currency !== own.currency) throw wrong(id, `billAndKeep.with: ${withId} is in another currency`)
+}
+
+function agreementOf(config: AgreementConfig, decks: DeckVersions): Agreement {
+  const { id, buyer, seller, service } = config
+  const terms = termsOf(config)
+  const rows = rowsOfConfig(config)
+  const ids = new Set<string>()
+  for (const { id: rowId, prefix, effectiveFrom } of rows) {
+    if (ids.has(rowId)) throw wrong(id, `${prefix} has two rates from ${new Date(effectiveFrom).toISOString()}`)
+    ids.add(rowId)
+  }
   return Object.freeze({
+    ...terms,
     id,
     buyer,
     seller,
     service,
-    currency,
-    rounding,
-    zone: createZone(config.timeZone),
-    attemptFeeNanos: parseRate(config.attemptFee),
-    deck: createPrefixTable(rows)
+    model: config.model ?? (buyer === hub || seller === hub ? 'cascade' : 'calling-party-pays'),
+    deck: decks.over(id, createPrefixTable(rows)),
+    originOf: createOrigins(config.origins)
   })
-}
-
-function rowOf(agreementId: string, rate: RateConfig): RateRow {
-  const effectiveFrom = Date.parse(rate.effectiveFrom)
-  const effectiveTo = rate.effectiveTo === undefined ? null : Date.parse(rate.effectiveTo)
-  if (effectiveTo !== null && effectiveTo <= effectiveFrom) {
-    throw wrong(agreementId, `the rate of ${rate.prefix} ends before it begins`)
-  }
-  return {
-    id: `${agreementId}/${rate.prefix}/${new Date(effectiveFrom).toISOString()}`,
-    prefix: rate.prefix,
-    destination: rate.destination,
-    effectiveFrom,
-    effectiveTo,
-    rateNanos: parseRate(rate.rate),
-    setupFeeNanos: parseRate(rate.setupFee),
-    minimumSeconds: rate.minimumSeconds,
-    initialSeconds: rate.initialSeconds,
-    nextSeconds: rate.nextSeconds,
-    bands: rate.bands.map(band => bandOf(agreementId, band))
-  }
-}
-
-const weekdays = { sun: 0, mon: 1, tue: 2, wed: 3, thu: 4, fri: 5, sat: 6 } as const
-const minuteOf = (time: string): number => Number(time.slice(0, 2)) * 60 + Number(time.slice(3))
-
-function bandOf(agreementId: string, { days, from, to, rate }: RateConfig['bands'][number]): Band {
-  if (from === to) throw wrong(agreementId, `a band from ${from} to ${to} has no length; a whole day is 00:00 to 24:00`)
-  return {
-    weekdays: new Set(days.map(day => weekdays[day])),
-    fromMinute: minuteOf(from),
-    toMinute: minuteOf(to),
-    rateNanos: parseRate(rate)
-  }
 }

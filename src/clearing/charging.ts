@@ -5,8 +5,10 @@ import type { EpochMs } from '../session/model.ts'
 import { hub } from './agreements.ts'
 import type { Agreement, AgreementBook } from './agreements.ts'
 import { printAmount, printRate } from './money.ts'
-import { rateAttempt, rateCall, rateMessages } from './rating.ts'
-import type { Rated, RateRow } from './rating.ts'
+import { rateByModel } from './pricing.ts'
+import type { Priced } from './pricing.ts'
+import { rateAttempt } from './rating.ts'
+import type { RateRow } from './rating.ts'
 
 /** What of a final record decides about money. */
 export type Chargeable = Pick<
@@ -16,14 +18,18 @@ export type Chargeable = Pick<
   | 'service'
   | 'provider'
   | 'other_provider'
+  | 'calling'
   | 'called'
   | 'dialled'
+  | 'rn'
+  | 'quality_class'
   | 'duration_ms'
   | 'cause'
   | 'release_side'
   | 'emergency'
   | 't_request'
   | 't_answer'
+  | 't_end'
 >
 
 export const limits = {
@@ -40,12 +46,13 @@ export type ChargeSide = (typeof chargeSides)[number]
 /**
  * `call` and `message`: by a row of the deck. `attempt`: not answered, the attempt fee. `refused`: turned away by the
  * hub itself, nothing is due. `emergency`: never charged. `with-ingress`: priced by the record of the other leg.
+ * `keep`: bill and keep, counted and settled with the other direction.
  */
-export const chargeRules = ['call', 'message', 'attempt', 'refused', 'emergency', 'with-ingress'] as const
+export const chargeRules = ['call', 'message', 'attempt', 'refused', 'emergency', 'with-ingress', 'keep'] as const
 export type ChargeRule = (typeof chargeRules)[number]
 
 /** Why an answered call waits for a person instead of being free (RATE-04). */
-export const suspenseReasons = ['no-agreement', 'no-rate', 'too-long', 'too-expensive'] as const
+export const suspenseReasons = ['no-agreement', 'no-rate', 'blocked', 'too-long', 'too-expensive'] as const
 export type SuspenseReason = (typeof suspenseReasons)[number]
 
 export interface Charge {
@@ -85,11 +92,12 @@ interface Deal {
 
 /** What one final record owes. */
 export function chargeOf(record: Chargeable, book: AgreementBook): Outcome {
-  const at = record.t_answer ?? record.t_request
-  const { side, agreement } = dealOf(record, book, at)
+  const answered = record.t_answer ?? record.t_request
+  const { side, agreement } = dealOf(record, book, answered)
+  const at = agreement?.periodOf === 'end' ? record.t_end : answered
   const day = agreement?.zone.day(at) ?? new Date(at).toISOString().slice(0, 10)
   const suspended = (reason: SuspenseReason): Outcome => ({ charged: false, reason, day })
-  const charged = (rule: ChargeRule, row: RateRow | null, rated: Rated): Outcome => {
+  const charged = (rule: ChargeRule, row: RateRow | null, rated: Priced): Outcome => {
     if (rated.amountMicros > limits.amountMicrosMax) return suspended('too-expensive')
     const { billedUnits, amountMicros } = rated
     const explanation = explain(record, agreement, row, rated)
@@ -100,34 +108,45 @@ export function chargeOf(record: Chargeable, book: AgreementBook): Outcome {
   if (side === 'bilateral' && record.leg === 'egress') return charged('with-ingress', null, free)
   if (record.t_answer === null) {
     if (wasRefused(record)) return charged('refused', null, free)
-    return charged(
-      'attempt',
-      null,
-      agreement === null ? free : rateAttempt(agreement.attemptFeeNanos, agreement.rounding)
-    )
+    return charged('attempt', null, agreement === null ? free : attemptBy(agreement))
   }
   if (agreement === null) return suspended('no-agreement')
-  const { called, dialled } = record
-  const number = side === 'bilateral' ? book.numberOf(dialled) : (book.numberOf(called) ?? book.numberOf(dialled))
-  const row = agreement.deck.match(number, at)
+  const row = rowFor(record, book, agreement, side, answered)
   if (row === null) return suspended('no-rate')
+  if (row.blocked) return suspended('blocked')
   if (record.duration_ms > limits.callMsMax) return suspended('too-long')
-  const pricing = { row, rounding: agreement.rounding, zone: agreement.zone }
-  return record.service === 'message'
-    ? charged('message', row, rateMessages(pricing, at, 1))
-    : charged('call', row, rateCall(pricing, at, record.duration_ms))
+  const isText = record.service === 'message'
+  const rule = agreement.model === 'bill-and-keep' ? 'keep' : isText ? 'message' : 'call'
+  return charged(rule, row, rateByModel(agreement, row, { at: answered, durationMs: record.duration_ms, isText }))
 }
 
-const free: Rated = { billedUnits: 0, parts: [], amountMicros: 0n }
+const free: Priced = { billedUnits: 0, parts: [], amountMicros: 0n, steps: {} }
+const attemptBy = ({ attemptFeeNanos, rounding }: Agreement): Priced => ({
+  ...rateAttempt(attemptFeeNanos, rounding),
+  steps: {}
+})
 
-/** Both legs of a call find the same answer: they share what was dialled and when it was answered. */
+/** The routing number prices a ported one (RATE-01); between two providers what was dialled, else where its leg went. */
+function rowFor(
+  { called, dialled, calling, rn, quality_class: quality }: Chargeable,
+  book: AgreementBook,
+  agreement: Agreement,
+  side: ChargeSide,
+  at: EpochMs
+): RateRow | null {
+  const own = side === 'bilateral' ? null : book.numberOf(called)
+  const number = rn === null ? (own ?? book.numberOf(dialled)) : book.numberOf(rn)
+  return book.rowOf(agreement, { number, calling, quality, at })
+}
+
+/** Both legs of a call find the same answer: they share who called, what was dialled and when it was answered. */
 function dealOf(
-  { leg, provider, other_provider, service, dialled }: Chargeable,
+  { leg, provider, other_provider, service, dialled, rn, calling }: Chargeable,
   book: AgreementBook,
   at: EpochMs
 ): Deal {
   const [from, to] = leg === 'ingress' ? [provider, other_provider] : [other_provider, provider]
-  const bilateral = from === null ? null : book.bilateral({ from, to, service, dialled, at })
+  const bilateral = from === null ? null : book.bilateral({ from, to, service, dialled: rn ?? dialled, calling, at })
   if (bilateral !== null) return { side: 'bilateral', agreement: bilateral }
   return leg === 'ingress'
     ? { side: 'sell', agreement: book.between(provider, hub, service) }
@@ -165,32 +184,40 @@ function transfersOf(cdrId: string, { side, rule, agreement, amountMicros }: Cha
   return [{ entryId: `${cdrId}/${rule}/1`, debit, credit, amountMicros, currency: agreement.currency }]
 }
 
+/** All that is needed to compute the amount again, by hand. */
 function explain(
   record: Chargeable,
   agreement: Agreement | null,
   row: RateRow | null,
-  { billedUnits, parts, amountMicros }: Rated
+  { billedUnits, parts, amountMicros, steps }: Priced
 ): Charge['explanation'] {
   const amount = printAmount(amountMicros)
   if (agreement === null) return { amount }
+  const { seconds, scale, mode, bands } = agreement.rounding
   const terms = {
     buyer: agreement.buyer,
     seller: agreement.seller,
+    model: agreement.model,
     timeZone: agreement.zone.name,
-    rounding: agreement.rounding
+    rounding: { seconds, scale, mode }
   }
   if (row === null) return { ...terms, attemptFee: printRate(agreement.attemptFeeNanos), amount }
   return {
     ...terms,
+    deck: row.version,
     prefix: row.prefix,
     destination: row.destination,
+    ...(row.origin === null ? {} : { origin: row.origin }),
+    ...(row.quality === null ? {} : { quality: row.quality }),
     per: record.service === 'message' ? 'message' : 'minute',
     setupFee: printRate(row.setupFeeNanos),
     minimumSeconds: row.minimumSeconds,
     increments: `${row.initialSeconds}/${row.nextSeconds}`,
+    ...(row.bands.length === 0 ? {} : { bands }),
     durationMs: record.duration_ms,
     billedUnits,
     parts: parts.map(({ rateNanos, units }) => ({ rate: printRate(rateNanos), units })),
+    ...steps,
     amount
   }
 }

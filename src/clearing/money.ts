@@ -11,7 +11,8 @@ export type RoundingMode = (typeof roundingModes)[number]
 
 const abs = (n: bigint): bigint => (n < 0n ? -n : n)
 
-export const powerOfTen = (exponent: number): bigint => 10n ** BigInt(exponent)
+const powers = Array.from({ length: 37 }, (_, exponent) => 10n ** BigInt(exponent))
+export const powerOfTen = (exponent: number): bigint => powers[exponent] ?? 10n ** BigInt(exponent)
 
 /** Symmetric about zero, so that a reversing entry is the exact opposite of what it reverses. Throws on 0 below. */
 export function divRound(numerator: bigint, denominator: bigint, mode: RoundingMode): bigint {

@@ -10,6 +10,8 @@ const minuteMs = 60_000
 const dayMs = 86_400_000
 
 export interface LocalMinute {
+  /** The local day, counted from 1970-01-01. */
+  readonly day: number
   /** 0 is Sunday. */
   readonly weekday: number
   readonly minute: number
@@ -47,8 +49,11 @@ export function createZone(name: string): Zone {
   function local(at: EpochMs): LocalMinute {
     const shifted = at + offsetMs(at)
     const midnight = Math.floor(shifted / dayMs) * dayMs
+    const day = midnight / dayMs
     return {
-      weekday: new Date(shifted).getUTCDay(),
+      day,
+      // 1970-01-01 was a Thursday.
+      weekday: (((day + 4) % 7) + 7) % 7,
       minute: Math.floor((shifted - midnight) / minuteMs),
       steadyUntil: (Math.floor(at / quarterMs) + 1) * quarterMs,
       at: minute => at - shifted + midnight + minute * minuteMs

@@ -2,7 +2,7 @@ import { deepEqual, equal, throws } from 'node:assert/strict'
 import { describe, it } from '@jest/globals'
 import { HubError } from '../../src/errors.ts'
 import { createAgreements } from '../../src/clearing/agreements.ts'
-import type { TermsAsked } from '../../src/session/ports.ts'
+import type { Terms, TermsAsked } from '../../src/session/ports.ts'
 import { bookOf } from '../support/clearing.ts'
 
 const asked: TermsAsked = {
@@ -10,13 +10,25 @@ const asked: TermsAsked = {
   toPeerId: 'operator',
   service: 'voice',
   called: 'tel:+4989200',
+  rn: null,
+  calling: null,
   at: Date.parse('2026-11-02T12:00:00Z')
 }
-const ask = (agreements: string, over: Partial<TermsAsked> = {}): Promise<unknown> =>
+const full = (agreements: string, over: Partial<TermsAsked> = {}): Promise<Terms | string> =>
   createAgreements(bookOf(agreements), id => (id === 'stranger' ? null : id.replace(/-[0-9]$/, ''))).terms({
     ...asked,
     ...over
   })
+const ask = async (agreements: string, over: Partial<TermsAsked> = {}): Promise<unknown> => {
+  const terms = await full(agreements, over)
+  if (typeof terms === 'string') return terms
+  const { legs, ...others } = terms
+  deepEqual(
+    [legs?.ingress?.agreementId, legs?.egress?.agreementId],
+    [terms.ingressAgreementId, terms.egressAgreementId]
+  )
+  return others
+}
 
 const rate = (prefix: string, more = ''): string => `{ prefix: "${prefix}", destination: d, rate: "0.01"${more} }`
 const line = (id: string, buyer: string, seller: string, rates: string, more = ''): string =>

@@ -63,8 +63,10 @@ describe('an answered call', () => {
     deepEqual(charged(record(), fees).charge.explanation, {
       buyer: 'island',
       seller: 'hub',
+      model: 'cascade',
       timeZone: 'Asia/Kolkata',
       rounding: { seconds: 'up', scale: 6, mode: 'half-up' },
+      deck: 0,
       prefix: '+49',
       destination: 'Germany',
       per: 'minute',

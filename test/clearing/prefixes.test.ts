@@ -1,13 +1,20 @@
-import { equal } from 'node:assert/strict'
+import { deepEqual, equal } from 'node:assert/strict'
 import { describe, it } from '@jest/globals'
 import * as fc from 'fast-check'
-import { createPrefixTable } from '../../src/clearing/prefixes.ts'
+import { createOrigins, createPrefixTable } from '../../src/clearing/prefixes.ts'
 import type { PrefixRow } from '../../src/clearing/prefixes.ts'
 
 const row = (prefix: string, effectiveFrom = 0, effectiveTo: number | null = null): PrefixRow => ({
   prefix,
+  origin: null,
+  quality: null,
   effectiveFrom,
   effectiveTo
+})
+const kept = (prefix: string, origin: string | null, quality: string | null = null): PrefixRow => ({
+  ...row(prefix),
+  origin,
+  quality
 })
 
 describe('the longest prefix', () => {
@@ -65,5 +72,48 @@ describe('the longest prefix', () => {
         equal(createPrefixTable(all).match(number, at), best)
       })
     )
+  })
+})
+
+describe('rows for some callers (RATE-05)', () => {
+  const table = createPrefixTable([
+    row('+49'),
+    kept('+49', 'eea'),
+    kept('+49', 'unknown'),
+    kept('+4915', 'eea'),
+    kept('+49', null, 'gold'),
+    kept('+49', 'eea', 'gold')
+  ])
+  const found = (number: string, origin: string | null, quality: string | null = null): unknown => {
+    const match = table.match(number, 1, { origin, quality })
+    return match === null ? null : [match.prefix, match.origin, match.quality]
+  }
+
+  it('the row for a set of callers goes before the one for everybody', () => {
+    deepEqual(found('+4930', 'eea'), ['+49', 'eea', null])
+    deepEqual(found('+4930', 'asia'), ['+49', null, null])
+    deepEqual(found('+4930', null), ['+49', null, null])
+    deepEqual(found('+4930', 'unknown'), ['+49', 'unknown', null])
+  })
+
+  it('a longer prefix that is not for this caller gives way to a shorter one', () => {
+    deepEqual(found('+4915', 'eea'), ['+4915', 'eea', null])
+    deepEqual(found('+4915', null), ['+49', null, null])
+  })
+
+  it('the quality class goes before the origin', () => {
+    deepEqual(found('+4930', 'eea', 'gold'), ['+49', 'eea', 'gold'])
+    deepEqual(found('+4930', null, 'gold'), ['+49', null, 'gold'])
+    deepEqual(found('+4930', 'eea', 'silver'), ['+49', 'eea', null])
+  })
+
+  it('a number falls into the set with its longest prefix; without one it is unknown', () => {
+    const originOf = createOrigins({ nanp: ['+1'], caribbean: ['+1876', '+1809'] })
+    equal(originOf('+12125550100'), 'nanp')
+    equal(originOf('+18765550100'), 'caribbean')
+    equal(originOf('+4930'), null)
+    equal(originOf(null), 'unknown')
+    equal(createOrigins({})('+49'), null)
+    equal(createOrigins({})(null), 'unknown')
   })
 })
