@@ -84,7 +84,8 @@ class Writer {
   uuid(value: string): boolean {
     this.#room(20)
     this.#bytes.writeInt32BE(16, this.#at)
-    if (this.#bytes.write(value.replaceAll('-', ''), this.#at + 4, 16, 'hex') !== 16) return false
+    const hex = value.replaceAll('-', '')
+    if (hex.length !== 32 || this.#bytes.write(hex, this.#at + 4, 16, 'hex') !== 16) return false
     this.#at += 20
     return true
   }

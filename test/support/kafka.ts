@@ -139,17 +139,27 @@ function prepare(
     'controller.listener.names=CONTROLLER',
     `controller.quorum.voters=${voters}`,
     `log.dirs=${join(dir, 'data')}`,
-    ...[`default.replication.factor=${replicas}`, `min.insync.replicas=${isr}`],
-    ...[`offsets.topic.replication.factor=${replicas}`, 'offsets.topic.num.partitions=4'],
-    ...[`transaction.state.log.replication.factor=${replicas}`, `transaction.state.log.min.isr=${isr}`],
-    ...['transaction.state.log.num.partitions=4', `share.coordinator.state.topic.replication.factor=${replicas}`],
+    `default.replication.factor=${replicas}`,
+    `min.insync.replicas=${isr}`,
+    `offsets.topic.replication.factor=${replicas}`,
+    'offsets.topic.num.partitions=4',
+    `transaction.state.log.replication.factor=${replicas}`,
+    `transaction.state.log.min.isr=${isr}`,
+    'transaction.state.log.num.partitions=4',
+    `share.coordinator.state.topic.replication.factor=${replicas}`,
     `share.coordinator.state.topic.min.isr=${isr}`,
-    ...['unclean.leader.election.enable=false', 'auto.create.topics.enable=false'],
+    'unclean.leader.election.enable=false',
+    'auto.create.topics.enable=false',
     'group.initial.rebalance.delay.ms=0',
     // A broker that was killed registers again only after this session has run out.
-    ...['broker.session.timeout.ms=3000', 'broker.heartbeat.interval.ms=500'],
-    ...['num.network.threads=2', 'num.io.threads=4', 'background.threads=2'],
-    ...['log.cleaner.threads=1', 'log.cleaner.dedupe.buffer.size=4194304', 'log.segment.bytes=67108864'],
+    'broker.session.timeout.ms=3000',
+    'broker.heartbeat.interval.ms=500',
+    'num.network.threads=2',
+    'num.io.threads=4',
+    'background.threads=2',
+    'log.cleaner.threads=1',
+    'log.cleaner.dedupe.buffer.size=4194304',
+    'log.segment.bytes=67108864',
     ...(secure === null ? [] : secureLines(dir)),
     ...settings
   ]
@@ -161,14 +171,16 @@ function secureLines(dir: string): readonly string[] {
   const pem = join(dir, 'keystore.pem')
   writeFileSync(pem, `${readFileSync(join(tlsFolder, 'key.pem'), 'utf8')}${secureCa}`, { mode: 0o600 })
   return [
-    ...['ssl.keystore.type=PEM', `ssl.keystore.location=${pem}`],
+    'ssl.keystore.type=PEM',
+    `ssl.keystore.location=${pem}`,
     'sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512',
     'listener.name.secure.scram-sha-256.sasl.jaas.config=' +
       'org.apache.kafka.common.security.scram.ScramLoginModule required;',
     'listener.name.secure.scram-sha-512.sasl.jaas.config=' +
       'org.apache.kafka.common.security.scram.ScramLoginModule required;',
     'authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer',
-    ...['super.users=User:ANONYMOUS', 'allow.everyone.if.no.acl.found=true']
+    'super.users=User:ANONYMOUS',
+    'allow.everyone.if.no.acl.found=true'
   ]
 }
 
@@ -190,9 +202,16 @@ function createNode(home: string, id: number, dir: string, heapMb: number): Kafk
     const started = spawn(
       'java',
       [
-        ...['-Xms64m', `-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:+ExitOnOutOfMemoryError'],
-        ...['-Dorg.slf4j.simpleLogger.logFile=System.out', '-cp', join(home, 'jars', '*')],
-        ...['kafka.Kafka', join(dir, 'server.properties')]
+        '-Xms64m',
+        `-Xmx${heapMb}m`,
+        '-XX:+UseSerialGC',
+        '-XX:TieredStopAtLevel=1',
+        '-XX:+ExitOnOutOfMemoryError',
+        '-Dorg.slf4j.simpleLogger.logFile=System.out',
+        '-cp',
+        join(home, 'jars', '*'),
+        'kafka.Kafka',
+        join(dir, 'server.properties')
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] }
     )
@@ -200,9 +219,8 @@ function createNode(home: string, id: number, dir: string, heapMb: number): Kafk
     const hear = (text: string): void => void (log = (log + text).slice(-20_000))
     started.stdout.setEncoding('utf8').on('data', hear)
     started.stderr.setEncoding('utf8').on('data', hear)
-    let ready = false
-    started.stdout.on('data', () => (ready ||= log.includes('Kafka Server started')))
-    for (const until = Date.now() + bounds.readyMs; !ready; await wait(20)) {
+    const isReady = (): boolean => log.includes('Kafka Server started')
+    for (const until = Date.now() + bounds.readyMs; !isReady(); await wait(20)) {
       if (child === started && started.exitCode === null && started.signalCode === null && Date.now() < until) continue
       throw new Error(`Kafka node ${id} did not become ready:\n${log.slice(-3_000)}`)
     }
@@ -260,9 +278,14 @@ function fetchJars(home: string): void {
   rmSync(fetched, { recursive: true, force: true })
   writeFileSync(join(home, 'pom.xml'), pom)
   run('mvn', [
-    ...['-q', '-B', '-ntp', '-f', join(home, 'pom.xml')],
+    '-q',
+    '-B',
+    '-ntp',
+    '-f',
+    join(home, 'pom.xml'),
     'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies',
-    ...['-DincludeScope=runtime', `-DoutputDirectory=${fetched}`]
+    '-DincludeScope=runtime',
+    `-DoutputDirectory=${fetched}`
   ])
   rmSync(join(home, 'jars'), { recursive: true, force: true })
   renameSync(fetched, join(home, 'jars'))
@@ -276,10 +299,14 @@ function format(home: string): void {
   writeFileSync(
     properties,
     [
-      ...['process.roles=broker,controller', 'node.id=1', 'listeners=BROKER://127.0.0.1:1,CONTROLLER://127.0.0.1:2'],
+      'process.roles=broker,controller',
+      'node.id=1',
+      'listeners=BROKER://127.0.0.1:1,CONTROLLER://127.0.0.1:2',
       'listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT',
-      ...['inter.broker.listener.name=BROKER', 'controller.listener.names=CONTROLLER'],
-      ...['controller.quorum.voters=1@127.0.0.1:2', `log.dirs=${made}`]
+      'inter.broker.listener.name=BROKER',
+      'controller.listener.names=CONTROLLER',
+      'controller.quorum.voters=1@127.0.0.1:2',
+      `log.dirs=${made}`
     ].join('\n')
   )
   const scram = ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap(mechanism => [
@@ -288,8 +315,16 @@ function format(home: string): void {
   ])
   const id = randomBytes(16).toString('base64url')
   run('java', [
-    ...['-XX:TieredStopAtLevel=1', '-cp', join(home, 'jars', '*')],
-    ...['kafka.tools.StorageTool', 'format', '-t', id, '-c', properties, ...scram]
+    '-XX:TieredStopAtLevel=1',
+    '-cp',
+    join(home, 'jars', '*'),
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    id,
+    '-c',
+    properties,
+    ...scram
   ])
   rmSync(join(home, 'formatted'), { recursive: true, force: true })
   renameSync(made, join(home, 'formatted'))
