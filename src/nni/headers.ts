@@ -1,14 +1,15 @@
 // What crosses the border in header fields, per peer: identities, privacy, charging, reasons (29.165 table 6.2, B.7).
 // Every message is written from scratch, so that what is not named here never crosses.
 
-import type { ChargingId, Party, Reason, Release, Shown } from '../session/model.ts'
+import type { Party, Reason, Release, Shown } from '../session/model.ts'
 import { tellsNumber } from '../session/privacy.ts'
-import { isToken, parseNameAddr, parseParams, quote, unquote } from '../sip/message.ts'
+import { parseNameAddr, parseParams, quote, unquote } from '../sip/message.ts'
 import type { Headers } from '../sip/message.ts'
 import { q850Of } from './causes.ts'
 import type { Told } from './causes.ts'
 import { limits } from './limits.ts'
-import { e164Of, identityOf, isAnonymous } from './numbers.ts'
+import { e164Of, identityOf, isAnonymous, numberParamsOf, numberUri, telUri } from './numbers.ts'
+import type { NumberParams } from './numbers.ts'
 import type { HubFace, Peer } from './peers.ts'
 
 export type Fields = Record<string, string>
@@ -20,10 +21,17 @@ export const unavailable = '<sip:unavailable@unknown.invalid>'
 const privacyWords = ['header', 'session', 'user', 'none', 'critical', 'id', 'history'] as const
 const restricting: ReadonlySet<string> = new Set(['id', 'user', 'header', 'session'])
 
-/** What works inside a dialog. */
-export const dialogMethods = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS'
+/** What works inside a dialog, and what begins one (29.165 table 6.1). */
+const always = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'PRACK', 'UPDATE'] as const
 
-export const allowOf = ({ config }: Peer): string => (config.messages ? `${dialogMethods}, MESSAGE` : dialogMethods)
+/** What the peer may send outside a dialog, or in one. */
+export const allowOf = ({ config }: Peer): string =>
+  [dialogAllow(config.methods), ...messageIn(config.methods)].join(', ')
+export const dialogAllowOf = ({ config }: Peer): string => dialogAllow(config.methods)
+
+const dialogAllow = (methods: readonly string[]): string =>
+  [...always, ...(methods.includes('INFO') ? ['INFO'] : []), 'OPTIONS'].join(', ')
+const messageIn = (methods: readonly string[]): readonly string[] => (methods.includes('MESSAGE') ? ['MESSAGE'] : [])
 
 /** Who the peer says is there. Only inside the trust domain is anybody asserted (RFC 3325, 5). */
 export function partyOf(headers: Headers, peer: Peer): Party {
@@ -31,7 +39,7 @@ export function partyOf(headers: Headers, peer: Peer): Party {
   const withheld = from !== null && isAnonymous(from.uri)
   const said = privacyIn(headers)
   const privacy = withheld && !said.includes('none') && !said.includes('id') ? [...said, 'id'] : said
-  const asserted = peer.trusted ? assertedIn(headers) : []
+  const asserted = peer.heard.has('P-Asserted-Identity') ? assertedIn(headers) : []
   const display = withheld ? null : (from?.display ?? null)
   return {
     asserted,
@@ -44,7 +52,7 @@ export function partyOf(headers: Headers, peer: Peer): Party {
 
 /** Who has answered, from a peer inside the trust domain (NUM-09): From in an answer is still the caller's. */
 export function connectedOf(headers: Headers, peer: Peer): Party | null {
-  const asserted = peer.trusted ? assertedIn(headers) : []
+  const asserted = peer.heard.has('P-Asserted-Identity') ? assertedIn(headers) : []
   const [first] = asserted
   if (first === undefined) return null
   return { asserted, presented: first, display: null, privacy: privacyIn(headers), trust: 'network' }
@@ -74,71 +82,62 @@ function assertedIn(headers: Headers): readonly string[] {
 export const isWithheld = ({ privacy }: Shown): boolean =>
   !privacy.includes('none') && privacy.some(word => restricting.has(word))
 
+/** What the caller's network says of its number, on the tel URI among the asserted ones (TS 24.229, 7.2A.12). */
+export function callerParamsOf(headers: Headers, peer: Peer): NumberParams {
+  if (!peer.heard.has('P-Asserted-Identity')) return new Map()
+  for (const value of headers.all('P-Asserted-Identity').slice(0, 4)) {
+    const params = numberParamsOf(parseNameAddr(value)?.uri ?? '', peer, ['cpc', 'oli'])
+    if (params.size > 0) return params
+  }
+  return new Map()
+}
+
 /**
- * From, P-Asserted-Identity and Privacy towards a peer. Only numbers cross: a user's name and domain belong to its
- * island (NUM-08). A withheld number is asserted to trusted peers alone, with `Privacy: id` (RFC 3325, 7).
+ * From, P-Asserted-Identity and Privacy towards a peer. Only numbers cross unless the peer has agreed to more (NUM-08):
+ * a user's name and domain belong to its island. A withheld number is asserted to those alone who are told asserted
+ * identities, with `Privacy: id` (RFC 3325, 7).
  */
-export function identityFields(shown: Shown, peer: Peer, hub: HubFace): Fields & { readonly From: string } {
+export function identityFields(
+  shown: Shown,
+  peer: Peer,
+  hub: HubFace,
+  callerParams: NumberParams = new Map()
+): Fields & { readonly From: string } {
   const withheld = isWithheld(shown)
-  const asserted = shown.asserted.map(e164Of).find(number => number !== null) ?? null
-  const presented = shown.presented === null ? null : e164Of(shown.presented)
-  const number = presented ?? asserted
+  const asserted = assertedTo(shown, peer, hub, callerParams)
+  const presented = presentedTo(shown, peer, hub) ?? asserted
   const display = shown.display === null ? '' : `${quote(shown.display)} `
-  const named = number === null ? `${display}${unavailable}` : `${display}<${numberUri(number, hub.domain)}>`
+  const named = presented === null ? `${display}${unavailable}` : `${display}<${presented}>`
   const fields: Fields & { From: string } = { From: withheld ? anonymous : named }
-  if (peer.trusted && asserted !== null) fields['P-Asserted-Identity'] = `<${numberUri(asserted, hub.domain)}>`
+  if (peer.told.has('P-Asserted-Identity') && asserted !== null) fields['P-Asserted-Identity'] = `<${asserted}>`
   const privacy = withheld && !shown.privacy.includes('id') ? [...shown.privacy, 'id'] : shown.privacy
   if (privacy.length > 0) fields['Privacy'] = privacy.join(';')
   return fields
 }
 
+/** Parameters of the number live on a tel URI (NUM-03). */
+function assertedTo(shown: Shown, peer: Peer, hub: HubFace, params: NumberParams): string | null {
+  const number = shown.asserted.map(e164Of).find(one => one !== null) ?? null
+  const told = new Map([...params].filter(([name]) => peer.config.numberParameters.includes(name)))
+  if (number !== null) return told.size > 0 ? telUri(number, told) : numberUri(number, hub.domain, peer)
+  const { withoutNumber } = peer.config
+  if (withoutNumber === 'unavailable') return null
+  if (withoutNumber !== 'user') return numberUri(withoutNumber, hub.domain, peer)
+  return shown.asserted.find(one => one.startsWith('sip:')) ?? null
+}
+
+function presentedTo({ presented }: Shown, peer: Peer, hub: HubFace): string | null {
+  const number = presented === null ? null : e164Of(presented)
+  return number === null ? null : numberUri(number, hub.domain, peer)
+}
+
 /** Who has answered, as far as the caller may know (NUM-09). */
 export function connectedFields(shown: Shown | null, peer: Peer, hub: HubFace): Fields {
-  const number = shown?.asserted.map(e164Of).find(one => one !== null) ?? null
-  if (shown === null || number === null || !peer.trusted) return {}
-  const asserted = { 'P-Asserted-Identity': `<${numberUri(number, hub.domain)}>` }
-  return shown.privacy.length === 0 ? asserted : { ...asserted, Privacy: shown.privacy.join(';') }
+  const asserted = shown === null ? null : assertedTo(shown, peer, hub, new Map())
+  if (shown === null || asserted === null || !peer.told.has('P-Asserted-Identity')) return {}
+  const fields = { 'P-Asserted-Identity': `<${asserted}>` }
+  return shown.privacy.length === 0 ? fields : { ...fields, Privacy: shown.privacy.join(';') }
 }
-
-/** NUM-01: the form that every peer takes. */
-export const numberUri = (e164: string, domain: string): string => `sip:${e164}@${domain};user=phone`
-
-/** P-Charging-Vector (RFC 7315, 5.6). */
-export interface Charging extends ChargingId {
-  readonly origIoi: string | null
-  readonly termIoi: string | null
-  readonly transitIoi: readonly string[]
-}
-
-/** Null from a peer outside the trust domain, and where it is missing or unreadable. One instance counts (PCV-01). */
-export function chargingOf(headers: Headers, peer: Peer): Charging | null {
-  const text = headers.all('P-Charging-Vector')[0]
-  const params = text === undefined || !peer.trusted || text.length > 1_024 ? null : parseParams(`;${text}`)
-  const value = (name: string): string | null => {
-    const found = params?.get(name) ?? null
-    return found === null ? null : found.startsWith('"') ? unquote(found) : found
-  }
-  const icid = value('icid-value')
-  if (icid === null || icid === '' || icid.length > limits.identityBytesMax) return null
-  const transit = value('transit-ioi')
-  return {
-    icid,
-    generatedAt: value('icid-generated-at') ?? '',
-    origIoi: value('orig-ioi'),
-    termIoi: value('term-ioi'),
-    transitIoi: transit === null ? [] : transit.split(',', limits.transitsMax).map(part => part.trim())
-  }
-}
-
-/** Of type 2: the originating network in requests, the terminating one in answers as well (PCV-06, PCV-07). */
-export function chargingFields(charging: ChargingId, iois: { orig: string; term?: string }, peer: Peer): Fields {
-  if (!peer.trusted) return {}
-  const at = charging.generatedAt === '' ? '' : `;icid-generated-at=${wordOf(charging.generatedAt)}`
-  const term = iois.term === undefined ? '' : `;term-ioi=${wordOf(iois.term)}`
-  return { 'P-Charging-Vector': `icid-value=${wordOf(charging.icid)}${at};orig-ioi=${wordOf(iois.orig)}${term}` }
-}
-
-const wordOf = (text: string): string => (isToken(text) ? text : quote(text))
 
 /** Reason values that we understand (RFC 3326). */
 export function toldIn(values: readonly string[]): readonly Told[] {
@@ -159,9 +158,9 @@ export function toldIn(values: readonly string[]): readonly Told[] {
   return told
 }
 
-/** In a refusal: Q.850 for those inside the trust domain (29.165 table 6.2 item 11). */
+/** In a refusal: Q.850 for those who are told reasons (29.165 table 6.2 item 11). */
 export const refusalFields = (release: Release, peer: Peer): Fields =>
-  peer.trusted ? { Reason: `Q.850;cause=${q850Of(release)}${textOf(release)}` } : {}
+  peer.told.has('Reason') ? { Reason: `Q.850;cause=${q850Of(release)}${textOf(release)}` } : {}
 
 /** In BYE and CANCEL. */
 export function endingFields(release: Release): Fields {

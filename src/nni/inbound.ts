@@ -1,12 +1,14 @@
 // A call that a peer brought: 18x (reliable where the peer wants it), 2xx, refusal; PRACK, ACK and CANCEL in.
 
 import type { LegFacts, Release, Sdp, Shown } from '../session/model.ts'
+import { carriedFields, carriedValue, newBack } from './crossing.ts'
+import type { Crossing } from './crossing.ts'
 import { sdpOf, sdpType } from './body.ts'
 import { reasonOfTold, statusOf } from './causes.ts'
 import type { Received } from './control.ts'
 import { allowOf, connectedFields, plainWords, refusalFields } from './headers.ts'
 import type { Fields } from './headers.ts'
-import { supported } from './invite.ts'
+import { supportedBy } from './invite.ts'
 import type { Abilities, IncomingCall } from './invite.ts'
 import { Leg } from './leg.ts'
 import type { LegParts } from './leg.ts'
@@ -16,6 +18,8 @@ export class InboundLeg extends Leg {
   readonly #invite: Received
   readonly #abilities: Abilities
   readonly #facts: LegFacts
+  /** For the leg that the call goes out by, if that is one of this border, and what that brings back. */
+  readonly crossing: Crossing
   /** The last early description that went out, and how. */
   #early: { readonly text: string; readonly reliable: boolean } | null = null
   #provisionals = 0
@@ -28,6 +32,8 @@ export class InboundLeg extends Leg {
     this.#invite = invite
     this.#abilities = call.abilities
     this.#facts = call.facts
+    this.crossing = { ...call.crossing, back: newBack() }
+    this.reserves(call.abilities.preconditions)
     this.agreed(call.sdp)
     if (call.sdp === null) this.expectAnswer()
     invite.onCancel = told => {
@@ -37,8 +43,14 @@ export class InboundLeg extends Leg {
     invite.onUpdate = update => this.receive(update)
   }
 
-  protected get origIoi(): string {
-    return this.#facts.origIoi ?? this.parts.hub.ioi
+  protected get originator(): string | null {
+    return this.#facts.origIoi
+  }
+  protected get transit(): readonly string[] {
+    return this.crossing.back.transit
+  }
+  protected get sessionId(): string | null {
+    return carriedValue(this.crossing.back.carried, 'Session-ID')
   }
   protected get termIoi(): string | null {
     return this.parts.hub.ioi
@@ -70,11 +82,13 @@ export class InboundLeg extends Leg {
   /** What must wait for a PRACK, and the end of a call that never gets it, is the engine's (protocol, 8.2). */
   #provisional(status: number, body: string, reliably: boolean): void {
     if (this.state !== 'early' || this.#final || ++this.#provisionals > limits.provisionalsMax) return
-    const headers: Fields = { ...this.chargingFields(true), Allow: allowOf(this.parts.peer) }
+    const headers: Fields = { ...this.#fields(), Allow: allowOf(this.parts.peer) }
     if (reliably) headers['Require'] = '100rel'
     if (body !== '') {
       headers['Content-Type'] = sdpType
-      if (this.#abilities.earlyMedia && this.parts.peer.trusted) headers['P-Early-Media'] = 'sendrecv'
+      const { told } = this.parts.peer
+      if (this.#abilities.earlyMedia && told.has('P-Early-Media')) headers['P-Early-Media'] = 'sendrecv'
+      if (this.preconditioned) headers['Require'] = reliably ? '100rel, precondition' : 'precondition'
     }
     this.#invite.respond(status, { headers, body })
   }
@@ -95,13 +109,14 @@ export class InboundLeg extends Leg {
     const { peer, hub } = this.parts
     const { sessionExpires, timer } = this.#abilities
     const headers: Fields = {
-      ...this.chargingFields(true),
+      ...this.#fields(),
       ...connectedFields(connected, peer, hub),
       Allow: allowOf(peer),
-      Supported: supported,
+      Supported: supportedBy(peer).join(', '),
       'Session-Expires': sessionExpires
     }
-    if (timer) headers['Require'] = 'timer'
+    const required = [...(timer ? ['timer'] : []), ...(this.preconditioned && body !== '' ? ['precondition'] : [])]
+    if (required.length > 0) headers['Require'] = required.join(', ')
     if (body !== '') headers['Content-Type'] = sdpType
     this.#final = true
     this.state = 'answered'
@@ -133,7 +148,12 @@ export class InboundLeg extends Leg {
   #refuse(status: number, headers: Fields = {}, words: string | null = null): void {
     if (this.#final) return
     this.#final = true
-    this.#invite.respond(status, { headers: { ...this.chargingFields(true), ...headers }, reason: words ?? undefined })
+    this.#invite.respond(status, { headers: { ...this.#fields(), ...headers }, reason: words ?? undefined })
+  }
+
+  /** Of every answer to the INVITE: what the called side's network has sent along as well. */
+  #fields(): Fields {
+    return { ...carriedFields(this.crossing.back.carried, this.parts.peer, false), ...this.commonFields(true) }
   }
 
   protected override close(): void {

@@ -1,18 +1,23 @@
 // INVITE and MESSAGE to meaning and back, pure: golden files in test/nni/fixtures.
 
+import { noFacts } from '../session/model.ts'
 import type { ChargingId, Leg, LegFacts, Sdp, Service } from '../session/model.ts'
 import type { Invitation, OutgoingText } from '../session/ports.ts'
-import { textTypes } from '../session/text.ts'
 import type { TextBody } from '../session/text.ts'
 import { parseNameAddr } from '../sip/message.ts'
 import type { Headers, SipRequest } from '../sip/message.ts'
 import { isBroken, sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
-import { allowOf, chargingFields, chargingOf, identityFields, numberUri, partyOf } from './headers.ts'
+import { chargingFields, chargingOf, originatorFor } from './charging.ts'
+import { carriedFields, carriedOf, noCrossing } from './crossing.ts'
+import type { Crossing } from './crossing.ts'
+import { allowOf, callerParamsOf, identityFields, isWithheld, partyOf } from './headers.ts'
 import type { Fields } from './headers.ts'
 import { limits } from './limits.ts'
-import { calledOf, e164Of } from './numbers.ts'
+import { calledOf, calledParams, e164Of, numberUri, portedIn } from './numbers.ts'
 import type { Refused } from './numbers.ts'
 import type { HubFace, Peer } from './peers.ts'
+import { preconditionsIn, withoutPreconditions } from './preconditions.ts'
+import type { Preconditions } from './preconditions.ts'
 import { hasMedia } from './sdp.ts'
 
 export type Understood<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refused: Refused }
@@ -24,7 +29,8 @@ export interface Incoming {
   /** Null where the peer brought none, or none that counts. */
   readonly charging: ChargingId | null
   readonly facts: LegFacts
-  readonly maxForwards: number
+  /** For the leg that it goes out by. */
+  readonly crossing: Omit<Crossing, 'back'>
 }
 
 /** What the caller's SIP can do, which the answers depend on. */
@@ -36,6 +42,8 @@ export interface Abilities {
   /** The Session-Expires to put into the 2xx, with who refreshes (RFC 4028, 9). */
   readonly sessionExpires: string
   readonly timer: boolean
+  /** What the caller wants to be reserved first, and the hub meets (RFC 3312); null where it says nothing. */
+  readonly preconditions: Preconditions | null
 }
 
 export interface IncomingCall extends Incoming {
@@ -56,8 +64,17 @@ export interface Surroundings {
   readonly sessionExpiresSeconds: number
 }
 
-const extensions: ReadonlySet<string> = new Set(['100rel', 'timer', '199'])
-export const supported = '100rel, timer, 199'
+type Tags = readonly string[]
+
+/** What the hub supports in what the peer sends: as agreed, and preconditions where the hub meets them. */
+export const supportedBy = ({ config: { options, preconditions } }: Peer): Tags => [
+  ...options.filter(tag => tag !== 'precondition'),
+  ...(preconditions === 'local' ? ['precondition'] : [])
+]
+
+/** What the hub supports in the answers to what it sends: it waits for nobody's reservations. */
+const supportedIn = ({ config: { options } }: Peer, offers: boolean): Tags =>
+  options.filter(tag => tag !== 'precondition' && (offers || tag !== '100rel'))
 
 const refuse = (status: number, headers?: Fields, reason?: string): { ok: false; refused: Refused } => ({
   ok: false,
@@ -68,25 +85,43 @@ export function fromInvite(invite: SipRequest, at: Surroundings): Understood<Inc
   const incoming = fromRequest(invite, at)
   if (!incoming.ok) return incoming
   const { headers } = invite
-  const unknown = headers.all('Require').filter(tag => !extensions.has(tag.toLowerCase()))
+  const { config } = at.peer
+  const known = new Set(supportedBy(at.peer))
+  const unknown = headers.all('Require').filter(tag => !known.has(tag.toLowerCase()))
   if (unknown.length > 0) return refuse(420, { Unsupported: unknown.join(', ') })
   const body = sdpOf(invite)
   if (!body.ok) return refuse(415, { Accept: sdpTypes })
-  if (body.sdp === null && !at.peer.config.allowOfferless) return refuse(488, undefined, 'Offer Required')
+  if (body.sdp === null && !config.allowOfferless) return refuse(488, undefined, 'Offer Required')
   const asked = intervalOf(headers.get('Session-Expires'))
-  if (asked !== null && asked < limits.minSessionExpires && has(headers, 'Supported', 'timer')) {
-    return refuse(422, { 'Min-SE': String(limits.minSessionExpires) })
+  const { minSeSeconds } = config.timers
+  if (asked !== null && asked < minSeSeconds && has(headers, 'Supported', 'timer')) {
+    return refuse(422, { 'Min-SE': String(minSeSeconds) })
   }
-  const service = body.sdp !== null && hasMedia(body.sdp, 'video') ? 'video' : 'voice'
-  const abilities = abilitiesOf(headers, at)
-  return { ok: true, value: { ...incoming.value, service, sdp: body.sdp, abilities } }
+  const preconditions = preconditionsOf(headers, body.sdp, at.peer)
+  if (preconditions === 'unmet') return refuse(580)
+  const sdp = body.sdp === null ? null : (withoutPreconditions(body.sdp) as Sdp)
+  const service = sdp !== null && hasMedia(sdp, 'video') ? 'video' : 'voice'
+  const abilities = { ...abilitiesOf(headers, at), preconditions }
+  return { ok: true, value: { ...incoming.value, service, sdp, abilities } }
+}
+
+/** Lines of preconditions without their option tag mean nothing (RFC 3312, 11). */
+function preconditionsOf(headers: Headers, sdp: string | null, { config }: Peer): Preconditions | null | 'unmet' {
+  const required = has(headers, 'Require', 'precondition')
+  if (sdp === null || config.preconditions === 'off' || !(required || has(headers, 'Supported', 'precondition'))) {
+    return null
+  }
+  const wanted = preconditionsIn(sdp)
+  if (wanted === null) return required ? 'unmet' : null
+  return wanted.every(one => one === null) ? null : wanted
 }
 
 /** RFC 3428; other types are refused with those that are taken (NNI-08). */
 export function fromMessage(message: SipRequest, at: Surroundings): Understood<IncomingText> {
   const type = typeOf(message.headers.get('Content-Type') ?? '')
-  const known = textTypes.find(one => one === type)
-  if (known === undefined || isBroken(message.body)) return refuse(415, { Accept: textTypes.join(', ') })
+  const { mimeTypes } = at.peer.config
+  const known = mimeTypes.find(one => one === type)
+  if (known === undefined || isBroken(message.body)) return refuse(415, { Accept: mimeTypes.join(', ') })
   const incoming = fromRequest(message, at)
   if (!incoming.ok) return incoming
   return { ok: true, value: { ...incoming.value, body: { type: known, text: message.body.toString() } } }
@@ -96,7 +131,9 @@ function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surroundings
   const { headers } = request
   const hops = Number(headers.get('Max-Forwards') ?? limits.maxForwards)
   if (!(hops > 0)) return refuse(483)
-  const called = calledOf(request.uri)
+  // RFC 5393, 5.3.3: the hub may pass the call on to one place only, and not even that is left.
+  if (headers.get('Max-Breadth') === '0') return refuse(440)
+  const called = calledOf(request.uri, peer)
   if (!called.ok) return called
   const charging = chargingOf(headers, peer)
   return {
@@ -106,14 +143,21 @@ function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surroundings
       called: called.called,
       charging: charging === null ? null : { icid: charging.icid, generatedAt: charging.generatedAt },
       facts: {
+        ...noFacts,
         dialogId: headers.get('Call-ID') ?? null,
         traceId: traceOf(headers),
         origIoi: charging?.origIoi ?? peer.ioi,
         termIoi: hub.ioi,
         transitIoi: charging?.transitIoi ?? [],
-        neighbour
+        neighbour,
+        calledRaw: request.uri,
+        ...portedIn(request.uri, peer)
       },
-      maxForwards: Math.min(hops, limits.maxForwards)
+      crossing: {
+        carried: carriedOf(headers, peer, hub),
+        callerParams: callerParamsOf(headers, peer),
+        hopsLeft: Math.min(hops, limits.maxForwards) - 1
+      }
     }
   }
 }
@@ -121,7 +165,10 @@ function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surroundings
 /** RFC 7989: the identifier without its parameters. */
 export const traceOf = (headers: Headers): string | null => headers.get('Session-ID')?.split(';')[0]?.trim() || null
 
-function abilitiesOf(headers: Headers, { sessionExpiresSeconds }: Surroundings): Abilities {
+function abilitiesOf(
+  headers: Headers,
+  { sessionExpiresSeconds, peer }: Surroundings
+): Omit<Abilities, 'preconditions'> {
   const timer = has(headers, 'Supported', 'timer')
   const asked = headers.get('Session-Expires')
   const longest = Math.min(intervalOf(asked) ?? sessionExpiresSeconds, limits.sessionExpiresMax)
@@ -133,7 +180,7 @@ function abilitiesOf(headers: Headers, { sessionExpiresSeconds }: Surroundings):
     reliable: has(headers, 'Require', '100rel') ? 'required' : has(headers, 'Supported', '100rel') ? 'supported' : 'no',
     update: has(headers, 'Allow', 'UPDATE'),
     earlyMedia: has(headers, 'P-Early-Media', 'supported'),
-    info: has(headers, 'Allow', 'INFO'),
+    info: has(headers, 'Allow', 'INFO') && peer.config.methods.includes('INFO'),
     sessionExpires: `${seconds};refresher=${refresher}`,
     timer
   }
@@ -162,49 +209,62 @@ export interface Identifiers {
   readonly maxForwards: number
 }
 
-/** `sdp` null: the peer makes the offer, and may do so in its 2xx only, since the core answers nothing earlier. */
+type Crossed = Pick<Crossing, 'carried' | 'callerParams'>
+
+/** `sdp` null: the peer makes the offer. */
 export function toInvite(
   invitation: Invitation,
   sdp: string | null,
   ids: Identifiers,
-  at: Omit<Surroundings, 'neighbour'>
+  at: Omit<Surroundings, 'neighbour'>,
+  crossing: Crossed = noCrossing
 ): Outgoing {
   const { peer, sessionExpiresSeconds } = at
-  const { uri, headers } = toRequest(invitation, ids, at)
+  const { uri, headers } = toRequest(invitation, ids, at, crossing)
   headers['Allow'] = allowOf(peer)
-  headers['Supported'] = sdp === null ? 'timer, 199' : supported
+  // Without an offer the peer may make one in its 2xx only: the core answers nothing earlier.
+  headers['Supported'] = supportedIn(peer, sdp !== null).join(', ')
   headers['Session-Expires'] = `${sessionExpiresSeconds};refresher=uac`
-  headers['Min-SE'] = String(limits.minSessionExpires)
+  headers['Min-SE'] = String(peer.config.timers.minSeSeconds)
   headers['Accept'] = sdpTypes
-  if (peer.trusted) headers['P-Early-Media'] = 'supported'
+  if (peer.told.has('P-Early-Media')) headers['P-Early-Media'] = 'supported'
   if (sdp !== null) headers['Content-Type'] = sdpType
   return { method: 'INVITE', uri, headers, body: sdp ?? '' }
 }
 
-export function toMessage(text: OutgoingText, ids: Identifiers, at: Omit<Surroundings, 'neighbour'>): Outgoing {
-  const { uri, headers } = toRequest(text, ids, at)
+export function toMessage(
+  text: OutgoingText,
+  ids: Identifiers,
+  at: Omit<Surroundings, 'neighbour'>,
+  crossing: Crossed = noCrossing
+): Outgoing {
+  const { uri, headers } = toRequest(text, ids, at, crossing)
   headers['Content-Type'] = text.body.type
   return { method: 'MESSAGE', uri, headers, body: text.body.text }
 }
 
 function toRequest(
-  { target, from, charging }: Pick<Invitation, 'target' | 'from' | 'charging'>,
+  { target, from, charging, origin }: Pick<Invitation, 'target' | 'from' | 'charging' | 'origin'>,
   { callId, fromTag, maxForwards }: Identifiers,
-  { peer, hub }: Pick<Surroundings, 'peer' | 'hub'>
+  { peer, hub }: Pick<Surroundings, 'peer' | 'hub'>,
+  { carried, callerParams }: Crossed
 ): { readonly uri: string; readonly headers: Fields } {
   const number = e164Of(target.uri)
-  const uri = number === null ? target.uri : numberUri(number, peer.domain)
-  const { From, ...identity } = identityFields(from, peer, hub)
+  const params = calledParams(origin, origin.calledRaw, peer)
+  const uri = number === null ? target.uri : numberUri(number, peer.domain, peer, params)
+  const { From, ...identity } = identityFields(from, peer, hub, callerParams)
+  const iois = { originator: originatorFor(peer, origin.origIoi), transit: origin.transitIoi }
   return {
     uri,
     headers: {
       'Max-Forwards': String(maxForwards),
       From: `${From};tag=${fromTag}`,
-      To: `<${uri}>`,
+      To: `<${number === null ? target.uri : numberUri(number, peer.domain, peer)}>`,
       'Call-ID': callId,
       'User-Agent': 'isthmus',
       ...identity,
-      ...chargingFields(charging, { orig: hub.ioi }, peer)
+      ...carriedFields(carried, peer, isWithheld(from)),
+      ...chargingFields(charging, iois, peer, hub)
     }
   }
 }

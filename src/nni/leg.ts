@@ -3,14 +3,18 @@
 import { HubError } from '../errors.ts'
 import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
 import type { Clock, Inbox } from '../session/ports.ts'
+import { withBandwidth } from './bandwidth.ts'
 import { sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
 import { reasonOfTold } from './causes.ts'
+import { chargingFields } from './charging.ts'
 import type { Answer, Control, Received } from './control.ts'
-import { allowOf, chargingFields, dialogMethods, endingFields, toldIn } from './headers.ts'
+import { allowOf, dialogAllowOf, endingFields, toldIn } from './headers.ts'
 import type { Fields } from './headers.ts'
 import { limits } from './limits.ts'
 import type { HubFace, Peer } from './peers.ts'
-import { firstOrigin, written } from './sdp.ts'
+import { hasPreconditions, preconditionsIn, withoutPreconditions, withPreconditions } from './preconditions.ts'
+import type { Preconditions } from './preconditions.ts'
+import { essenceOf, firstOrigin, written } from './sdp.ts'
 import type { Origin } from './sdp.ts'
 import { tonesOf, toneBody, toneType } from './tones.ts'
 
@@ -56,6 +60,8 @@ export abstract class Leg {
   #early: { readonly exchange: number; readonly sdp: Sdp } | null = null
   /** The ACK to come brings the answer to an offer of ours. */
   #ackAnswers = false
+  /** What the peer's offer wants to be reserved, and the hub's answer says; null where it says nothing. */
+  #preconditions: Preconditions | null = null
   #timers: (() => void)[] = []
 
   constructor(parts: LegParts) {
@@ -101,7 +107,7 @@ export abstract class Leg {
       case 'OPTIONS':
         return request.respond(200, { headers: { Allow: allowOf(this.parts.peer), Accept: sdpTypes } })
       default:
-        return request.respond(405, { headers: { Allow: dialogMethods } })
+        return request.respond(405, { headers: { Allow: dialogAllowOf(this.parts.peer) } })
     }
   }
 
@@ -133,10 +139,37 @@ export abstract class Leg {
     if (this.#exchange !== null || (request.method === 'INVITE' && this.state !== 'confirmed'))
       return request.respond(491)
     // A session refresh changes nothing (RFC 4028, 7.4), so there is nothing to ask.
-    if (body.sdp !== null && body.sdp === this.#remote && this.#origin.text !== '') {
-      return this.#respond(request, this.#origin.text)
+    const sdp = this.#reserved(body.sdp)
+    if (
+      sdp !== null &&
+      this.#remote !== null &&
+      essenceOf(sdp) === essenceOf(this.#remote) &&
+      this.#origin.text !== ''
+    ) {
+      this.#remote = sdp
+      return this.#respond(request, this.#again())
     }
-    this.asked(request, body.sdp)
+    this.asked(request, sdp)
+  }
+
+  /** An offer without its preconditions: who has reserved what stays between the peer and the hub (MISC-02). */
+  #reserved(sdp: Sdp | null): Sdp | null {
+    if (sdp === null || this.parts.peer.config.preconditions === 'off' || !hasPreconditions(sdp)) return sdp
+    this.#preconditions = preconditionsIn(sdp)
+    return withoutPreconditions(sdp) as Sdp
+  }
+
+  protected reserves(wanted: Preconditions | null): void {
+    this.#preconditions = wanted
+  }
+  protected get preconditioned(): boolean {
+    return this.#preconditions !== null
+  }
+
+  /** What was sent last, with what has been reserved since. */
+  #again(): string {
+    const { text } = this.#origin
+    return this.#preconditions === null ? text : this.written(withoutPreconditions(text))
   }
 
   /** The peer offers, or wants an offer. */
@@ -176,7 +209,7 @@ export abstract class Leg {
   #respond(request: Received, body: string, failed?: () => void): void {
     const { headers } = request.message
     const expires = headers.get('Session-Expires')
-    const fields: Fields = { ...this.chargingFields(true), Allow: allowOf(this.parts.peer) }
+    const fields: Fields = { ...this.commonFields(true), Allow: allowOf(this.parts.peer) }
     if (expires !== undefined) {
       fields['Session-Expires'] = /refresher/i.test(expires) ? expires : `${expires};refresher=uac`
       fields['Require'] = 'timer'
@@ -198,7 +231,9 @@ export abstract class Leg {
     if (this.state === 'early' && !this.mayUpdate) return refused('unacceptable')
     const method = this.state === 'early' ? 'UPDATE' : 'INVITE'
     this.#exchange = exchange
-    const headers = { ...this.chargingFields(false), Allow: allowOf(this.parts.peer), 'Content-Type': sdpType }
+    const headers = { ...this.commonFields(false), Allow: allowOf(this.parts.peer), 'Content-Type': sdpType }
+    // An offer of the hub's waits for nobody's reservations.
+    this.#preconditions = null
     control.send(
       { method, dialogId, headers, body: this.written(sdp) },
       {
@@ -230,6 +265,10 @@ export abstract class Leg {
 
   #informed(request: Received): void {
     const { headers, body } = request.message
+    const { peer } = this.parts
+    if (!peer.config.methods.includes('INFO')) {
+      return request.respond(405, { headers: { Allow: dialogAllowOf(peer) } })
+    }
     if (body.length === 0) return request.respond(200)
     const tone = tonesOf(typeOf(headers.get('Content-Type') ?? ''), body.toString())
     if (tone === 'unknown-type') return request.respond(415, { headers: { Accept: toneType } })
@@ -242,7 +281,7 @@ export abstract class Leg {
   sendTone(tone: Tone): void {
     if (this.state !== 'confirmed' || !this.takesInfo) return
     const { control, dialogId } = this.parts
-    const headers = { 'Content-Type': toneType }
+    const headers = { ...this.commonFields(false), 'Content-Type': toneType }
     control.send({ method: 'INFO', dialogId, headers, body: toneBody(tone) }, this.unheard)
   }
 
@@ -261,7 +300,7 @@ export abstract class Leg {
   protected bye(release: Release): void {
     const { control, dialogId } = this.parts
     control.send(
-      { method: 'BYE', dialogId, headers: { ...this.chargingFields(false), ...endingFields(release) } },
+      { method: 'BYE', dialogId, headers: { ...this.commonFields(false), ...endingFields(release) } },
       this.unheard
     )
   }
@@ -289,10 +328,14 @@ export abstract class Leg {
     return cancel
   }
 
-  /** The description as this leg sends it: the hub's origin, raised where the content changed. */
+  /** The description as this leg sends it: the hub's origin, raised where the content changed; this leg's bandwidth. */
   protected written(sdp: string): string {
     if (Buffer.byteLength(sdp) > limits.bodyBytesMax) throw new HubError('HUB_LIMIT', 'a media description is too long')
-    this.#origin = written(this.#origin, sdp)
+    const sized = withBandwidth(sdp)
+    this.#origin = written(
+      this.#origin,
+      this.#preconditions === null ? sized : withPreconditions(sized, this.#preconditions)
+    )
     return this.#origin.text
   }
 
@@ -304,13 +347,21 @@ export abstract class Leg {
     this.#ackAnswers = true
   }
 
-  protected abstract get origIoi(): string
+  /** The network where the call began; null where the hub stands for it. */
+  protected abstract get originator(): string | null
   protected abstract get termIoi(): string | null
+  /** Networks before the hub, in the direction of what this leg sends. */
+  protected abstract get transit(): readonly string[]
+  /** Session-ID of the other leg, which both share (MISC-04). */
+  protected abstract get sessionId(): string | null
 
-  protected chargingFields(answer: boolean): Fields {
-    const { charging, peer } = this.parts
+  /** What stands in every message of a leg: charging and the call's own name. */
+  protected commonFields(answer: boolean): Fields {
+    const { charging, peer, hub } = this.parts
     const term = answer ? this.termIoi : null
-    return chargingFields(charging, { orig: this.origIoi, ...(term === null ? {} : { term }) }, peer)
+    const iois = { originator: this.originator, transit: this.transit, ...(term === null ? {} : { term }) }
+    const id = peer.told.has('Session-ID') ? this.sessionId : null
+    return { ...chargingFields(charging, iois, peer, hub), ...(id === null ? {} : { 'Session-ID': id }) }
   }
 
   /** For requests whose answer changes nothing. */

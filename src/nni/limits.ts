@@ -24,16 +24,20 @@ export const limits = {
   /** A MESSAGE may not be larger than this on UDP (RFC 3428, 8); the rest is what the engine adds to it. */
   datagramBytesMax: 1_300,
   addedBytesMax: 300,
-  /** Longer bodies of requests are refused (513). */
-  bodyBytesInMax: 65_536,
   /** Provisional answers passed on for one call. */
   provisionalsMax: 32,
   /** Dialogs that lost their control connection and are ended after the next one. */
   orphansMax: 1_000,
   identityBytesMax: 255,
+  chargingBytesMax: 1_024,
   transitsMax: 16,
-  /** RFC 4028, 5. */
-  minSessionExpires: 90,
+  /** Header fields that cross from one operator to another: what is more is left out. */
+  crossingBytesMax: 4_096,
+  crossingValuesMax: 16,
+  /** RFC 5393, 5.3.3. */
+  maxBreadth: 60,
+  /** A peer is left alone no longer than this, whatever Retry-After says. */
+  retryAfterMsMax: 600_000,
   sessionExpiresMax: 86_400,
   /** RFC 3261, 8.1.1.6. */
   maxForwards: 70

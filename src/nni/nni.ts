@@ -3,15 +3,18 @@
 import { randomUUID } from 'node:crypto'
 import type { OperatorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
+import { noFacts } from '../session/model.ts'
 import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
+import type { TextRef } from '../session/text.ts'
 import type { Clock, Inbox, Invitation, OutgoingText, SignallingAdapter, TextOutcome } from '../session/ports.ts'
-import { newTag } from '../sip/message.ts'
+import { newTag, parseVia } from '../sip/message.ts'
 import { sdpTypes } from './body.ts'
 import { createControl } from './control.ts'
+import type { Crossing } from './crossing.ts'
 import type { Control, ControlOptions, Received } from './control.ts'
 import { allowOf } from './headers.ts'
 import { InboundLeg } from './inbound.ts'
-import { fromInvite, supported, tagOf } from './invite.ts'
+import { fromInvite, supportedBy, tagOf } from './invite.ts'
 import type { Surroundings } from './invite.ts'
 import { keepAlive } from './keepalive.ts'
 import type { Keepalive } from './keepalive.ts'
@@ -66,13 +69,15 @@ class Border implements Nni {
   readonly #newId: () => string
   readonly #legs = new Map<LegRef, Leg>()
   readonly #dialogs = new Map<string, Leg>()
-  /** Max-Forwards of live calls that came in, by charging id: a call never gains hops by crossing (RTE-08). */
-  readonly #hops = new Map<string, { readonly leg: LegRef; readonly left: number }>()
+  /** Of messages that came in and wait for the core's verdict. */
+  readonly #crossings = new Map<TextRef, Crossing>()
   /** Charging id and target of live calls that went out: the same coming back is a loop (RTE-08). */
   readonly #targets = new Map<string, LegRef>()
   readonly #keepalives: Keepalive[] = []
   /** Dialogs that lost their connection: the peers in them are told after the next one. */
   readonly #orphans = new Set<string>()
+  /** Peers that have asked to be left alone, and until when (RTE-03). */
+  readonly #leftAlone = new Map<string, number>()
   #inbox: Inbox | null = null
   #draining = false
 
@@ -112,23 +117,24 @@ class Border implements Nni {
 
   #received(request: Received, inbox: Inbox): void {
     const leg = this.#dialogs.get(request.dialogId)
-    const tooLong = request.message.body.length > limits.bodyBytesInMax
-    if (tooLong && request.method !== 'ACK') request.respond(513)
+    const peer = leg?.parts.peer ?? this.#peers.identify(request.peerId, request.address)
+    const tooLong = peer !== null && request.message.body.length > peer.config.bodyBytesMax
+    if (tooLong && request.method !== 'ACK' && !request.unsolicited) request.respond(413)
     else if (leg !== undefined) leg.receive(request)
-    else if (request.method !== 'ACK' && !request.unsolicited) this.#outside(request, inbox)
+    else if (request.method !== 'ACK' && !request.unsolicited) this.#outside(request, peer, inbox)
   }
 
-  #outside(request: Received, inbox: Inbox): void {
+  #outside(request: Received, peer: Peer | null, inbox: Inbox): void {
     const { method } = request
-    const peer = this.#peers.identify(request.peerId, request.address)
     if (peer === null) return request.respond(403)
+    if (!comesBy(request, peer)) return request.respond(403, { reason: 'Transport Not Agreed' })
     if (tagOf(request.message.headers.get('To')) !== null) return request.respond(481)
     const Allow = allowOf(peer)
     if (this.#draining) return request.respond(503, { headers: { 'Retry-After': '10' } })
     if (method === 'INVITE') return this.#invited(request, peer, inbox)
     if (method === 'OPTIONS')
-      return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supported } })
-    if (method === 'MESSAGE' && peer.config.messages) {
+      return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supportedBy(peer).join(', ') } })
+    if (method === 'MESSAGE' && peer.config.methods.includes('MESSAGE')) {
       return void receiveText(request, this.#around(request, peer), this.#textParts, text => inbox.texted(text))
     }
     if (dialogMethods.has(method)) return request.respond(481)
@@ -145,20 +151,24 @@ class Border implements Nni {
     const understood = fromInvite(request.message, this.#around(request, peer))
     if (!understood.ok) return refuse(understood.refused)
     const { value: call } = understood
-    const { caller, called, service, sdp, facts, maxForwards } = call
+    const { caller, called, service, sdp, facts } = call
     const charging = call.charging ?? { icid: this.#newId(), generatedAt: this.#parts.config.hub.domain }
     if (this.#targets.has(loopKey(charging, called))) return refuse({ status: 482 })
     const ref = this.#newId() as LegRef
     const leg = new InboundLeg(this.#legParts({ ref, peer, dialogId, charging, called, inbox }), request, call)
     this.#remember(leg)
-    this.#hops.set(charging.icid, { leg: ref, left: maxForwards })
     inbox.offered({ leg: ref, caller, called, service, sdp, charging, facts })
   }
 
   #around({ address, port }: Received, peer: Peer): Surroundings {
-    const { hub, sessionExpiresSeconds } = this.#parts.config
+    const { hub } = this.#parts.config
+    const sessionExpiresSeconds = this.#sessionExpires(peer)
     const neighbour = `${address.includes(':') ? `[${address}]` : address}:${port}`
     return { peer, hub, sessionExpiresSeconds, neighbour }
+  }
+
+  #sessionExpires(peer: Peer): number {
+    return peer.config.timers.sessionExpiresSeconds ?? this.#parts.config.sessionExpiresSeconds
   }
 
   // Legs
@@ -179,7 +189,6 @@ class Border implements Nni {
     const leg = this.#legs.get(ref)
     if (leg?.parts.dialogId === dialogId) this.#legs.delete(ref)
     this.#dialogs.delete(dialogId)
-    if (this.#hops.get(charging.icid)?.leg === ref) this.#hops.delete(charging.icid)
     const key = loopKey(charging, called)
     if (this.#targets.get(key) === ref) this.#targets.delete(key)
   }
@@ -204,17 +213,21 @@ class Border implements Nni {
 
   invite(invitation: Invitation): LegRef {
     const ref = this.#newId() as LegRef
-    this.#place(ref, invitation, this.#parts.config.sessionExpiresSeconds, false)
+    this.#place(ref, invitation, null)
     return ref
   }
 
-  #place(ref: LegRef, invitation: Invitation, sessionExpiresSeconds: number, second: boolean): void {
-    const { target, charging, sdp } = invitation
+  /** `again`: Session-Expires of the second try, after 422. */
+  #place(ref: LegRef, invitation: Invitation, again: number | null): void {
+    const { target, charging, sdp, callerLeg } = invitation
     const inbox = this.#started()
     const peer = this.#peers.get(target.peerId)
-    const hops = (this.#hops.get(charging.icid)?.left ?? limits.maxForwards + 1) - 1
+    const caller = callerLeg === undefined ? undefined : this.#legs.get(callerLeg)
+    const crossing = caller instanceof InboundLeg ? caller.crossing : null
+    const hops = crossing?.hopsLeft ?? limits.maxForwards
     const never = (reason: Reason): void => void this.#parts.clock.after(0, () => inbox.ended(ref, reason))
     if (peer === null) return never({ cause: 'unreachable', text: 'no such peer' })
+    if (this.#isLeftAlone(peer)) return never({ cause: 'congestion', text: 'the operator has asked to wait' })
     if (hops < 1) return never({ cause: 'unreachable', sip: 483, text: 'too many hops' })
     if (Buffer.byteLength(sdp ?? '') > limits.bodyBytesMax) {
       return never({ cause: 'incompatible-media', text: 'the media description is too long' })
@@ -226,17 +239,27 @@ class Border implements Nni {
       {
         invitation,
         ids,
-        sessionExpiresSeconds,
+        sessionExpiresSeconds: again ?? this.#sessionExpires(peer),
+        crossing,
         again: seconds => {
           this.#forget(leg)
-          if (second) return inbox.ended(ref, { cause: 'peer-failed', sip: 422 })
-          this.#place(ref, invitation, seconds, true)
-        }
+          if (again !== null) return inbox.ended(ref, { cause: 'peer-failed', sip: 422 })
+          this.#place(ref, invitation, seconds)
+        },
+        leaveAlone: ms => void this.#leftAlone.set(peer.id, this.#parts.clock.now() + ms)
       }
     )
     this.#remember(leg)
     this.#targets.set(loopKey(charging, target.uri), ref)
     leg.place()
+  }
+
+  #isLeftAlone(peer: Peer): boolean {
+    const until = this.#leftAlone.get(peer.id)
+    if (until === undefined) return false
+    if (until > this.#parts.clock.now()) return true
+    this.#leftAlone.delete(peer.id)
+    return false
   }
 
   /** A leg that has ended hears nothing: the core is on its way to knowing. */
@@ -274,11 +297,12 @@ class Border implements Nni {
   }
 
   sendText(text: OutgoingText): Promise<TextOutcome> {
-    const { hub, sessionExpiresSeconds } = this.#parts.config
+    const { hub } = this.#parts.config
     const peer = this.#peers.get(text.target.peerId)
-    if (peer !== null) return sendText(text, { peer, hub, sessionExpiresSeconds }, this.#textParts)
-    const facts = { dialogId: null, traceId: null, origIoi: null, termIoi: null, transitIoi: [], neighbour: null }
-    return Promise.resolve({ taken: false, reason: { cause: 'unreachable', text: 'no such peer' }, facts })
+    if (peer !== null) {
+      return sendText(text, { peer, hub, sessionExpiresSeconds: this.#sessionExpires(peer) }, this.#textParts)
+    }
+    return Promise.resolve({ taken: false, reason: { cause: 'unreachable', text: 'no such peer' }, facts: noFacts })
   }
 
   /** MESSAGE has no word for it that operators agree on. */
@@ -287,7 +311,7 @@ class Border implements Nni {
   }
 
   get #textParts() {
-    return { clock: this.#parts.clock, control: this.#control, newId: this.#newId }
+    return { clock: this.#parts.clock, control: this.#control, newId: this.#newId, crossings: this.#crossings }
   }
 
   #started(): Inbox {
@@ -297,3 +321,9 @@ class Border implements Nni {
 }
 
 const loopKey = ({ icid }: ChargingId, called: string): string => `${icid} ${called}`
+
+/** Whether the request came by a transport that was agreed on; the engine has held the Via to what it came by. */
+function comesBy({ message }: Received, { config }: Peer): boolean {
+  const transport = parseVia(message.headers.all('Via')[0] ?? '')?.transport.toLowerCase() ?? ''
+  return config.transports.some(one => one === transport)
+}

@@ -1,8 +1,11 @@
 // Telephone numbers in URIs: to canonical `tel:+E164` and `sip:user@domain`, and back (29.165 8.1, RFC 3966).
 
 import { validatePhoneNumberLength } from 'libphonenumber-js/min'
+import type { NumberParameter } from '../config/operators.ts'
+import type { Ported } from '../session/model.ts'
 import { parseUri, printUri, schemeOf, stripSeparators } from '../sip/uri.ts'
-import type { SipUri } from '../sip/uri.ts'
+import type { SipUri, Uri } from '../sip/uri.ts'
+import type { Peer } from './peers.ts'
 
 export interface Refused {
   readonly status: number
@@ -19,10 +22,11 @@ const refuse = (status: number, reason?: string): Called => ({
 })
 
 /** The Request-URI as canonical called party; 404, 416 or 484 where it is none (NUM-02, NUM-07, NNI-06). */
-export function calledOf(requestUri: string): Called {
+export function calledOf(requestUri: string, { config }: Pick<Peer, 'config'>): Called {
   const uri = parseUri(requestUri)
   if (uri === null) return schemeOf(requestUri) === null ? refuse(400) : refuse(416)
   if (uri.scheme === 'urn') return refuse(404, 'No Such Service Here')
+  if (!config.uris.includes(uri.scheme)) return refuse(416)
   if (uri.scheme === 'tel') return numbered(uri.number)
   const number = numberIn(uri)
   if (number !== null) return numbered(number)
@@ -63,6 +67,73 @@ function numberIn({ user, params }: SipUri): string | null {
   const plain = user?.split(';')[0] ?? ''
   if (params.get('user')?.toLowerCase() !== 'phone' && !/^\+[0-9().-]+$/.test(plain)) return null
   return stripSeparators(plain)
+}
+
+/** Parameters of a number, values as written; null for a bare name. */
+export type NumberParams = ReadonlyMap<NumberParameter, string | null>
+
+/** Those of a number in a URI that the peer has agreed on, of a sip URI from its user part (RFC 4694, NUM-06). */
+export function numberParamsOf(
+  text: string,
+  { config }: Pick<Peer, 'config'>,
+  among: readonly NumberParameter[]
+): NumberParams {
+  const uri = text.length > 1_024 ? null : parseUri(text)
+  const written = uri === null ? new Map<string, string | null>() : writtenParams(uri)
+  const found = new Map<NumberParameter, string | null>()
+  for (const name of among) {
+    const value = written.get(name)
+    if (value === undefined || !config.numberParameters.includes(name)) continue
+    if (value === null || /^[A-Za-z0-9+.*#-]{1,64}$/.test(value)) found.set(name, value)
+  }
+  return found
+}
+
+function writtenParams(uri: Uri): ReadonlyMap<string, string | null> {
+  if (uri.scheme === 'tel') return uri.params
+  if (uri.scheme === 'urn' || uri.user === null) return new Map()
+  const params = new Map<string, string | null>()
+  for (const part of uri.user.split(';').slice(1, 17)) {
+    const equal = part.indexOf('=')
+    params.set((equal < 0 ? part : part.slice(0, equal)).toLowerCase(), equal < 0 ? null : part.slice(equal + 1))
+  }
+  return params
+}
+
+/** Where the number has moved to, as the peer says and may say (NUM-05). A local routing number says nothing here. */
+export function portedIn(requestUri: string, peer: Pick<Peer, 'config'>): Ported {
+  const params = numberParamsOf(requestUri, peer, ['rn', 'npdi'])
+  const rn = stripSeparators(params.get('rn') ?? '')
+  const known = rn !== null && /^\+[1-9][0-9]{1,14}$/.test(rn) ? rn : null
+  return { rn: known, npdi: params.has('npdi') }
+}
+
+/** What a called number carries towards a peer: where it has moved to, and what its caller's network wrote (NUM-06). */
+export function calledParams(
+  { rn, npdi }: Ported,
+  calledRaw: string | null,
+  { config }: Pick<Peer, 'config'>
+): NumberParams {
+  const params = new Map(numberParamsOf(calledRaw ?? '', { config }, ['isub', 'cic', 'premium-rate']))
+  if (npdi && config.numberParameters.includes('npdi')) params.set('npdi', null)
+  if (rn !== null && config.numberParameters.includes('rn')) params.set('rn', rn)
+  return params
+}
+
+const printed = (params: NumberParams): string =>
+  [...params].map(([name, value]) => (value === null ? `;${name}` : `;${name}=${value}`)).join('')
+
+export const telUri = (e164: string, params: NumberParams): string => `tel:${e164}${printed(params)}`
+
+/** In the form that the peer takes first; parameters stay with the number, in the user part (NUM-01, NUM-04). */
+export function numberUri(
+  e164: string,
+  domain: string,
+  { config }: Pick<Peer, 'config'>,
+  params: NumberParams = new Map()
+): string {
+  const form = config.uris.find(kind => kind !== 'sips')
+  return form === 'tel' ? telUri(e164, params) : `sip:${e164}${printed(params)}@${domain};user=phone`
 }
 
 const none: ReadonlyMap<string, never> = new Map<string, never>()

@@ -1,25 +1,32 @@
 // A call that the hub places with a peer: one early dialog towards the core whatever the peer forks into, CANCEL and
 // its races, the ACK of an answer that brings an offer.
 
+import { noFacts } from '../session/model.ts'
 import type { LegFacts, Reason, Release, Sdp } from '../session/model.ts'
 import type { Invitation } from '../session/ports.ts'
-import type { SipResponse } from '../sip/message.ts'
+import type { Headers, SipResponse } from '../sip/message.ts'
 import { sdpOf } from './body.ts'
 import { reasonOfStatus } from './causes.ts'
 import type { Answer, Received, Sent } from './control.ts'
-import { chargingOf, connectedOf, endingFields, toldIn } from './headers.ts'
+import { chargingOf, originatorFor } from './charging.ts'
+import { carriedOf, carriedValue } from './crossing.ts'
+import type { Crossing } from './crossing.ts'
+import { connectedOf, endingFields, toldIn } from './headers.ts'
 import { has, intervalOf, tagOf, toInvite, traceOf } from './invite.ts'
 import type { Identifiers } from './invite.ts'
 import { Leg } from './leg.ts'
 import type { LegParts } from './leg.ts'
 import { limits } from './limits.ts'
+import type { Peer } from './peers.ts'
 import { refusal } from './sdp.ts'
 
-/** The early dialog whose media the core has. */
+/** The early dialog whose media stands. */
 interface Standing {
   readonly tag: string
   readonly sdp: Sdp
   readonly reliable: boolean
+  /** The core has it: what the peer has not authorised waits for the answer. */
+  readonly shown: boolean
 }
 
 export interface Placing {
@@ -28,6 +35,10 @@ export interface Placing {
   readonly sessionExpiresSeconds: number
   /** 422: the same call once more, under a new name (RFC 4028, 7.2). */
   readonly again: (seconds: number) => void
+  /** Of the leg that the call came in by; null where that is none of this border. */
+  readonly crossing: Crossing | null
+  /** 503 with Retry-After: nothing more to this peer for so long (RTE-03). */
+  readonly leaveAlone: (ms: number) => void
 }
 
 export class OutboundLeg extends Leg {
@@ -43,23 +54,32 @@ export class OutboundLeg extends Leg {
   /** The core has ended the leg, the peer has not had its last word. */
   #cancelled: Release | null = null
   #facts: LegFacts
+  /** Stops the wait for the first answer. */
+  #patience = (): void => {}
 
   constructor(parts: LegParts, placing: Placing) {
     super(parts)
     const { peer, hub } = parts
     this.#placing = placing
     this.#facts = {
+      ...noFacts,
       dialogId: placing.ids.callId,
       traceId: null,
-      origIoi: hub.ioi,
+      origIoi: originatorFor(peer, placing.invitation.origin.origIoi) ?? hub.ioi,
       termIoi: peer.ioi,
       transitIoi: [],
       neighbour: peer.neighbour
     }
   }
 
-  protected get origIoi(): string {
-    return this.parts.hub.ioi
+  protected get originator(): string | null {
+    return originatorFor(this.parts.peer, this.#placing.invitation.origin.origIoi)
+  }
+  protected get transit(): readonly string[] {
+    return this.#placing.invitation.origin.transitIoi
+  }
+  protected get sessionId(): string | null {
+    return carriedValue(this.#placing.crossing?.carried ?? [], 'Session-ID')
   }
   protected get termIoi(): string | null {
     return this.#facts.termIoi
@@ -73,9 +93,15 @@ export class OutboundLeg extends Leg {
 
   place(): void {
     const { peer, hub, control, inbox } = this.parts
-    const { invitation, ids, sessionExpiresSeconds } = this.#placing
+    const { invitation, ids, sessionExpiresSeconds, crossing } = this.#placing
     const sdp = invitation.sdp === null ? null : this.written(invitation.sdp)
-    const { method, uri, headers, body } = toInvite(invitation, sdp, ids, { peer, hub, sessionExpiresSeconds })
+    const { method, uri, headers, body } = toInvite(
+      invitation,
+      sdp,
+      ids,
+      { peer, hub, sessionExpiresSeconds },
+      crossing ?? undefined
+    )
     this.#sent = control.send(
       { method, uri, headers, body, nextHop: peer.nextHop },
       {
@@ -85,10 +111,21 @@ export class OutboundLeg extends Leg {
         updated: update => this.receive(update)
       }
     )
+    const { firstAnswerMs } = peer.config.timers
+    if (firstAnswerMs > 0) this.#patience = this.after(firstAnswerMs, () => this.#tooSlow())
+  }
+
+  /** RTE-06: the next route is tried; what this one still says is answered with CANCEL, or with ACK and BYE. */
+  #tooSlow(): void {
+    if (this.ended) return
+    this.endEarly({ cause: 'unreachable', from: 'hub' })
+    this.parts.inbox.ended(this.ref, { cause: 'unreachable', text: 'the operator did not answer in time' })
   }
 
   #answered(answer: Answer): void {
-    const { status } = answer.message
+    const { status, headers } = answer.message
+    this.#patience()
+    this.#tellBack(headers)
     if (status < 200) return this.#provisional(answer)
     if (status < 300) return this.#accepted(answer)
     if (status === 422 && this.#cancelled === null) {
@@ -99,11 +136,26 @@ export class OutboundLeg extends Leg {
     }
     this.#learnFrom(answer.message)
     const { peer } = this.parts
-    const told = peer.trusted ? toldIn(answer.message.headers.all('Reason')) : []
+    const told = peer.heard.has('Reason') ? toldIn(headers.all('Reason')) : []
+    if (status === 503) this.#busy(headers)
     const reason = reasonOfStatus(status, told)
     const silent = status === 408 && !this.#alerted
     if (answer.local) return this.#finish({ cause: 'unreachable', text: status === 408 ? 'no answer' : 'no path' })
     this.#finish(status === 408 && !silent ? { ...reason, cause: 'no-answer' } : reason)
+  }
+
+  /** RFC 3261, 21.5.4: without Retry-After it is about this request alone. */
+  #busy(headers: Headers): void {
+    const seconds = Number.parseInt(headers.get('Retry-After') ?? '', 10)
+    if (seconds > 0) this.#placing.leaveAlone(Math.min(seconds * 1_000, limits.retryAfterMsMax))
+  }
+
+  #tellBack(headers: Headers): void {
+    const { peer, hub } = this.parts
+    const back = this.#placing.crossing?.back
+    if (back === undefined) return
+    back.carried = carriedOf(headers, peer, hub)
+    back.transit = chargingOf(headers, peer)?.transitIoi ?? back.transit
   }
 
   #finish(reason: Reason): void {
@@ -130,10 +182,13 @@ export class OutboundLeg extends Leg {
   #earlyMedia(message: SipResponse, tag: string, reliable: boolean): Sdp | null {
     const body = sdpOf(message)
     if (!body.ok || body.sdp === null || this.#placing.invitation.sdp === null) return null
+    const shown = isAuthorised(message, this.parts.peer)
     const before = this.#standing
-    if (before !== null && (before.tag !== tag || before.reliable || before.sdp === body.sdp)) return null
-    this.#standing = { tag, sdp: body.sdp, reliable }
+    if (before !== null && (before.tag !== tag || (before.shown && (before.reliable || before.sdp === body.sdp))))
+      return null
+    this.#standing = { tag, sdp: body.sdp, reliable: reliable || before?.reliable === true, shown }
     if (reliable) this.agreed(body.sdp)
+    if (!shown) return null
     this.#mayUpdate = reliable && has(message.headers, 'Allow', 'UPDATE')
     return body.sdp
   }
@@ -149,7 +204,7 @@ export class OutboundLeg extends Leg {
     const body = sdpOf(message)
     const sdp = body.ok ? body.sdp : null
     const offers = this.#placing.invitation.sdp === null
-    this.#takesInfo = has(message.headers, 'Allow', 'INFO')
+    this.#takesInfo = has(message.headers, 'Allow', 'INFO') && peer.config.methods.includes('INFO')
     if (this.#cancelled !== null) return this.#tooLate(answer, offers ? sdp : null, this.#cancelled)
     if (this.ended) return
     this.#learnFrom(message)
@@ -164,7 +219,7 @@ export class OutboundLeg extends Leg {
     this.agreed(media)
     inbox.answered(this.ref, { sdp: media, party: connectedOf(message.headers, peer) })
     // The core has the answer of a fork that lost, reliably: this one's media replaces it.
-    if (sdp !== null && standing?.reliable === true && standing.tag !== tag) this.changed(sdp)
+    if (sdp !== null && standing?.reliable === true && standing.shown && standing.tag !== tag) this.changed(sdp)
   }
 
   /** CANCEL was slower than the 2xx: acknowledged, then ended (RFC 3261, 9.1). */
@@ -228,4 +283,11 @@ export class OutboundLeg extends Leg {
   protected pracked(request: Received): void {
     request.respond(481)
   }
+}
+
+/** Media before the answer, as agreed with the peer (MISC-03). What is not authorised waits for the answer. */
+function isAuthorised({ headers }: SipResponse, { config, heard }: Peer): boolean {
+  if (config.earlyMedia !== 'authorised') return config.earlyMedia === 'any'
+  const said = heard.has('P-Early-Media') ? headers.all('P-Early-Media').map(value => value.toLowerCase()) : []
+  return said.includes('sendrecv') || said.includes('sendonly')
 }

@@ -2,12 +2,17 @@
 
 import { BlockList, isIP } from 'node:net'
 import type { OperatorConfig } from '../config.ts'
+import type { AgreedField } from '../config/operators.ts'
+import { agreed } from './header-rules.ts'
 
 export interface Peer {
   readonly id: string
   readonly config: OperatorConfig
-  /** Inside the trust domain: sees and tells asserted identities, charging, Q.850 reasons. */
+  /** Inside the trust domain (RFC 3325, 2.3). */
   readonly trusted: boolean
+  /** Fields that it is sent, and fields that count when it sends them: by its trust, or as agreed one by one. */
+  readonly told: ReadonlySet<AgreedField>
+  readonly heard: ReadonlySet<AgreedField>
   /** In Request-URI and To. */
   readonly domain: string
   /** Where requests go, as URI. */
@@ -31,12 +36,15 @@ export interface Peers {
 }
 
 export function peerOf(config: OperatorConfig): Peer {
-  const { id, address, domain, trust, ioi } = config
+  const { id, address, domain, trust, ioi, headers } = config
+  const trusted = trust === 'network'
   const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host
   return {
     id,
     config,
-    trusted: trust === 'network',
+    trusted,
+    told: agreed(trusted, headers, 'sent'),
+    heard: agreed(trusted, headers, 'received'),
     domain: domain ?? host,
     nextHop: `sip:${host}:${address.port};transport=${address.transport}`,
     neighbour: `${host}:${address.port}`,

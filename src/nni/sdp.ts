@@ -28,6 +28,13 @@ export function written(origin: Origin, sdp: string): Origin {
   return { id: origin.id, version, content: joined, text: `${[first, owner, ...rest].join('\r\n')}\r\n` }
 }
 
+/** What of a description decides about media: the same with another version or bandwidth is the same (RFC 3264, 8). */
+export const essenceOf = (sdp: string): string =>
+  sdp
+    .split(/\r?\n/)
+    .filter(line => line !== '' && !/^[osb]=/.test(line))
+    .join('\n')
+
 /** True where a stream of that kind is offered or answered. */
 export const hasMedia = (sdp: string, kind: 'audio' | 'video'): boolean => new RegExp(`^m=${kind} [1-9]`, 'm').test(sdp)
 

@@ -1,12 +1,17 @@
 // Messages over the border: MESSAGE in, answered with the core's verdict; MESSAGE out (RFC 3428).
 
+import { noFacts } from '../session/model.ts'
 import type { LegFacts } from '../session/model.ts'
 import type { Clock, Inbox, OutgoingText, TextOutcome } from '../session/ports.ts'
 import type { TextRef } from '../session/text.ts'
 import type { SipResponse } from '../sip/message.ts'
 import { reasonOfStatus, statusOf } from './causes.ts'
 import type { Control, Received } from './control.ts'
-import { chargingFields, chargingOf, plainWords, refusalFields, toldIn } from './headers.ts'
+import { chargingFields, chargingOf, originatorFor } from './charging.ts'
+import { carriedFields, carriedOf, newBack } from './crossing.ts'
+import type { Crossing } from './crossing.ts'
+import { plainWords, refusalFields, toldIn } from './headers.ts'
+import type { Fields } from './headers.ts'
 import { fromMessage, toMessage, traceOf } from './invite.ts'
 import type { Surroundings } from './invite.ts'
 import { limits } from './limits.ts'
@@ -16,55 +21,65 @@ export interface TextParts {
   readonly clock: Clock
   readonly control: Control
   readonly newId: () => string
+  /** Of messages that came in and wait for the core's verdict: at most one for each the core has. */
+  readonly crossings: Map<TextRef, Crossing>
 }
 
 /** Hands a message to the core and answers with what became of it. */
 export async function receiveText(
   request: Received,
   at: Surroundings,
-  { clock, newId }: Pick<TextParts, 'clock' | 'newId'>,
+  { clock, newId, crossings }: Pick<TextParts, 'clock' | 'newId' | 'crossings'>,
   texted: Inbox['texted']
 ): Promise<void> {
   const understood = fromMessage(request.message, at)
   if (!understood.ok) return request.respond(understood.refused.status, understood.refused)
-  const { caller, called, body, facts } = understood.value
+  const { caller, called, body, facts, crossing } = understood.value
+  const back = newBack()
   const charging = understood.value.charging ?? { icid: newId(), generatedAt: at.hub.domain }
-  const iois = { orig: facts.origIoi ?? at.hub.ioi, term: at.hub.ioi }
-  const fields = chargingFields(charging, iois, at.peer)
+  const fields = (): Fields => ({
+    ...carriedFields(back.carried, at.peer, false),
+    ...chargingFields(charging, { originator: facts.origIoi, term: at.hub.ioi, transit: back.transit }, at.peer, at.hub)
+  })
   let answered = false
-  const answer = (status: number, headers = fields, reason?: string): void => {
+  const answer = (status: number, headers = fields(), reason?: string): void => {
     if (answered) return
     answered = true
     cancel()
     request.respond(status, { headers, reason })
   }
   const cancel = clock.after(limits.verdictMs, () => answer(504))
-  const text = { ref: newId() as TextRef, caller, called, body, charging, facts }
-  const verdict = await texted(text).catch(() => null)
+  const ref = newId() as TextRef
+  crossings.set(ref, { ...crossing, back })
+  const verdict = await texted({ ref, caller, called, body, charging, facts }).catch(() => null)
+  crossings.delete(ref)
   if (verdict === null) return answer(500)
   if (verdict.taken) return answer(200)
   const { release } = verdict
-  answer(statusOf(release), { ...fields, ...refusalFields(release, at.peer) }, plainWords(release) ?? undefined)
+  answer(statusOf(release), { ...fields(), ...refusalFields(release, at.peer) }, plainWords(release) ?? undefined)
 }
 
 /** Sends one message; a refusal is data. */
 export function sendText(
   text: OutgoingText,
   at: Omit<Surroundings, 'neighbour'>,
-  { control, newId }: Pick<TextParts, 'control' | 'newId'>
+  { control, newId, crossings }: Pick<TextParts, 'control' | 'newId' | 'crossings'>
 ): Promise<TextOutcome> {
   const { peer, hub } = at
-  const ids = { callId: newId(), fromTag: newId(), maxForwards: limits.maxForwards }
-  const { method, uri, headers, body } = toMessage(text, ids, at)
+  const crossing = text.callerRef === undefined ? undefined : crossings.get(text.callerRef)
+  const ids = { callId: newId(), fromTag: newId(), maxForwards: crossing?.hopsLeft ?? limits.maxForwards }
+  const { method, uri, headers, body } = toMessage(text, ids, at, crossing)
   const facts: LegFacts = {
+    ...noFacts,
     dialogId: ids.callId,
     traceId: null,
-    origIoi: hub.ioi,
+    origIoi: originatorFor(peer, text.origin.origIoi) ?? hub.ioi,
     termIoi: peer.ioi,
     transitIoi: [],
     neighbour: peer.neighbour
   }
-  if (!peer.config.messages) return refusedText('forbidden', 'the peer takes no messages', facts)
+  if (ids.maxForwards < 1) return refusedText('unreachable', 'too many hops', facts)
+  if (!peer.config.methods.includes('MESSAGE')) return refusedText('forbidden', 'the peer takes no messages', facts)
   if (Buffer.byteLength(body) > limits.bodyBytesMax) return refusedText('unavailable', 'the message is too long', facts)
   return new Promise(resolve => {
     control.send(
@@ -74,11 +89,12 @@ export function sendText(
           const { status } = message
           if (status < 200) return
           const known = learnt(facts, message, peer)
+          if (crossing !== undefined) crossing.back.carried = carriedOf(message.headers, peer, hub)
           // 200: the reader's own device has it; 202: somebody keeps it for later (RFC 3428, 7).
           if (status < 300) {
             return resolve({ taken: true, ref: newId() as TextRef, facts: known, delivered: status === 200 })
           }
-          const told = peer.trusted ? toldIn(message.headers.all('Reason')) : []
+          const told = peer.heard.has('Reason') ? toldIn(message.headers.all('Reason')) : []
           const reason = local ? ({ cause: 'unreachable' } as const) : reasonOfStatus(status, told)
           resolve({ taken: false, reason, facts: known })
         },
@@ -95,8 +111,11 @@ function hopFor({ nextHop }: Peer, parts: readonly string[]): string {
   return bytes <= limits.datagramBytesMax ? nextHop : nextHop.replace(/;transport=udp$/, ';transport=tcp')
 }
 
-const refusedText = (cause: 'forbidden' | 'unavailable', text: string, facts: LegFacts): Promise<TextOutcome> =>
-  Promise.resolve({ taken: false, reason: { cause, text }, facts })
+const refusedText = (
+  cause: 'forbidden' | 'unavailable' | 'unreachable',
+  text: string,
+  facts: LegFacts
+): Promise<TextOutcome> => Promise.resolve({ taken: false, reason: { cause, text }, facts })
 
 function learnt(facts: LegFacts, { headers }: SipResponse, peer: Peer): LegFacts {
   const charging = chargingOf(headers, peer)

@@ -43,7 +43,9 @@ export function createRouter({ islands, operators, ownerOf, random = Math.random
   function toNumber(called: string, caller: Leg, service: Service | 'message'): Routed {
     const number = called.slice('tel:'.length)
     const serving = candidates(number, operators).filter(({ operator }) => operator.id !== caller.peerId)
-    const able = serving.filter(({ operator }) => operator.enabled && (service !== 'message' || operator.messages))
+    const able = serving.filter(
+      ({ operator }) => operator.enabled && (service !== 'message' || operator.methods.includes('MESSAGE'))
+    )
     const up = able.filter(({ operator }) => !down.has(operator.id))
     if (up.length > 0) {
       const ordered = [...up].sort(before(random)).slice(0, routingLimits.targetsMax)

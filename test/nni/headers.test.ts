@@ -1,9 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import {
   anonymous,
-  chargingFields,
-  chargingOf,
   connectedFields,
   connectedOf,
   endingFields,
@@ -13,11 +10,10 @@ import {
   refusalFields,
   toldIn
 } from '../../src/nni/headers.ts'
-import { fromInvite, toInvite } from '../../src/nni/invite.ts'
 import { shownTo } from '../../src/session/privacy.ts'
-import type { Release, SessionId, Shown } from '../../src/session/model.ts'
-import { createHeaders, makeRequest } from '../../src/sip/message.ts'
-import { hubFace, sdpWith, trustedPeer, untrustedPeer } from '../support/nni.ts'
+import type { Release, Shown } from '../../src/session/model.ts'
+import { createHeaders } from '../../src/sip/message.ts'
+import { hubFace, trustedPeer, untrustedPeer } from '../support/nni.ts'
 
 const number = 'tel:+441632960083'
 const shown = (over: Partial<Shown> = {}): Shown => ({
@@ -106,39 +102,6 @@ describe('identities of a peer', () => {
   })
 })
 
-describe('P-Charging-Vector', () => {
-  const vector = (text: string) => chargingOf(createHeaders([['P-Charging-Vector', text]]), trustedPeer)
-
-  it('is read whole, unknown parameters ignored (PCV-09)', () => {
-    expect(
-      vector(
-        'icid-value="a b";icid-generated-at=h;orig-ioi=o;term-ioi=t;transit-ioi="a.1, void, b.3";fe-identifier="x"'
-      )
-    ).toEqual({
-      icid: 'a b',
-      generatedAt: 'h',
-      origIoi: 'o',
-      termIoi: 't',
-      transitIoi: ['a.1', 'void', 'b.3']
-    })
-  })
-
-  it('counts for nothing without an icid, unreadable, or too long', () => {
-    expect(vector('orig-ioi=o')).toBeNull()
-    expect(vector('icid-value=a;;=')).toBeNull()
-    expect(vector(`icid-value=${'x'.repeat(256)}`)).toBeNull()
-  })
-
-  it('goes to trusted peers alone: orig-ioi in requests, both in answers', () => {
-    const id = { icid: 'i@h', generatedAt: 'h' }
-    expect(chargingFields(id, { orig: 'o' }, trustedPeer)).toEqual({
-      'P-Charging-Vector': 'icid-value="i@h";icid-generated-at=h;orig-ioi=o'
-    })
-    expect(chargingFields(id, { orig: 'o', term: 't' }, trustedPeer)['P-Charging-Vector']).toContain(';term-ioi=t')
-    expect(chargingFields(id, { orig: 'o' }, untrustedPeer)).toEqual({})
-  })
-})
-
 describe('Reason', () => {
   it('is read for what we know, garbage ignored', () => {
     expect(
@@ -179,91 +142,5 @@ describe('Reason', () => {
 
   it('plain words cross', () => {
     expect(plainWords({ cause: 'not-found', text: 'nobody has the number +4930901820' })).not.toBeNull()
-  })
-})
-
-describe('every header field of TS 29.165 annex A', () => {
-  interface Row {
-    readonly header: string
-    readonly nonRoaming: string
-  }
-  const file = new URL('./fixtures/ts29165-annexA-headers.json', import.meta.url)
-  const rows = JSON.parse(readFileSync(file, 'utf8')) as readonly Row[]
-  /** What an INVITE of ours is made of, beside what the engine adds. */
-  const ours = new Set(
-    `accept allow call-id content-type from max-forwards min-se p-asserted-identity p-charging-vector p-early-media
-    privacy session-expires supported to user-agent`.split(/\s+/)
-  )
-  const names = rows.flatMap(({ header }) => header.split(/[/,]\s*/)).filter(name => /^[A-Za-z0-9-]+$/.test(name))
-  const invited = (peer: typeof trustedPeer, fields: readonly (readonly [string, string])[]) =>
-    fromInvite(
-      makeRequest({
-        method: 'INVITE',
-        uri: 'sip:+4930901820@hub.example;user=phone',
-        headers: [
-          ['From', '<sip:+441632960083@op>;tag=1'],
-          ['To', '<sip:x@y>'],
-          ['Call-ID', 'private-call-id'],
-          ...fields
-        ],
-        body: ''
-      }),
-      { peer, hub: hubFace, neighbour: '192.0.2.1:5060', sessionExpiresSeconds: 1_800 }
-    )
-  const crossing = (
-    from: typeof trustedPeer,
-    to: typeof trustedPeer,
-    fields: readonly (readonly [string, string])[]
-  ) => {
-    const understood = invited(from, fields)
-    if (!understood.ok) return { refused: understood.refused.status }
-    const { caller, charging, service } = understood.value
-    const sent = toInvite(
-      {
-        id: 's' as SessionId,
-        attempt: 1,
-        charging: charging ?? { icid: 'own', generatedAt: 'hub.example' },
-        from: shownTo(to.trusted ? 'network' : 'user', caller.party),
-        target: {
-          access: 'nni',
-          peerId: to.id,
-          uri: 'tel:+4930901820',
-          trust: 'network',
-          media: 'rtp',
-          needsOffer: false
-        },
-        service,
-        sdp: sdpWith(4_000)
-      },
-      sdpWith(4_000),
-      { callId: 'c', fromTag: 't', maxForwards: 70 },
-      { peer: to, hub: hubFace, sessionExpiresSeconds: 1_800 }
-    )
-    return { sent: { ...sent.headers }, body: sent.body }
-  }
-
-  it('the table is there', () => {
-    expect(names.length).toBeGreaterThan(80)
-    expect(rows.filter(({ nonRoaming }) => nonRoaming === 'n/a').length).toBeGreaterThan(15)
-  })
-
-  it.each([
-    ['trusted', trustedPeer],
-    ['untrusted', untrustedPeer]
-  ])('sent by a %s peer, none crosses but what the hub writes itself (NNI-09, NNI-11)', (_, from) => {
-    const known = /^(from|to|call-id|cseq|via|max-forwards|content-.*|require|session-expires|min-se|privacy)$/i
-    for (const name of names.filter(one => !known.test(one))) {
-      for (const to of [trustedPeer, untrustedPeer]) {
-        const crossed = crossing(from, to, [[name, 'smuggled-word']])
-        expect(JSON.stringify(crossed)).not.toContain('smuggled-word')
-        expect(JSON.stringify(crossed)).not.toContain('private-call-id')
-        expect(Object.keys(crossed.sent ?? {}).filter(field => !ours.has(field.toLowerCase()))).toEqual([])
-      }
-    }
-  })
-
-  it('a field that must not cross here is never written', () => {
-    const forbidden = rows.filter(({ nonRoaming }) => nonRoaming === 'n/a').map(({ header }) => header.toLowerCase())
-    for (const name of ours) expect(forbidden).not.toContain(name)
   })
 })

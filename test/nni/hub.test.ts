@@ -28,6 +28,7 @@ const grant: Grant = {
   codecs: ['PCMA'],
   callerCodecs: ['PCMA'],
   chargingKey: 'k',
+  terms: null,
   credit: null
 }
 

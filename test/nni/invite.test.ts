@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import { fromInvite, fromMessage, toInvite } from '../../src/nni/invite.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { SessionId, Shown } from '../../src/session/model.ts'
 import { makeRequest, parseMessage, printMessage } from '../../src/sip/message.ts'
 import type { SipRequest } from '../../src/sip/message.ts'
@@ -16,6 +17,7 @@ const requestIn = (name: string): SipRequest => {
   if (!parsed.ok || parsed.message.kind !== 'request') throw new Error(`${name} is no request`)
   return parsed.message
 }
+const mapsToo = (_: string, value: unknown) => (value instanceof Map ? Object.fromEntries(value) : value)
 const around = (name: string) => ({
   peer: name.includes('untrusted') ? untrustedPeer : trustedPeer,
   hub: hubFace,
@@ -31,7 +33,7 @@ describe('requests of a peer in canonical words', () => {
     const understood = (request.method === 'MESSAGE' ? fromMessage : fromInvite)(request, around(stem))
     expect(understood.ok).toBe(!stem.startsWith('refused'))
     const golden = new URL(`${stem}.canonical.json`, folder)
-    const text = `${JSON.stringify(understood.ok ? understood.value : understood.refused, null, 2)}\n`
+    const text = `${JSON.stringify(understood.ok ? understood.value : understood.refused, mapsToo, 2)}\n`
     if (update) writeFileSync(golden, text)
     expect(text).toBe(readFileSync(golden, 'utf8'))
   })
@@ -80,6 +82,7 @@ describe('invitations of the core as INVITE', () => {
         media: 'rtp',
         needsOffer: false
       },
+      origin: noFacts,
       service: 'voice',
       sdp
     } as const

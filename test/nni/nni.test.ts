@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import { createLog } from '../../src/log.ts'
 import { createNni } from '../../src/nni/nni.ts'
 import type { OutgoingText } from '../../src/session/ports.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { SessionId } from '../../src/session/model.ts'
 import { caller, charging, clock, invitation, number, startBorder, targetAlpha } from '../support/nni-border.ts'
 import type { Border, BorderOptions } from '../support/nni-border.ts'
@@ -28,6 +29,7 @@ const text = (over: Partial<OutgoingText> = {}): OutgoingText => ({
   charging,
   from: caller,
   target: targetAlpha,
+  origin: noFacts,
   body: { type: 'text/plain', text: 'Grüße aus Köln' },
   ...over
 })
@@ -69,8 +71,8 @@ describe('methods', () => {
     const body = 'x'.repeat(65_537)
     const headers = [['Content-Type', 'text/plain']] as const
     overTcp()
-    expect((await alpha.request('MESSAGE', number, { headers, body }).final()).status).toBe(513)
-    expect((await alpha.request('INVITE', number, { headers, body }).final()).status).toBe(513)
+    expect((await alpha.request('MESSAGE', number, { headers, body }).final()).status).toBe(413)
+    expect((await alpha.request('INVITE', number, { headers, body }).final()).status).toBe(413)
     expect(inbox.heard.length + inbox.texts.length).toBe(0)
   })
 
@@ -134,7 +136,7 @@ describe('messages', () => {
     const { alpha } = await open()
     const html = await alpha.request('MESSAGE', number, { headers: [['Content-Type', 'text/html']], body: 'x' }).final()
     expect([html.status, html.headers.all('Accept')]).toEqual([415, ['text/plain', 'message/cpim']])
-    const mute = await open({ peer: { messages: false } })
+    const mute = await open({ peer: { methods: ['INFO'] } })
     const refused = await mute.alpha
       .request('MESSAGE', number, { headers: [['Content-Type', 'text/plain']], body: 'x' })
       .final()

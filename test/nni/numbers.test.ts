@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { calledOf, e164Of, identityOf, isAnonymous } from '../../src/nni/numbers.ts'
+import { trustedPeer } from '../support/nni.ts'
 
 describe('the called party', () => {
   it.each([
@@ -11,7 +12,7 @@ describe('the called party', () => {
     ['sips:alice@Island.Example:5061;transport=tls', 'sip:alice@island.example'],
     ['sip:4711@island.example', 'sip:4711@island.example']
   ])('%s is %s', (uri, called) => {
-    expect(calledOf(uri)).toEqual({ ok: true, called })
+    expect(calledOf(uri, trustedPeer)).toEqual({ ok: true, called })
   })
 
   it.each([
@@ -28,7 +29,7 @@ describe('the called party', () => {
     ['tel:+49x', 416],
     ['nonsense', 400]
   ])('%s is refused with %i', (uri, status) => {
-    expect(calledOf(uri)).toMatchObject({ ok: false, refused: { status } })
+    expect(calledOf(uri, trustedPeer)).toMatchObject({ ok: false, refused: { status } })
   })
 })
 

@@ -358,7 +358,7 @@ describe('who called', () => {
     ] as const
     const call = border.alpha.request('INVITE', 'tel:+4930901820', { headers, body: sdpWith(1) })
     const { leg: came } = await border.inbox.wait('offered')
-    const went = border.nni.invite(invitation({ charging: { ...charging, icid: 'looping' } }))
+    const went = border.nni.invite(invitation({ charging: { ...charging, icid: 'looping' }, callerLeg: came }))
     const invite = await border.alpha.take('INVITE')
     expect(invite.request.headers.get('Max-Forwards')).toBe('4')
     const back = border.alpha.request('INVITE', 'tel:+4930901820', { headers, body: sdpWith(1) })

@@ -6,6 +6,7 @@ import { createRouter, routingLimits } from '../../src/routing/routing.ts'
 import type { Routed } from '../../src/session/ports.ts'
 import { mulberry32 } from '../support/random.ts'
 import { caller } from '../support/sessions.ts'
+import { noFacts } from '../../src/session/model.ts'
 
 const { islands, operators } = parseConfig(`
 islands:
@@ -13,7 +14,7 @@ islands:
   - { id: jabber, access: xmpp, domain: xmpp.example, gateway: phone.xmpp.example, connection: { kind: component, host: 127.0.0.1, secret: x } }
 operators:
   - { id: north, address: { host: 127.0.0.1 }, routes: [{ prefix: "+49" }, { prefix: "+4940", priority: 2 }] }
-  - { id: south, address: { host: 127.0.0.1 }, routes: [{ prefix: "+49", weight: 3 }], messages: false }
+  - { id: south, address: { host: 127.0.0.1 }, routes: [{ prefix: "+49", weight: 3 }], methods: [INFO] }
   - { id: city, address: { host: 127.0.0.1 }, routes: [{ prefix: "+4930" }] }
   - { id: off, address: { host: 127.0.0.1 }, enabled: false, routes: [{ prefix: "+33" }] }
 `)
@@ -26,7 +27,7 @@ describe('routing', () => {
   it('an island user is found by number and by name, and needs an offer', async () => {
     const router = createRouter({ ownerOf, islands, operators })
     for (const called of ['tel:+4930111', 'sip:alice@acme.example', 'sip:Alice@ACME.example']) {
-      const routed = await router.route(called, from, 'voice')
+      const routed = await router.route(called, from, 'voice', noFacts)
       ok('targets' in routed)
       equal(
         routed.targets.map(({ access, peerId, uri, needsOffer }) => [access, peerId, uri, needsOffer]),
@@ -36,20 +37,20 @@ describe('routing', () => {
   })
   it('the longest prefix comes first, then priority, then weight by chance', async () => {
     const first = createRouter({ ownerOf, islands, operators, random: () => 0.5 })
-    equal(peers(await first.route('tel:+4930222', from, 'voice')), ['city', 'south', 'north'])
-    equal(peers(await first.route('tel:+4940222', from, 'voice')), ['north', 'south'])
+    equal(peers(await first.route('tel:+4930222', from, 'voice', noFacts)), ['city', 'south', 'north'])
+    equal(peers(await first.route('tel:+4940222', from, 'voice', noFacts)), ['north', 'south'])
     const drawn = { north: 0, south: 0 }
     const chance = mulberry32(7)
     const spread = createRouter({ ownerOf, islands, operators, random: () => chance(1e9) / 1e9 })
     for (let i = 0; i < 1_000; i++) {
-      const [best] = peers(await spread.route('tel:+4989222', from, 'voice')) as ('north' | 'south')[]
+      const [best] = peers(await spread.route('tel:+4989222', from, 'voice', noFacts)) as ('north' | 'south')[]
       drawn[best!]++
     }
     ok(drawn.south > drawn.north * 2 && drawn.north > 100, JSON.stringify(drawn))
   })
   it('the users of a server of its own need not be known here', async () => {
     const router = createRouter({ ownerOf, islands, operators })
-    const routed = await router.route('sip:Romeo@xmpp.example', from, 'voice')
+    const routed = await router.route('sip:Romeo@xmpp.example', from, 'voice', noFacts)
     ok('targets' in routed)
     equal(routed.targets[0]?.access, 'xmpp')
     equal(routed.targets[0]?.uri, 'sip:Romeo@xmpp.example')
@@ -57,15 +58,15 @@ describe('routing', () => {
   it('an operator that is down is left out until it is back; all down is unreachable, with their names', async () => {
     const router = createRouter({ ownerOf, islands, operators })
     router.health('city', false)
-    ok(!(peers(await router.route('tel:+4930222', from, 'voice')) as string[]).includes('city'))
+    ok(!(peers(await router.route('tel:+4930222', from, 'voice', noFacts)) as string[]).includes('city'))
     router.health('north', false)
     router.health('south', false)
-    equal(peers(await router.route('tel:+4930222', from, 'voice')), {
+    equal(peers(await router.route('tel:+4930222', from, 'voice', noFacts)), {
       cause: 'unreachable',
       text: 'every operator that serves +4930222 is down: north, south, city'
     })
     router.health('city', true)
-    equal(peers(await router.route('tel:+4930222', from, 'voice')), ['city'])
+    equal(peers(await router.route('tel:+4930222', from, 'voice', noFacts)), ['city'])
   })
   it('nobody there says why, in plain words', async () => {
     const router = createRouter({ ownerOf, islands, operators })
@@ -78,12 +79,15 @@ describe('routing', () => {
   })
   it('a call never goes back to the operator it came from, a message never to one that takes none', async () => {
     const router = createRouter({ ownerOf, islands, operators, random: () => 0.5 })
-    equal(peers(await router.route('tel:+4989222', { ...caller, peerId: 'south' }, 'voice')), ['north'])
-    equal(peers(await router.route('tel:+4989222', from, 'message')), ['north'])
+    equal(peers(await router.route('tel:+4989222', { ...caller, peerId: 'south' }, 'voice', noFacts)), ['north'])
+    equal(peers(await router.route('tel:+4989222', from, 'message', noFacts)), ['north'])
   })
   it('the number of targets is bounded', async () => {
     const many = Array.from({ length: 20 }, (_, n) => ({ ...operators[0]!, id: `op${n}` }))
     const router = createRouter({ ownerOf, islands, operators: many })
-    equal((peers(await router.route('tel:+4989222', from, 'voice')) as string[]).length, routingLimits.targetsMax)
+    equal(
+      (peers(await router.route('tel:+4989222', from, 'voice', noFacts)) as string[]).length,
+      routingLimits.targetsMax
+    )
   })
 })

@@ -1,0 +1,81 @@
+// P-Charging-Vector (RFC 7315, 4.6 and 5.6): identifiers of type 2 and the list of transit networks.
+
+import type { ChargingId } from '../session/model.ts'
+import { isToken, parseParams, quote, unquote } from '../sip/message.ts'
+import type { Headers } from '../sip/message.ts'
+import type { Fields } from './headers.ts'
+import { limits } from './limits.ts'
+import type { HubFace, Peer } from './peers.ts'
+
+export interface Charging extends ChargingId {
+  readonly origIoi: string | null
+  readonly termIoi: string | null
+  readonly transitIoi: readonly string[]
+}
+
+/** Null from a peer that is not believed, and where it is missing or unreadable. One instance counts (PCV-01). */
+export function chargingOf(headers: Headers, peer: Peer): Charging | null {
+  const text = headers.all('P-Charging-Vector')[0]
+  const believed = peer.heard.has('P-Charging-Vector')
+  const params =
+    text === undefined || !believed || text.length > limits.chargingBytesMax ? null : parseParams(`;${text}`)
+  const value = (name: string): string | null => {
+    const found = params?.get(name) ?? null
+    return found === null ? null : found.startsWith('"') ? unquote(found) : found
+  }
+  const icid = value('icid-value')
+  if (icid === null || icid === '' || icid.length > limits.identityBytesMax) return null
+  const transit = value('transit-ioi')
+  return {
+    icid,
+    generatedAt: value('icid-generated-at') ?? '',
+    origIoi: value('orig-ioi'),
+    termIoi: value('term-ioi'),
+    transitIoi: transit === null ? [] : transitsOf(transit)
+  }
+}
+
+/** `name.index` with a name of letters and digits, or `void`. */
+const transit = /^(?:void|[A-Za-z][A-Za-z0-9]*\.[0-9]{1,4})$/
+
+/** The entries of a list; empty where one is malformed, since the places of the rest say nothing then. */
+function transitsOf(text: string): readonly string[] {
+  const entries = text.split(',', limits.transitsMax + 1).map(part => part.trim())
+  return entries.length <= limits.transitsMax && entries.every(entry => transit.test(entry)) ? entries : []
+}
+
+/** The list with one more network: its index is that of the last named one, plus the voids after it, plus one (PCV-08). */
+export function withTransit(list: readonly string[], name: string): readonly string[] {
+  let last = 0
+  for (const entry of list) last = entry === 'void' ? last + 1 : Number(entry.split('.')[1])
+  return [...list, `${name}.${last + 1}`]
+}
+
+/** Whose identifiers stand in one message. */
+export interface Iois {
+  /** The network where the call began, where that is known. */
+  readonly originator: string | null
+  /** In answers alone (PCV-07). */
+  readonly term?: string
+  /** Of the networks before the hub, in the direction of the message. */
+  readonly transit: readonly string[]
+}
+
+/** What a peer is sent; nothing to one that is not to see it. */
+export function chargingFields(charging: ChargingId, iois: Iois, peer: Peer, hub: HubFace): Fields {
+  if (!peer.told.has('P-Charging-Vector')) return {}
+  const { ioi, transitIoi } = peer.config.charging
+  const parts = [`icid-value=${wordOf(charging.icid)}`]
+  if (charging.generatedAt !== '') parts.push(`icid-generated-at=${wordOf(charging.generatedAt)}`)
+  if (ioi) parts.push(`orig-ioi=${wordOf(iois.originator ?? hub.ioi)}`)
+  if (ioi && iois.term !== undefined) parts.push(`term-ioi=${wordOf(iois.term)}`)
+  if (transitIoi !== undefined && iois.transit.length < limits.transitsMax)
+    parts.push(`transit-ioi="${withTransit(iois.transit, transitIoi).join(', ')}"`)
+  return { 'P-Charging-Vector': parts.join(';') }
+}
+
+/** orig-ioi of what goes to a peer: the hub's own, or that of the network where the call began. */
+export const originatorFor = (peer: Peer, origIoi: string | null): string | null =>
+  peer.config.charging.origIoi === 'originator' ? origIoi : null
+
+const wordOf = (text: string): string => (isToken(text) ? text : quote(text))
