@@ -63,7 +63,11 @@ export interface SrfApp {
 }
 
 /** A connected drachtio-srf; end it with `disconnect`. `prepare` registers its handlers before it connects. */
-export async function connectSrf(engine: Engine, prepare: (srf: SrfApp) => void = () => undefined): Promise<SrfApp> {
+export async function connectSrf(
+  engine: Engine,
+  prepare: (srf: SrfApp) => void = () => undefined,
+  options: object = {}
+): Promise<SrfApp> {
   const srf = new Srf()
   // Reconnection is not what these tests are about; an error would be thrown without a listener.
   srf.on('error', () => undefined)
@@ -71,7 +75,7 @@ export async function connectSrf(engine: Engine, prepare: (srf: SrfApp) => void 
   prepare(app)
   await new Promise<void>((done, failed) => {
     srf.on('connect', error => (error ? failed(error) : done()))
-    void srf.connect({ host: engine.control.host, port: engine.control.port, secret })
+    void srf.connect({ host: engine.control.host, port: engine.control.port, secret, ...options })
   })
   return app
 }

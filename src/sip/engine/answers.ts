@@ -3,9 +3,10 @@
 import { randomInt } from 'node:crypto'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
-import { makeResponse, printMessage } from '../message.ts'
+import { makeResponse } from '../message.ts'
 import type { Headers, HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import { retransmit } from '../retransmit.ts'
+import { printFor } from './body.ts'
 import { cseqOf, fromHere, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
 import { answerNok, answerOk } from './control.ts'
@@ -89,7 +90,7 @@ function send(ctx: Context, said: Answer): void {
   // Before it is sent: the transaction says at once that it is done.
   if (status >= 200) forget(ctx, inbound)
   tx.respond(response)
-  const sent = printMessage(response)
+  const sent = printFor(app, response)
   const dialog = tx.request.method === 'BYE' ? '' : dialogOf(tx.request, usage)
   answerOk(
     app,

@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { HubError, messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
+import { binaryTag } from './body.ts'
 import { frameOf, framingLimits, FrameReader, payloadOf } from './framing.ts'
 import type { Payload } from './framing.ts'
 
@@ -26,6 +27,8 @@ export type ControlLimits = { readonly [name in keyof typeof controlLimits]: num
 export interface App {
   readonly id: string
   readonly gone: boolean
+  /** Takes and gives bodies that are not UTF-8, in base64. */
+  readonly binary: boolean
   /** Queues a frame; frames of one turn of the event loop leave in one write. */
   send(meta: string, message?: Buffer): void
 }
@@ -86,6 +89,7 @@ class Connection implements App {
   readonly #bufferMax: number
   authenticated = false
   gone = false
+  binary = false
   #queue: Buffer[] = []
 
   constructor(socket: Socket, limits: ControlLimits) {
@@ -219,7 +223,7 @@ class Control implements ControlServer {
   /** False: the connection must be closed. */
   #obey(connection: Connection, { tokens, message }: Payload): boolean {
     const [id = '', type = '', first = '', second = '', third = ''] = tokens
-    if (type === 'authenticate') return this.#authenticate(connection, id, first)
+    if (type === 'authenticate') return this.#authenticate(connection, id, first, second)
     if (!connection.authenticated) {
       connection.answer(id, 'NO|not authenticated')
       return false
@@ -247,12 +251,13 @@ class Control implements ControlServer {
     }
   }
 
-  #authenticate(connection: Connection, id: string, secret: string): boolean {
+  #authenticate(connection: Connection, id: string, secret: string, tags: string): boolean {
     if (!timingSafeEqual(digest(secret), this.#secret)) {
       connection.answer(id, 'NO|incorrect secret')
       return false
     }
     connection.authenticated = true
+    connection.binary = tags.split(',').includes(binaryTag)
     connection.reader.bytesMax = framingLimits.frameBytesMax
     const hostports = this.#options.hostports()
     connection.answer(id, `OK|${hostports}|${protocolVersion}|${hostports}`)

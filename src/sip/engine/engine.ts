@@ -1,7 +1,7 @@
 // The embedded SIP engine: a drachtio-compatible server in this process, on our own stack.
 
 import type { Logger } from '../../log.ts'
-import type { StackLimits, StackOptions, SipTimers } from '../ports.ts'
+import type { SipStack, StackLimits, StackOptions, SipTimers } from '../ports.ts'
 import { createStack } from '../stack.ts'
 import { timersFrom } from '../timers.ts'
 import type { Listening, ListenOptions } from '../transport/transport.ts'
@@ -48,6 +48,8 @@ export interface Engine {
   /** Rejects with HUB_LISTEN where a port cannot be had; nothing stays open then. */
   start(): Promise<void>
   close(): Promise<void>
+  /** A WebSocket that somebody else terminates (RFC 7118): told to applications as `ws` or `wss`. */
+  adopt: SipStack['adopt']
   readonly control: { readonly host: string; readonly port: number }
   readonly listening: readonly Listening[]
   /** For metrics and tests: nothing of it may grow without end. */
@@ -117,6 +119,7 @@ export function createEngine(options: EngineOptions): Engine {
       await control.close()
       await stack.close()
     },
+    adopt: options => stack.adopt(options),
     get control() {
       return control.address
     },
@@ -140,7 +143,7 @@ const passedOn = ({ screen, tlsCa, userAgent, resolver }: EngineOptions): Partia
 
 /** A response by its transaction; a request by its dialog, CANCEL by its transaction, else a new one. */
 function obey(ctx: Context, app: App, command: SipCommand): void {
-  const message = parseAppMessage(command.text)
+  const message = parseAppMessage(command.text, app.binary)
   if (message === null) {
     answerNok(app, command.id, 'not a SIP message')
     return

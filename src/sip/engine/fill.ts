@@ -8,8 +8,8 @@ import type { AppField, AppFields } from './text.ts'
 /** Fields in whose URIs `localhost` stands for the address the message leaves from. */
 const addressed: ReadonlySet<string> = new Set(['from', 'to', 'contact', 'p-asserted-identity'])
 
-/** What an answer copies from its request, so that an application cannot change it. */
-const copied: ReadonlySet<string> = new Set(['from', 'to', 'call-id', 'cseq'])
+/** What a request inside a dialog and an answer have from there, so that an application cannot change it. */
+const copied: ReadonlySet<string> = new Set(['from', 'to', 'call-id', 'cseq', 'route'])
 
 /** `localhost` as the host of a URI, in every value of a list; text in quotes is left alone. */
 export function withLocalAddress(value: string, local: Address): string {

@@ -1,6 +1,5 @@
 // Requests of the network: answered by the engine where no application can, else handed up.
 
-import { isUtf8 } from 'node:buffer'
 import { randomInt, randomUUID } from 'node:crypto'
 import { tagOf } from '../hop.ts'
 import { makeResponse, printMessage } from '../message.ts'
@@ -8,6 +7,7 @@ import type { HeaderInit, SipRequest } from '../message.ts'
 import type { ServerTransaction } from '../ports.ts'
 import type { Flow } from '../transport/transport.ts'
 import { refuseFields } from '../validate.ts'
+import { isText, printFor } from './body.ts'
 import { cseqOf, fromNetwork, oneToken, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
 import { tellSip } from './control.ts'
@@ -36,12 +36,6 @@ const allowed = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, REGISTER, MESSAGE, OPT
 
 /** A new request: the stack has checked and screened it. */
 export function receive(ctx: Context, tx: ServerTransaction): void {
-  const { method, body } = tx.request
-  // Applications read frames as UTF-8, so other bytes would reach them broken.
-  if (body.length > 0 && method !== 'BYE' && method !== 'PRACK' && !isUtf8(body)) {
-    refuse(tx, 415)
-    return
-  }
   const malformed = refuseFields(tx.request)
   if (malformed !== null) {
     tx.respond(makeResponse(tx.request, malformed.status, { reason: malformed.reason, toTag: tx.localTag }))
@@ -54,6 +48,14 @@ export function receive(ctx: Context, tx: ServerTransaction): void {
 
 const refuse = (tx: ServerTransaction, status: number, headers: HeaderInit = []): void =>
   tx.respond(makeResponse(tx.request, status, { headers, toTag: tx.localTag }))
+
+/** Applications read frames as UTF-8, so other bytes would reach them broken. What only ends something is let through. */
+function readable(app: App, tx: ServerTransaction): boolean {
+  const { method, body } = tx.request
+  if (app.binary || method === 'BYE' || method === 'PRACK' || isText(body)) return true
+  refuse(tx, 415)
+  return false
+}
 
 const pending = (tx: ServerTransaction): void => refuse(tx, 500, [['Retry-After', String(randomInt(11))]])
 
@@ -85,6 +87,7 @@ function receiveOutside(ctx: Context, tx: ServerTransaction): void {
     refuse(tx, 503, full ? [['Retry-After', '5']] : [])
     return
   }
+  if (!readable(app, tx)) return
   const inbound = offer(ctx, tx, app, null)
   if (method === 'INVITE') {
     tx.respond(makeResponse(tx.request, 100))
@@ -92,7 +95,7 @@ function receiveOutside(ctx: Context, tx: ServerTransaction): void {
     inbound.guard.unref()
   }
   const { local, peerId } = tx.flow
-  const raw = printMessage(tx.request)
+  const raw = printFor(app, tx.request)
   const tokens = fromNetwork(tx.flow, raw.length, inbound.txn, '')
   tellSip(app, `${tokens}${local.host}|${local.port}|${peerId === null ? '' : oneToken(peerId)}`, raw)
 }
@@ -116,7 +119,7 @@ function receiveInside(ctx: Context, tx: ServerTransaction, toTag: string): void
     return
   }
   usage.flow = tx.flow
-  if (!admit(ctx, tx, usage)) return
+  if (!readable(usage.app, tx) || !admit(ctx, tx, usage)) return
   const inbound = offer(ctx, tx, usage.app, usage)
   if (request.method === 'INVITE') tx.respond(makeResponse(request, 100))
   if (request.method === 'BYE') endByPeer(ctx, usage, inbound)
@@ -176,7 +179,7 @@ function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | nul
 }
 
 function tellRequest(app: App, { tx, txn }: Inbound, dialog: string): void {
-  const raw = printMessage(tx.request)
+  const raw = printFor(app, tx.request)
   tellSip(app, fromNetwork(tx.flow, raw.length, txn, dialog), raw)
 }
 
@@ -277,7 +280,7 @@ export function acknowledged(ctx: Context, ack: SipRequest, flow: Flow): void {
   awaited.stop()
   usage.awaitedAck = null
   usage.flow = flow
-  const raw = printMessage(ack)
+  const raw = printFor(usage.app, ack)
   tellSip(usage.app, fromNetwork(flow, raw.length, awaited.txn, usage.id), raw)
   afterAck(ctx, usage)
 }

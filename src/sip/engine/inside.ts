@@ -2,9 +2,9 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Dialog } from '../dialog.ts'
-import { printMessage } from '../message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { Address, Destination, Flow } from '../transport/transport.ts'
+import { printFor } from './body.ts'
 import { cseqOf, fromHere } from './context.ts'
 import type { Context, Outbound } from './context.ts'
 import { answerNok, answerOk } from './control.ts'
@@ -104,7 +104,7 @@ function ack(ctx: Context, { app, command, message, usage }: Inside, headers: re
     return
   }
   if (body.length > 0) usage.localBody = body
-  const raw = printMessage(sent.request)
+  const raw = printFor(app, sent.request)
   answerOk(app, command.id, `${fromHere(...pathOf(null, sent.to), raw.length, randomUUID())}|Msg sent:|`, raw)
   const reason = usage.endAfterAck
   usage.endAfterAck = null

@@ -5,11 +5,13 @@ import { messageOf } from '../../errors.ts'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import { createHeaders, isToken, makeRequest, makeResponse, newCallId, newTag } from '../message.ts'
-import { parseCSeq, parseNameAddr, printMessage } from '../message.ts'
+import { parseCSeq, parseNameAddr, printMessage, splitList } from '../message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { Address, Destination, Flow, RemoteDestination } from '../transport/transport.ts'
 import { hostPort } from '../transport/transport.ts'
+import { parseUri } from '../uri.ts'
 import type { SipUri } from '../uri.ts'
+import { printFor } from './body.ts'
 import { cseqOf, fromHere, fromNetwork, fromNowhere, reasonLine } from './context.ts'
 import type { Context, Outbound } from './context.ts'
 import { answerNok, answerOk, tellSip } from './control.ts'
@@ -18,7 +20,7 @@ import { endByEngine, endFork, pathOf } from './ending.ts'
 import { completeBody, contactOf, linesOf } from './fill.ts'
 import { elsewhere, nextHop } from './next-hop.ts'
 import { heardSession } from './refresh.ts'
-import { readableReason } from './text.ts'
+import { fieldOf, readableReason } from './text.ts'
 import type { AppMessage } from './text.ts'
 import { Usage } from './usages.ts'
 
@@ -34,10 +36,16 @@ interface Wish {
 export function sendOutside(ctx: Context, app: App, command: SipCommand, message: AppRequest): void {
   const wish = { app, command, message }
   const bound = ctx.bindings.find(message.method, message.uri, Date.now())
-  const hop = bound === null ? nextHop(command.proxy || message.uri, ctx.stack.listening) : { to: { flow: bound } }
+  const hop = bound === null ? nextHop(nextUri(command, message), ctx.stack.listening) : { to: { flow: bound } }
   if ('refused' in hop) answerNok(app, command.id, hop.refused)
   else if ('name' in hop) void locateFirst(ctx, wish, hop.name)
   else leave(ctx, wish, hop.to, null)
+}
+
+/** The next hop that the application names, the first Route it preloads (RFC 3261, 8.1.2), or the Request-URI. */
+function nextUri({ proxy }: SipCommand, { uri, rest }: AppRequest): string {
+  const route = splitList(fieldOf(rest, 'route') ?? '')[0]
+  return proxy || (route === undefined ? uri : (parseNameAddr(route)?.uri ?? route))
 }
 
 /** RFC 3263 for a host name; the application may be gone when the DNS has answered. */
@@ -104,6 +112,9 @@ function requestOf(
   const to = given('To') ?? `<${uri}>`
   if (parseNameAddr(from) === null) return `bad From: ${from}`
   if (parseNameAddr(to) === null) return `bad To: ${to}`
+  const routes = lines.filter(({ name }) => name === 'Route').flatMap(({ value }) => splitList(value))
+  const wrong = routes.find(route => !isLoose(route))
+  if (wrong !== undefined) return `bad Route: ${wrong}: a SIP URI with lr is needed`
   const number = parseCSeq(given('CSeq') ?? '')?.number ?? randomInt(1, 1_000_000)
   const headers = createHeaders([
     ['From', tagOf(from) === '' ? `${from};tag=${newTag()}` : from],
@@ -117,6 +128,12 @@ function requestOf(
   } catch {
     return `bad request line: ${method} ${uri}`
   }
+}
+
+/** Strict routers want the Request-URI rewritten: nobody has them any more, and the next hop does the same. */
+function isLoose(route: string): boolean {
+  const uri = parseUri(parseNameAddr(route)?.uri ?? '')
+  return uri !== null && (uri.scheme === 'sip' || uri.scheme === 'sips') && uri.params.has('lr')
 }
 const own: ReadonlySet<string> = new Set(['From', 'To', 'Call-ID', 'CSeq'])
 
@@ -152,7 +169,7 @@ function usageOf(ctx: Context, app: App, request: SipRequest): Usage {
 
 /** The answer to a command: the request exactly as it was sent. Before anything else about its transaction. */
 export function echoRequest(app: App, id: string, { tx, txn }: Outbound, to: Destination): void {
-  const sent = printMessage(tx.request)
+  const sent = printFor(app, tx.request)
   answerOk(app, id, `${fromHere(...pathOf(tx, to), sent.length, txn)}|Msg sent:|`, sent)
 }
 
@@ -163,7 +180,7 @@ export const faked = (request: SipRequest, why: 'timeout' | 'transport'): SipRes
 /** Hands an answer up; 100 is the stack's business. `flow` null: it was made up here. */
 export function tellResponse(outbound: Outbound, response: SipResponse, flow: Flow | null, dialog: string): void {
   const reason = readableReason(response.status, response.reason)
-  const raw = printMessage(reason === response.reason ? response : { ...response, reason })
+  const raw = printFor(outbound.app, reason === response.reason ? response : { ...response, reason })
   const { txn } = outbound
   const tokens = flow === null ? fromNowhere(txn, dialog) : fromNetwork(flow, raw.length, txn, dialog)
   tellSip(outbound.app, tokens, raw)

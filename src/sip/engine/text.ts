@@ -2,6 +2,7 @@
 
 import { isToken, keepable, reasonPhrase } from '../message.ts'
 import type { HeaderLine } from '../message.ts'
+import { bodyEncoding, decodeBody } from './body.ts'
 import { headerName } from './names.ts'
 
 export const textLimits = { headersMax: 256, headerBytesMax: 262_144 } as const
@@ -24,16 +25,17 @@ export interface AppField extends HeaderLine {
 }
 
 /** The engine's own: what an application writes there is dropped without a word. */
-const immutable: ReadonlySet<string> = new Set(['via', 'route', 'record-route', 'rseq', 'content-length'])
+const immutable: ReadonlySet<string> = new Set(['via', 'record-route', 'rseq', 'content-length'])
 
-/** Null where this is no start line. */
-export function parseAppMessage(text: Buffer): AppMessage | null {
+/** Null where this is no start line. `binary`: the application may write a body in base64. */
+export function parseAppMessage(text: Buffer, binary = false): AppMessage | null {
   const blank = text.indexOf('\r\n\r\n')
   const headEnd = blank < 0 ? text.length : blank
   if (headEnd > textLimits.headerBytesMax) return null
   const lines = text.toString('utf8', 0, headEnd).split('\r\n')
   const start = lines[0] ?? ''
-  const rest = fieldsOf(lines, blank < 0 ? text.subarray(text.length) : text.subarray(blank + 4))
+  const plain = fieldsOf(lines, blank < 0 ? text.subarray(text.length) : text.subarray(blank + 4))
+  const rest = binary && plain !== null ? decoded(plain) : plain
   if (rest === null) return null
   if (start.startsWith('SIP/2.0 ')) {
     const status = Number(start.slice(8, 11))
@@ -66,6 +68,14 @@ function fieldsOf(lines: readonly string[], body: Buffer): AppFields | null {
   }
   return { fields, skipped, body: keepable(body) }
 }
+
+/** Null where the body is not what its field says. */
+function decoded(rest: AppFields): AppFields | null {
+  if (fieldOf(rest, encodingKey) === undefined) return rest
+  const body = decodeBody(rest.body)
+  return body === null ? null : { ...rest, body, fields: rest.fields.filter(({ key }) => key !== encodingKey) }
+}
+const encodingKey = bodyEncoding.toLowerCase()
 
 /**
  * A peer's phrase as applications can read it: drachtio-srf takes U+2028 for the end of the status line, drops the

@@ -3,7 +3,7 @@ import type { App } from '../../../src/sip/engine/control.ts'
 import { Usage, Usages } from '../../../src/sip/engine/usages.ts'
 import { makeRequest } from '../../../src/sip/message.ts'
 
-const app: App = { id: 'a', gone: false, send: () => undefined }
+const app: App = { id: 'a', gone: false, binary: false, send: () => undefined }
 const opening = makeRequest({ method: 'INVITE', uri: 'sip:x@y' })
 const usage = (callId: string, role: 'uas' | 'uac' = 'uac'): Usage =>
   new Usage({ role, callId, localTag: 'local', fromTag: 'from', opening, app })
