@@ -2,8 +2,15 @@
 
 import { Command } from 'commander'
 import { messageOf } from '../errors.ts'
+import { matrixCommand } from './matrix.ts'
 
-const commands: readonly (() => Command)[] = []
+const commands: readonly (() => Command)[] = [matrixCommand]
+
+/** Errors and exit codes are the same all the way down. */
+function adopt(parent: Command, command: Command): void {
+  parent.addCommand(command.copyInheritedSettings(parent))
+  for (const child of command.commands) child.copyInheritedSettings(command)
+}
 
 /** The program with all commands; exit codes: 0 done, 1 could not, 2 bad arguments. */
 export function program(): Command {
@@ -13,7 +20,7 @@ export function program(): Command {
     .exitOverride(error => {
       process.exit(error.exitCode === 0 ? 0 : 2)
     })
-  for (const make of commands) all.addCommand(make().copyInheritedSettings(all))
+  for (const make of commands) adopt(all, make())
   return all
 }
 

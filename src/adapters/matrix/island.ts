@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto'
 import type { MatrixIslandConfig } from '../../config.ts'
 import { messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import type { Clock } from '../../session/ports.ts'
+import type { LegRef } from '../../session/model.ts'
+import type { Clock, Inbox } from '../../session/ports.ts'
 import type { Database } from '../../store/database.ts'
 import { createAddresses } from './addresses.ts'
 import type { Addresses } from './addresses.ts'
@@ -14,7 +15,8 @@ import { HomeserverError, createHomeserver } from './homeserver.ts'
 import type { Homeserver } from './homeserver.ts'
 import { Intake } from './intake.ts'
 import type { Limits } from './limits.ts'
-import type { DirectRoom, Link, LinkEvents, OutgoingEvent } from './link.ts'
+import type { DirectRoom, Link, OutgoingEvent, RoomEvent } from './link.ts'
+import type { CallDriver, CreateCallDriver, CreateTexts, Texts } from './parts.ts'
 import { readBack, recoverIsland } from './recovery.ts'
 import type { RecoveryParts } from './recovery.ts'
 import { serviceIdOf } from './registration.ts'
@@ -33,8 +35,11 @@ export interface IslandParts {
   readonly clock: Clock
   readonly log: Logger
   readonly random: () => number
-  /** Calls and messages of the island. */
-  readonly events: (link: Link, addresses: Addresses) => LinkEvents
+  readonly inbox: Inbox
+  /** Of a leg or a message of this island. */
+  readonly newRef: () => string
+  readonly createCalls: CreateCallDriver
+  readonly createTexts: CreateTexts
 }
 
 export class Island implements Link, Receiver {
@@ -42,8 +47,9 @@ export class Island implements Link, Receiver {
   readonly serverName: string
   readonly homeserver: Homeserver
   readonly addresses: Addresses
+  readonly calls: CallDriver
+  readonly texts: Texts
   readonly #parts: IslandParts
-  readonly #events: LinkEvents
   readonly #rooms: Rooms
   readonly #intake: Intake
   readonly #sender: Sender
@@ -60,13 +66,16 @@ export class Island implements Link, Receiver {
     const { homeserver, addresses, islandId } = this
     const common = { islandId, homeserver, limits, clock, log }
     const store = createStore(database, islandId)
-    this.#events = parts.events(this, addresses)
+    const { inbox, newRef } = parts
+    const options = { island, link: this, addresses, inbox, clock, log, newRef, neighbour: island.homeserver }
+    this.calls = parts.createCalls({ ...options, newLeg: () => newRef() as LegRef })
+    this.texts = parts.createTexts(options)
     this.#rooms = new Rooms({
       ...common,
       addresses,
       store,
       onJoined: (roomId, ghost) => void this.#readBack(roomId, ghost),
-      onGone: (roomId, user) => this.#events.onGone(roomId, user)
+      onGone: (roomId, user) => this.calls.onGone(roomId, user)
     })
     this.#intake = new Intake({
       ...common,
@@ -179,10 +188,10 @@ export class Island implements Link, Receiver {
     for (const value of values) {
       for (const heard of readEphemeral(value)) {
         const ghost = await this.#rooms.ghostIn(heard.roomId).catch(() => null)
-        if (heard.type === 'read') this.#events.onEphemeral(heard)
+        if (heard.type === 'read') this.texts.onEphemeral(heard)
         else {
           const users = heard.users.filter(user => !this.addresses.isGhost(user))
-          this.#events.onEphemeral({ ...heard, users, ghost })
+          this.texts.onEphemeral({ ...heard, users, ghost })
         }
       }
     }
@@ -199,7 +208,7 @@ export class Island implements Link, Receiver {
     // What a ghost of ours has said comes back to us.
     if (this.addresses.isGhost(event.sender)) return
     const now = clock.now()
-    await this.#events.onEvent({
+    const heard: RoomEvent = {
       eventId: event.event_id,
       roomId: event.room_id,
       type: event.type,
@@ -210,7 +219,8 @@ export class Island implements Link, Receiver {
       ageMs: ageMs === null ? Math.max(0, now - event.origin_server_ts) : ageMs + (now - arrivedAt),
       ghost: await this.#rooms.ghostIn(event.room_id),
       redacts: event.redacts ?? null
-    })
+    }
+    if (!this.calls.onEvent(heard)) await this.texts.onEvent(heard)
   }
 
   async #readBack(roomId: string, ghost: string): Promise<void> {

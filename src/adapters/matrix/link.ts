@@ -89,14 +89,6 @@ export interface Link {
   newId(): string
 }
 
-/** What the link tells its users. None of these throws. Each event comes once, in the order of its room. */
-export interface LinkEvents {
-  onEvent(event: RoomEvent): Promise<void>
-  onEphemeral(heard: Ephemeral): void
-  /** A user (or the ghost) has left, was removed or deactivated, or the room was replaced: its calls are over. */
-  onGone(roomId: string, user: string): void
-}
-
 /** Who is who between user ids and the canonical vocabulary. */
 export interface MatrixAddresses {
   /** The ghost that stands for a caller towards this island; the fixed anonymous one for nobody. */

@@ -2,6 +2,13 @@
 // Service API, "Registration").
 
 import { stringify } from 'yaml'
+import type { MatrixConfig } from '../../config.ts'
+
+/** Where homeservers and users reach the hub; `port`: the one that is bound. */
+export function publicUrlOf({ publicUrl, tls, host }: MatrixConfig, port: number): string {
+  const scheme = tls === undefined ? 'http' : 'https'
+  return (publicUrl ?? `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`).replace(/\/+$/, '')
+}
 
 export interface RegistrationParts {
   readonly islandId: string

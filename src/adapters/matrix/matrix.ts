@@ -1,0 +1,186 @@
+// The Matrix world: islands whose users call and write in rooms with ghosts, over the Application Service API.
+
+import type { FastifyInstance } from 'fastify'
+import { HubError } from '../../errors.ts'
+import type { IslandConfig, MatrixConfig, MatrixIslandConfig } from '../../config.ts'
+import type { Logger } from '../../log.ts'
+import { noFacts } from '../../session/model.ts'
+import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
+import type { Clock, Inbox, Invitation, OutgoingText } from '../../session/ports.ts'
+import type { OutgoingTyping, SignallingAdapter, TextOutcome } from '../../session/ports.ts'
+import type { Receipt, TextRef } from '../../session/text.ts'
+import type { Database } from '../../store/database.ts'
+import { startEndpoint } from './endpoint.ts'
+import type { Endpoint, EndpointParts } from './endpoint.ts'
+import { Island } from './island.ts'
+import { limits as defaultLimits } from './limits.ts'
+import type { Limits } from './limits.ts'
+import type { CallDriver, CreateCallDriver, CreateTexts } from './parts.ts'
+
+export interface MatrixParts {
+  readonly config: { readonly matrix: MatrixConfig; readonly islands: readonly IslandConfig[] }
+  readonly tls: EndpointParts['listen']['tls']
+  readonly database: Database
+  readonly log: Logger
+  readonly clock: Clock
+  /** A token by where the configuration says it is. Throws HUB_CONFIG where that place is empty. */
+  readonly secretOf: (at: MatrixIslandConfig['asToken']) => string
+  /** A user's number by the provider's table. */
+  readonly numberOf: (islandId: string, user: string) => string | null
+  readonly createCalls: CreateCallDriver
+  readonly createTexts: CreateTexts
+  /** What is served beside the API. */
+  readonly routes?: (server: FastifyInstance) => void
+  readonly limits?: Partial<Limits>
+  /** 0 <= n < 1, for the jitter of waits. */
+  readonly random?: () => number
+}
+
+export interface Matrix extends SignallingAdapter {
+  /** Where homeservers push to; empty before the start. */
+  readonly url: string
+  /** Whether the island's homeserver answers. */
+  ready(islandId: string): boolean
+  close(): Promise<void>
+}
+
+const isMatrix = (island: IslandConfig): island is MatrixIslandConfig => island.access === 'matrix' && island.enabled
+
+/** Throws HUB_CONFIG for a token that is not where the configuration says. */
+export const createMatrix = (parts: MatrixParts): Matrix => new MatrixAdapter(parts)
+
+class MatrixAdapter implements Matrix {
+  readonly access = 'matrix'
+  readonly #parts: MatrixParts
+  readonly #limits: Limits
+  readonly #configured: readonly {
+    readonly island: MatrixIslandConfig
+    readonly asToken: string
+    readonly hsToken: string
+  }[]
+  readonly #islands = new Map<string, Island>()
+  #endpoint: Endpoint | null = null
+  #made = 0
+
+  constructor(parts: MatrixParts) {
+    this.#parts = parts
+    this.#limits = { ...defaultLimits, ...parts.limits }
+    // Tokens are read now: a place that is empty stops the start.
+    this.#configured = parts.config.islands.filter(isMatrix).map(island => ({
+      island,
+      asToken: parts.secretOf(island.asToken),
+      hsToken: parts.secretOf(island.hsToken)
+    }))
+  }
+
+  get url(): string {
+    return this.#endpoint?.url ?? ''
+  }
+
+  ready(islandId: string): boolean {
+    return this.#islands.get(islandId)?.up ?? false
+  }
+
+  /** Listens; does not wait for the homeservers. Throws HUB_LISTEN, HUB_DATABASE. */
+  async start(inbox: Inbox): Promise<void> {
+    const { config, tls, log, routes } = this.#parts
+    for (const { island, asToken } of this.#configured) {
+      this.#islands.set(island.id, this.#island(island, asToken, inbox))
+    }
+    for (const island of this.#islands.values()) await island.start()
+    this.#endpoint = await startEndpoint({
+      listen: { host: config.matrix.host, port: config.matrix.port, tls },
+      receivers: this.#configured.flatMap(({ island, hsToken }) => {
+        const receiver = this.#islands.get(island.id)
+        return receiver === undefined ? [] : [{ hsToken, receiver }]
+      }),
+      ...(routes === undefined ? {} : { routes }),
+      limits: this.#limits,
+      log
+    })
+    for (const island of this.#islands.values()) island.connect()
+  }
+
+  async drain(): Promise<void> {
+    for (const { calls } of this.#islands.values()) calls.drain()
+  }
+
+  async close(): Promise<void> {
+    await this.#endpoint?.close()
+    await Promise.all([...this.#islands.values()].map(island => island.close()))
+  }
+
+  invite(invitation: Invitation): LegRef {
+    const island = this.#islands.get(invitation.target.peerId)
+    if (island === undefined)
+      throw new HubError('HUB_PEER', `no Matrix island ${invitation.target.peerId} is connected`)
+    return island.calls.invite(invitation)
+  }
+
+  async alert(leg: LegRef): Promise<void> {
+    this.#callsOf(leg)?.alert(leg)
+  }
+
+  async progress(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void> {
+    this.#callsOf(leg)?.progress(leg, early)
+  }
+
+  async answer(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void> {
+    this.#callsOf(leg)?.answer(leg, answer)
+  }
+
+  async acknowledge(leg: LegRef, sdp: Sdp): Promise<void> {
+    this.#callsOf(leg)?.acknowledge(leg, sdp)
+  }
+
+  async reoffer(leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void> {
+    this.#callsOf(leg)?.reoffer(leg, offer)
+  }
+
+  async answerReoffer(leg: LegRef, sdp: Sdp): Promise<void> {
+    this.#callsOf(leg)?.answerReoffer(leg, sdp)
+  }
+
+  async refuseReoffer(leg: LegRef, why: Refusal): Promise<void> {
+    this.#callsOf(leg)?.refuseReoffer(leg, why)
+  }
+
+  async sendTone(leg: LegRef, tone: Tone): Promise<void> {
+    this.#callsOf(leg)?.sendTone(leg, tone)
+  }
+
+  async end(leg: LegRef, release: Release): Promise<void> {
+    this.#callsOf(leg)?.end(leg, release)
+  }
+
+  async sendText(text: OutgoingText): Promise<TextOutcome> {
+    const island = this.#islands.get(text.target.peerId)
+    if (island !== undefined) return island.texts.send(text)
+    return { taken: false, reason: { cause: 'not-found', text: 'no such island is connected' }, facts: noFacts }
+  }
+
+  async sendTyping(typing: OutgoingTyping): Promise<void> {
+    await this.#islands.get(typing.target.peerId)?.texts.typing(typing)
+  }
+
+  async sendReceipt(ref: TextRef, receipt: Receipt): Promise<void> {
+    await this.#islands.get(islandIn(ref))?.texts.receipt(ref, receipt)
+  }
+
+  #callsOf(leg: LegRef): CallDriver | undefined {
+    return this.#islands.get(islandIn(leg))?.calls
+  }
+
+  #island(island: MatrixIslandConfig, asToken: string, inbox: Inbox): Island {
+    const { database, numberOf, clock, log, random = Math.random, createCalls, createTexts } = this.#parts
+    const newRef = (): string => {
+      this.#made += 1
+      return `matrix ${island.id} ${this.#made}`
+    }
+    const common = { database, numberOf, clock, log, random, createCalls, createTexts, inbox, newRef }
+    return new Island({ ...common, island, asToken, limits: this.#limits })
+  }
+}
+
+/** Names of legs and messages: `matrix <island> ...`. */
+const islandIn = (name: string): string => name.split(' ', 2)[1] ?? ''
