@@ -24,7 +24,7 @@ import type { RawClient } from '../support/xmpp-raw.ts'
 export const benchLimits = {
   /** Sessions of one round: the calls of one island have a bound. */
   sessionsPerRound: 1_500,
-  rounds: 4,
+  rounds: 8,
   inFlight: 50,
   conversionsPerRound: 2_000,
   conversionRounds: 10
@@ -41,10 +41,19 @@ export interface Trips {
   readonly p95Ms: number
   /** Of the component's process. */
   readonly cpuMsPerSession: number
+  /** Of the component and the server together: what a round trip costs. */
+  readonly cpuMsPerTrip: number
 }
 
-export interface XmppFigures {
+export interface TripFigures {
   readonly trips: readonly Trips[]
+  /** The hub's rate of a round by the echo's in the same round: the median of them. */
+  readonly rateRatio: number
+  /** CPU time of a round trip by the echo, by that of one by the hub, likewise. */
+  readonly cpuRatio: number
+}
+
+export interface XmppFigures extends TripFigures {
   /** Of one core: from one to the other, parsed and printed. */
   readonly jingleToSdpPerSecond: number
   readonly sdpToJinglePerSecond: number
@@ -75,7 +84,7 @@ function perCpuSecond(work: () => number): number {
   return best
 }
 
-export function benchConversions(): Omit<XmppFigures, 'trips'> {
+export function benchConversions(): Omit<XmppFigures, keyof TripFigures> {
   const text = offer()
   const element = parseXml(text)
   const parsed = parseJingle(element)
@@ -94,7 +103,7 @@ export function benchConversions(): Omit<XmppFigures, 'trips'> {
 }
 
 /** The echo and the hub's access in processes of their own, one client, in turn. */
-export async function benchTrips(report: (line: string) => void): Promise<readonly Trips[]> {
+export async function benchTrips(report: (line: string) => void): Promise<TripFigures> {
   const server = await startProsody({
     domain: domains.users,
     components: [{ domain: domains.echo }, { domain: domains.hub }],
@@ -103,7 +112,7 @@ export async function benchTrips(report: (line: string) => void): Promise<readon
   const children: Child[] = []
   try {
     const file = new URL(import.meta.url).pathname
-    for (const role of ['echo', 'hub'] as const) {
+    for (const role of roles) {
       const child = startChild(file, ['--role', role, '--port', String(server.componentPort)])
       children.push(child)
       await child.line('ready')
@@ -112,17 +121,25 @@ export async function benchTrips(report: (line: string) => void): Promise<readon
     const rounds: Record<'echo' | 'hub', Round[]> = { echo: [], hub: [] }
     const template = offer()
     for (let round = 0; round <= benchLimits.rounds; round++) {
-      for (const [at, who] of (['echo', 'hub'] as const).entries()) {
-        const child = children[at]
+      // Who goes first changes: what the machine does meanwhile is no advantage to either.
+      for (const who of round % 2 === 0 ? roles : [...roles].reverse()) {
+        const child = children[roles.indexOf(who)]
         if (child === undefined) throw new Error('no child')
-        const result = await oneRound(client, domains[who], template, `${who}-${round}`, child)
-        report(`${who} round ${round}: ${Math.round(result.perSecond)}/s, CPU ${Math.round(result.cpuMs)} ms`)
+        const result = await oneRound(client, domains[who], template, `${who}-${round}`, child, server.pid)
+        const [own, others] = [result.cpuMs, result.serverCpuMs].map(Math.round)
+        report(`${who} round ${round}: ${Math.round(result.perSecond)}/s, CPU ${own} ms, server ${others} ms`)
         // The first one warms up.
         if (round > 0) rounds[who].push(result)
       }
     }
     client.close()
-    return (['echo', 'hub'] as const).map(who => summary(who, rounds[who]))
+    const ratio = (cost: (round: Round) => number): number =>
+      median(rounds.hub.map((round, at) => cost(rounds.echo[at] ?? round) / cost(round)))
+    return {
+      trips: roles.map(who => summary(who, rounds[who])),
+      rateRatio: ratio(({ perSecond }) => 1 / perSecond),
+      cpuRatio: ratio(({ cpuMs, serverCpuMs }) => cpuMs + serverCpuMs)
+    }
   } finally {
     for (const child of children) child.process.kill('SIGTERM')
     await Promise.all(children.map(({ ended }) => ended))
@@ -130,37 +147,51 @@ export async function benchTrips(report: (line: string) => void): Promise<readon
   }
 }
 
+const roles = ['echo', 'hub'] as const
+
 interface Round {
   readonly perSecond: number
   readonly cpuMs: number
+  readonly serverCpuMs: number
   readonly tripsMs: readonly number[]
 }
 
-async function oneRound(client: RawClient, to: string, template: string, name: string, child: Child): Promise<Round> {
-  const { sessionsPerRound, inFlight } = benchLimits
+async function oneRound(
+  client: RawClient,
+  to: string,
+  template: string,
+  name: string,
+  child: Child,
+  serverPid: number
+): Promise<Round> {
+  const { sessionsPerRound } = benchLimits
   const cpuBefore = await cpuOf(child, `${name}-before`)
+  const serverBefore = processCpuMs(serverPid)
   const tripsMs: number[] = []
   const number = `+4930123456@${to}/gw`
   const start = performance.now()
-  let next = 0
-  const worker = async (): Promise<void> => {
-    while (next < sessionsPerRound) {
-      const sid = `${name}-${next++}`
-      const sent = performance.now()
-      await client.request(number, template.replace('SID', sid), sid)
-      tripsMs.push(performance.now() - sent)
-    }
-  }
-  await Promise.all(Array.from({ length: inFlight }, worker))
+  await inTurn(async count => {
+    const sid = `${name}-${count}`
+    const sent = performance.now()
+    await client.request(number, template.replace('SID', sid), sid)
+    tripsMs.push(performance.now() - sent)
+  })
   const seconds = (performance.now() - start) / 1_000
+  const serverCpuMs = processCpuMs(serverPid) - serverBefore
   const cpuMs = (await cpuOf(child, `${name}-after`)) - cpuBefore
   const end = (sid: string): string =>
     `<jingle xmlns="urn:xmpp:jingle:1" action="session-terminate" sid="${sid}"><reason><success/></reason></jingle>`
-  for (let count = 0; count < sessionsPerRound; count++) {
-    const sid = `${name}-${count}`
-    await client.request(number, end(sid), `end-${sid}`)
+  await inTurn(count => client.request(number, end(`${name}-${count}`), `end-${name}-${count}`))
+  return { perSecond: sessionsPerRound / seconds, cpuMs, serverCpuMs, tripsMs }
+}
+
+/** Once for each session of a round, so many of them at a time. */
+async function inTurn(work: (count: number) => Promise<void>): Promise<void> {
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < benchLimits.sessionsPerRound) await work(next++)
   }
-  return { perSecond: sessionsPerRound / seconds, cpuMs, tripsMs }
+  await Promise.all(Array.from({ length: benchLimits.inFlight }, worker))
 }
 
 async function cpuOf(child: Child, name: string): Promise<number> {
@@ -168,30 +199,44 @@ async function cpuOf(child: Child, name: string): Promise<number> {
   return Number(await child.line(`cpu ${name} `))
 }
 
+/** User and system time of a process from its beginning (proc(5): ticks of a hundredth of a second). */
+function processCpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+const median = (values: readonly number[]): number =>
+  quantile(
+    [...values].sort((a, b) => a - b),
+    0.5
+  )
 const quantile = (sorted: readonly number[], q: number): number => sorted[Math.floor((sorted.length - 1) * q)] ?? 0
 
 function summary(who: Trips['who'], rounds: readonly Round[]): Trips {
   const rates = rounds.map(({ perSecond }) => perSecond).sort((a, b) => a - b)
   const trips = rounds.flatMap(({ tripsMs }) => tripsMs).sort((a, b) => a - b)
   const cpuMs = rounds.reduce((total, round) => total + round.cpuMs, 0)
+  const serverCpuMs = rounds.reduce((total, round) => total + round.serverCpuMs, 0)
   return {
     who,
     perSecond: Math.round(quantile(rates, 0.5)),
     p50Ms: quantile(trips, 0.5),
     p95Ms: quantile(trips, 0.95),
-    cpuMsPerSession: cpuMs / trips.length
+    cpuMsPerSession: cpuMs / trips.length,
+    cpuMsPerTrip: (cpuMs + serverCpuMs) / trips.length
   }
 }
 
-export const tripTable = (trips: readonly Trips[]): string => {
-  const row = ({ who, perSecond, p50Ms, p95Ms, cpuMsPerSession }: Trips): string =>
-    `| ${who === 'echo' ? 'Echo without XML parsing' : 'Isthmus'} | ${perSecond} | ${p50Ms.toFixed(1)} | ${p95Ms.toFixed(1)} | ${cpuMsPerSession.toFixed(3)} |`
-  const [echo, hub] = ['echo', 'hub'].map(name => trips.find(({ who }) => who === name)?.perSecond ?? 0)
+export const tripTable = ({ trips, rateRatio, cpuRatio }: TripFigures): string => {
+  const row = ({ who, perSecond, p50Ms, p95Ms, cpuMsPerSession, cpuMsPerTrip }: Trips): string =>
+    `| ${who === 'echo' ? 'Echo without XML parsing' : 'Isthmus'} | ${perSecond} | ${p50Ms.toFixed(1)} | ${p95Ms.toFixed(1)} | ${cpuMsPerSession.toFixed(3)} | ${cpuMsPerTrip.toFixed(3)} |`
   return [
-    '| Component behind Prosody | session-initiate/s | p50 ms | p95 ms | CPU ms/session |',
-    '|---|---:|---:|---:|---:|',
+    '| Component behind Prosody | session-initiate/s | p50 ms | p95 ms | CPU ms/session | with the server |',
+    '|---|---:|---:|---:|---:|---:|',
     ...trips.map(row),
-    `| Ratio | ${((hub ?? 0) / (echo ?? 1)).toFixed(2)} x | | | |`
+    `| Ratio | ${rateRatio.toFixed(2)} x | | | | ${cpuRatio.toFixed(2)} x |`
   ].join('\n')
 }
 

@@ -34,20 +34,20 @@ const escaped: Readonly<Record<string, string>> = {
 }
 const unescaped = new Map(Object.entries(escaped).map(([character, code]) => [code, character]))
 const codes = Object.values(escaped).join('|')
+const codeLike = new RegExp(`\\\\(?=(?:${codes}))`, 'gi')
+const code = new RegExp(`\\\\(${codes})`, 'gi')
 
 /** XEP-0106, 4.2: what a local part cannot hold as `\40`; a backslash only where it would be read as such a code. */
 export function escapeLocal(text: string): string {
   return text
     .trim()
-    .replace(new RegExp(`\\\\(?=(?:${codes}))`, 'gi'), '\\5c')
+    .replace(codeLike, '\\5c')
     .replace(/[ "&'/:<>@]/g, character => `\\${escaped[character] ?? ''}`)
 }
 
 export function unescapeLocal(local: string): string {
-  return local.replace(
-    new RegExp(`\\\\(${codes})`, 'gi'),
-    (whole, code: string) => unescaped.get(code.toLowerCase()) ?? whole
-  )
+  if (!local.includes('\\')) return local
+  return local.replace(code, (whole, digits: string) => unescaped.get(digits.toLowerCase()) ?? whole)
 }
 
 export type DialPlan = XmppIslandConfig['dialPlan']

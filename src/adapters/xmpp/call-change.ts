@@ -308,7 +308,7 @@ function contentAdd(call: Active, jingle: Jingle): Step {
   const live = new Set(liveNames(media.remote))
   const fresh = jingle.contents.filter(({ name }) => !live.has(name))
   if (fresh.length === 0) return step(call, jingle.contents.length === 0 ? refuse('bad-request') : ack)
-  const contents = usable(fresh, peer)
+  const contents = usable(fresh)
   const busy = ours !== null || theirs !== null
   const room = media.remote.sections.length + fresh.length <= 16
   if (typeof contents === 'string' || busy || !room) {
@@ -325,7 +325,7 @@ function answered(call: Active, jingle: Jingle): Step {
   if (ours === null) return step(call, ack)
   const mine = jingle.contents.filter(({ name }) => ours.adding.includes(name))
   const adding = ours.adding.filter(name => !mine.some(each => each.name === name))
-  const contents = jingle.action === 'content-accept' ? usable(mine, otherRole(id.role)) : 'description'
+  const contents = jingle.action === 'content-accept' ? usable(mine) : 'description'
   const more = typeof contents === 'string' ? media : added(media, contents, jingle.groups, id.role)
   const { call: next, acts } = progressed({ ...call, media: more, ours: { ...ours, adding } })
   return step(next, ack, ...acts)

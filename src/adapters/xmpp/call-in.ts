@@ -58,7 +58,7 @@ export const askFirst = (id: Identity, media: readonly MediaKind[]): Step =>
 export function takeInitiate(id: Identity, initiate: Jingle, early: Trickled = new Map()): Step {
   const contents = withTrickled(initiate.contents, early)
   const whole = { ...initiate, contents }
-  if (!hasCandidates(contents) && typeof usable(contents, 'initiator') !== 'string') {
+  if (!hasCandidates(contents) && typeof usable(contents) !== 'string') {
     return step({ phase: 'gathering', id, initiate: whole, trickled: new Map() }, ack, startTimer('candidates'))
   }
   const { call, acts } = offer(id, whole)
@@ -66,7 +66,7 @@ export function takeInitiate(id: Identity, initiate: Jingle, early: Trickled = n
 }
 
 function offer(id: Identity, initiate: Jingle): Step {
-  const contents = usable(initiate.contents, 'initiator')
+  const contents = usable(initiate.contents)
   if (typeof contents === 'string') return step(ended, ...terminate(id, unusable[contents]))
   const remote = theirSdp(contents, initiate.groups, 'initiator')
   // The hub has said nothing yet: its side has the user's shape.
@@ -292,7 +292,7 @@ export function proceeded(call: CallIn<'proceeded'>, event: CallEvent): Step {
 
 function met({ id, offer: hub }: CallIn<'proceeded'>, { jingle, from }: EventOf<'jingle'>): Step {
   const device = { ...id, peer: from }
-  const contents = usable(jingle.contents, 'initiator')
+  const contents = usable(jingle.contents)
   const reason = { cause: 'incompatible-media', text: 'no media in common' } as const
   const pair = typeof contents === 'string' ? null : matched(hub, theirSdp(contents, jingle.groups, 'initiator'))
   if (pair === null || typeof contents === 'string') {

@@ -45,11 +45,11 @@ export const ourContents = (sdp: SdpDescription, role: Role, creators: Media['cr
   fromSdp(sdp, role, name => creatorOf({ creators }, name))
 
 /** What of a peer's contents can be spoken: RTP over ICE and DTLS; or why none of it can. */
-export function usable(contents: readonly Content[], author: Role): readonly Content[] | Problem {
-  const good = contents.filter(each => problemOf(each, author) === null)
+export function usable(contents: readonly Content[]): readonly Content[] | Problem {
+  const good = contents.filter(each => problemOf(each) === null)
   const [first] = contents
   if (good.length > 0) return good
-  return first === undefined ? 'description' : (problemOf(first, author) ?? 'description')
+  return first === undefined ? 'description' : (problemOf(first) ?? 'description')
 }
 
 /** A peer's contents as a description of its own; where DTLS and SDES are both offered, DTLS is meant. */
@@ -167,7 +167,6 @@ export function settled(sdp: SdpDescription, setup: 'active' | 'passive'): SdpDe
   }
 }
 
-/** Every setup as said. */
 /** The hub's answer to a user. Payload types are as offered: Dino takes none with a packet time of ours. */
 export function answerFor(sdp: SdpDescription): SdpDescription {
   const isPacketTime = (each: SdpLine): boolean => /^(max)?ptime$/.test(attributeOf(each)?.name ?? '')
@@ -178,6 +177,7 @@ export function answerFor(sdp: SdpDescription): SdpDescription {
   }
 }
 
+/** Every setup as said. */
 export function withSetup(sdp: SdpDescription, setup: string): SdpDescription {
   const said = (each: SdpLine): SdpLine => (attributeOf(each)?.name === 'setup' ? attribute('setup', setup) : each)
   return {

@@ -173,7 +173,7 @@ function heard(call: CallIn<'initiating' | 'pending'>, { jingle }: EventOf<'jing
 
 function accepted(call: CallIn<'initiating' | 'pending'>, jingle: Jingle): Step {
   const { id, offer } = call
-  const contents = usable(withTrickled(jingle.contents, call.trickled), 'responder')
+  const contents = usable(withTrickled(jingle.contents, call.trickled))
   if (typeof contents === 'string') {
     const reason = { cause: 'incompatible-media', text: `the answer has no usable ${contents}` } as const
     return step(ended, ack, stopTimer('ringing'), ...terminate(id, reason), tell({ tell: 'ended', reason }))

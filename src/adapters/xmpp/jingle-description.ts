@@ -234,57 +234,81 @@ export interface Section {
   readonly left: readonly Element[]
 }
 
+/** The payload types of a description; null where there are none, or one that is none. Cheap beside `sectionOf`. */
+export function formatsOf(description: Element): readonly string[] | null {
+  if (!/^[A-Za-z0-9-]{1,32}$/.test(kindOf(description))) return null
+  const formats: string[] = []
+  for (const child of childrenOf(description)) {
+    if (!child.is('payload-type', namespaces.rtp)) continue
+    const { id = '' } = child.attrs
+    if (!/^[0-9]{1,3}$/.test(id) || Number(id) > 127 || formats.includes(id)) return null
+    formats.push(id)
+  }
+  return formats.length === 0 ? null : formats
+}
+const kindOf = ({ attrs }: Element): string => attrs['media'] ?? 'audio'
+
 /** Null for a description without payload types, or with one that is none. */
 export function sectionOf(description: Element, author: Role): Section | null {
-  const kind = description.attrs['media'] ?? 'audio'
-  if (!/^[A-Za-z0-9-]{1,32}$/.test(kind)) return null
-  const formats: string[] = []
+  const formats = formatsOf(description)
+  if (formats === null) return null
   const lines: SdpLine[] = []
-  const late: SdpLine[] = []
+  const bandwidth: SdpLine[] = []
+  const attributes: SdpLine[] = []
   const left: Element[] = []
-  const once = new Map<string, string>()
+  let ptime: string | null = null
+  let maxptime: string | null = null
   for (const child of childrenOf(description)) {
     if (child.is('payload-type', namespaces.rtp)) {
-      const { id = '' } = child.attrs
-      if (!/^[0-9]{1,3}$/.test(id) || Number(id) > 127 || formats.includes(id)) return null
-      formats.push(id)
-      lines.push(...payloadLines(child, id))
-      for (const name of ['ptime', 'maxptime'] as const) {
-        const value = child.attrs[name]
-        if (value !== undefined && oneLine(value) && !once.has(name)) once.set(name, value)
-      }
-    } else {
-      const said = otherLines(child, author)
-      if (said === null) left.push(child)
-      else late.push(...said)
+      lines.push(...payloadLines(child))
+      ptime ??= timeOf(child, 'ptime')
+      maxptime ??= timeOf(child, 'maxptime')
+      continue
     }
+    const said = otherLines(child, author)
+    if (said === null) left.push(child)
+    else for (const each of said) (each.type === 'b' ? bandwidth : attributes).push(each)
   }
-  if (formats.length === 0) return null
-  const timing = [...once].map(([name, value]) => attribute(name, value))
-  const bandwidth = late.filter(({ type }) => type === 'b')
-  const attributes = late.filter(({ type }) => type !== 'b')
-  return { kind, formats, lines: [...bandwidth, ...lines, ...timing, ...msidLines(attributes), ...attributes], left }
+  if (ptime !== null) lines.push(attribute('ptime', ptime))
+  if (maxptime !== null) lines.push(attribute('maxptime', maxptime))
+  return {
+    kind: kindOf(description),
+    formats,
+    lines: [...bandwidth, ...lines, ...msidLines(attributes), ...attributes],
+    left
+  }
+}
+
+function timeOf({ attrs }: Element, name: 'ptime' | 'maxptime'): string | null {
+  const value = attrs[name]
+  return value !== undefined && oneLine(value) ? value : null
 }
 
 /** Text from an attribute must not begin a line of its own. */
 const oneLine = (text: string): boolean => !/[\r\n\0]/.test(text)
 const word = (text: string | undefined): text is string => text !== undefined && /^[^\s]+$/.test(text)
 
-function payloadLines(element: Element, id: string): readonly SdpLine[] {
-  const { name, clockrate, channels } = element.attrs
-  const count = channels === undefined || channels === '1' || !word(channels) ? '' : `/${channels}`
-  const map = word(name) && word(clockrate) ? [attribute('rtpmap', `${id} ${name}/${clockrate}${count}`)] : []
-  const parameters = element.getChildren('parameter').flatMap(({ attrs: { name = '', value } }) => {
-    if (!oneLine(name) || !oneLine(value ?? '')) return []
-    // Some clients write a bare value into the name and leave the value out.
-    if (value === undefined) return name === '' ? [] : [name]
-    return [name === '' ? value : `${name}=${value}`]
-  })
-  return [
-    ...map,
-    ...childrenOf(element).flatMap(child => feedbackLines(child, id) ?? []),
-    ...(parameters.length === 0 ? [] : [attribute('fmtp', `${id} ${parameters.join(';')}`)])
-  ]
+function payloadLines(element: Element): readonly SdpLine[] {
+  const { id = '', name, clockrate, channels } = element.attrs
+  const lines: SdpLine[] = []
+  if (word(name) && word(clockrate)) {
+    const count = channels === undefined || channels === '1' || !word(channels) ? '' : `/${channels}`
+    lines.push(attribute('rtpmap', `${id} ${name}/${clockrate}${count}`))
+  }
+  const parameters: string[] = []
+  for (const child of childrenOf(element)) {
+    if (child.getName() === 'parameter') parameters.push(...parameterOf(child))
+    else lines.push(...(feedbackLines(child, id) ?? []))
+  }
+  if (parameters.length > 0) lines.push(attribute('fmtp', `${id} ${parameters.join(';')}`))
+  return lines
+}
+
+function parameterOf({ attrs: { name = '', value } }: Element): readonly string[] {
+  if (!oneLine(name) || !oneLine(value ?? '')) return []
+  // Some clients write a bare value into the name and leave the value out.
+  if (value === undefined) return name === '' ? [] : [name]
+  return [name === '' ? value : `${name}=${value}`]
 }
 
 function feedbackLines(element: Element, id: string): readonly SdpLine[] | null {

@@ -1,10 +1,10 @@
 // Jingle contents and SDP, both ways, without losing what the other side has no word for: that is set aside. Pure.
 
 import { Element, portable, xml } from './elements.ts'
-import { attributesLeft, descriptionOf, sectionOf, toDirection, toSenders } from './jingle-description.ts'
+import { attributesLeft, descriptionOf, formatsOf, sectionOf, toDirection, toSenders } from './jingle-description.ts'
 import { content } from './jingle.ts'
 import type { Content, Group, Role } from './jingle.ts'
-import { defaultAddress, transportLines, transportOf } from './jingle-transport.ts'
+import { defaultAddress, hasCredentials, isSecure, transportLines, transportOf } from './jingle-transport.ts'
 import { namespaces } from './namespaces.ts'
 import { attribute, attributeOf, directionOf, isDirection, isLive, line, sessionLines, valueOf } from './sdp.ts'
 import type { SdpDescription, SdpLine, SdpSection } from './sdp.ts'
@@ -131,13 +131,11 @@ export interface Sdp {
 export type Problem = 'description' | 'transport' | 'security'
 
 /** Why a content cannot be said in SDP; null where it can. */
-export function problemOf({ description, transport }: Content, author: Role): Problem | null {
+export function problemOf({ description, transport }: Content): Problem | null {
   if (description === null || !description.is('description', namespaces.rtp)) return 'description'
-  if (sectionOf(description, author) === null) return 'description'
-  if (transport === null || !isIce(transport)) return 'transport'
-  const { lines, secure } = transportLines(transport)
-  if (valueOf(lines, 'ice-ufrag') === null || valueOf(lines, 'ice-pwd') === null) return 'transport'
-  return secure ? null : 'security'
+  if (formatsOf(description) === null) return 'description'
+  if (transport === null || !isIce(transport) || !hasCredentials(transport)) return 'transport'
+  return isSecure(transport) ? null : 'security'
 }
 
 export const isIce = (transport: Element): boolean =>

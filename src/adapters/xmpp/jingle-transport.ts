@@ -135,11 +135,10 @@ export function transportLines(transport: Element): Transported {
   for (const child of childrenOf(transport)) {
     const within = child.getNS() === transport.getNS()
     if (child.is('fingerprint', namespaces.dtls)) {
-      const { hash } = child.attrs
-      const value = child.getText().trim()
-      if (!token(hash) || !token(value) || fingerprints === transportLimits.fingerprintsMax) continue
+      const text = fingerprintOf(child)
+      if (text === null || fingerprints === transportLimits.fingerprintsMax) continue
       fingerprints += 1
-      lines.push(attribute('fingerprint', `${hash} ${value}`))
+      lines.push(attribute('fingerprint', text))
       if (token(child.attrs['setup'])) setup ??= child.attrs['setup']
     } else if (within && child.getName() === 'candidate') {
       const text = candidateText(child)
@@ -155,6 +154,19 @@ export function transportLines(transport: Element): Transported {
   if (complete) lines.push(attribute('end-of-candidates'))
   return { lines, left, secure: fingerprints > 0 }
 }
+
+/** Null for one that says nothing. */
+function fingerprintOf(element: Element): string | null {
+  const { hash } = element.attrs
+  const value = element.getText().trim()
+  return token(hash) && token(value) ? `${hash} ${value}` : null
+}
+
+export const hasCredentials = ({ attrs: { ufrag, pwd } }: Element): boolean => token(ufrag) && token(pwd)
+/** It names a key for DTLS (XEP-0320). */
+export const isSecure = (transport: Element): boolean =>
+  childrenOf(transport).some(child => child.is('fingerprint', namespaces.dtls) && fingerprintOf(child) !== null)
+
 const token = (text: string | undefined): text is string => text !== undefined && /^[^\s]+$/.test(text)
 
 /** Where a peer without ICE would send: the most reachable UDP candidate (RFC 8839, 4.2.1.2). */

@@ -80,9 +80,9 @@ export function parseJingle(element: Element): Jingle | null {
     } else if (child.is('group', namespaces.grouping)) {
       groups.push(parseGroup(child))
     } else if (child.is('reason', namespaces.jingle)) {
-      reason ??= portable(child)
+      reason ??= child
     } else {
-      rest.push(portable(child))
+      rest.push(child)
     }
   }
   return { action, sid, initiator: initiator ?? null, responder: responder ?? null, contents, groups, reason, rest }
@@ -102,10 +102,9 @@ function parseContent(element: Element): Content | null {
   let transport: Element | null = null
   const rest: Element[] = []
   for (const child of childrenOf(element)) {
-    const copy = portable(child)
-    if (description === null && child.getName() === 'description') description = copy
-    else if (transport === null && child.getName() === 'transport') transport = copy
-    else rest.push(copy)
+    if (description === null && child.getName() === 'description') description = child
+    else if (transport === null && child.getName() === 'transport') transport = child
+    else rest.push(child)
   }
   const attrs = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith('xmlns')))
   return { creator, name, senders: senders ?? null, description, transport, rest, attrs }

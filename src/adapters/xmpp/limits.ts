@@ -49,6 +49,9 @@ export const limits = {
   noticeMs: 30_000,
   noticesRememberedMax: 1_000,
   jidBytesMax: 1_023,
+  /** Addresses that need not be read again, and how long they may be. */
+  jidsRememberedMax: 4_000,
+  jidRememberedCharactersMax: 256,
   displayCharactersMax: 64,
   reasonCharactersMax: 160
 } as const

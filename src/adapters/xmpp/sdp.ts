@@ -58,13 +58,18 @@ function parseSection(value: string): Omit<SdpSection, 'lines'> | null {
 
 /** Lines end with CRLF. */
 export function printSdp({ session, sections }: SdpDescription): string {
-  const rows = session.map(printLine)
+  let text = printLines(session)
   for (const { kind, port, protocol, formats, lines } of sections) {
-    rows.push(`m=${kind} ${port} ${protocol} ${formats.join(' ')}`, ...lines.map(printLine))
+    text += `m=${kind} ${port} ${protocol} ${formats.join(' ')}\r\n${printLines(lines)}`
   }
-  return rows.map(row => `${row}\r\n`).join('')
+  return text
 }
-const printLine = ({ type, value }: SdpLine): string => `${type}=${value}`
+
+function printLines(lines: readonly SdpLine[]): string {
+  let text = ''
+  for (const { type, value } of lines) text += `${type}=${value}\r\n`
+  return text
+}
 
 /** A session part that says nothing of its own. The version counts what has been said (RFC 3264, 8). */
 export const sessionLines = (version: number): readonly SdpLine[] => [
@@ -88,9 +93,10 @@ export function attributeOf({ type, value }: SdpLine): { readonly name: string; 
 
 /** The first attribute of that name; empty for a flag, null where there is none. */
 export function valueOf(lines: readonly SdpLine[], name: string): string | null {
-  for (const each of lines) {
-    const found = attributeOf(each)
-    if (found?.name === name) return found.value ?? ''
+  for (const { type, value } of lines) {
+    if (type !== 'a' || !value.startsWith(name)) continue
+    if (value.length === name.length) return ''
+    if (value[name.length] === ':') return value.slice(name.length + 1)
   }
   return null
 }

@@ -48,6 +48,19 @@ const domainName = /^[\p{L}\p{N}\p{M}._:[\]-]+$/u
 /** Local part and domain in lower case; null for what is no address (RFC 7622). */
 export function parseJid(text: string | undefined): Jid | null {
   if (text === undefined) return null
+  const known = lately.get(text)
+  if (known !== undefined) return known
+  const jid = readJid(text)
+  if (text.length > limits.jidRememberedCharactersMax) return jid
+  if (lately.size >= limits.jidsRememberedMax) lately.clear()
+  lately.set(text, jid)
+  return jid
+}
+
+/** What was read lately: one stanza asks for the same few addresses many times. */
+const lately = new Map<string, Jid | null>()
+
+function readJid(text: string): Jid | null {
   const slash = text.indexOf('/')
   const bare = slash < 0 ? text : text.slice(0, slash)
   const resourcePart = slash < 0 ? null : text.slice(slash + 1)
