@@ -6,6 +6,7 @@ import type { ClientTransaction, ServerTransaction, SipStack, SipTimers } from '
 import type { Address, Flow, TransportName } from '../transport/transport.ts'
 import type { Bindings } from './bindings.ts'
 import type { App, ControlServer } from './control.ts'
+import type { Decide } from './handler.ts'
 import { overloadLimits } from './overload.ts'
 import type { Overload } from './overload.ts'
 import type { SessionDefaults } from './session-timer.ts'
@@ -61,6 +62,12 @@ export interface Outbound {
   cancelled: boolean
 }
 
+/** Outbound mode: who is asked which application takes a request. */
+export interface Handler {
+  readonly decide: Decide
+  readonly ca?: string | Buffer
+}
+
 export interface Context {
   readonly stack: SipStack
   readonly control: ControlServer
@@ -74,6 +81,9 @@ export interface Context {
   readonly bindings: Bindings
   readonly overload: Overload
   readonly inbound: Map<string, Inbound>
+  readonly handler: Handler | null
+  /** Requests whose application is being found. */
+  readonly deciding: Set<ServerTransaction>
   readonly outbound: Map<string, Outbound>
 }
 

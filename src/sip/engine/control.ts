@@ -1,17 +1,23 @@
 // The control port: applications connect, prove the secret, say which methods they serve, and exchange SIP in frames.
 
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
-import { createServer } from 'node:net'
+import { connect, createServer, isIP } from 'node:net'
 import type { Server, Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { HubError, messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { binaryTag } from './body.ts'
 import { frameOf, framingLimits, FrameReader, payloadOf } from './framing.ts'
 import type { Payload } from './framing.ts'
+import type { AppPlace } from './handler.ts'
 
 export const controlLimits = {
   /** Connected applications; one more is closed at once. */
   appsMax: 64,
+  /** Connections that the engine made to applications, one for each call; beyond it nobody is there (480). */
+  dialledMax: 10_000,
+  /** From connecting to an application until it has authenticated. */
+  dialMs: 3_000,
   /** From connecting to the right secret. */
   authenticateMs: 10_000,
   /** A frame from somebody who has not shown the secret. */
@@ -44,8 +50,8 @@ export interface SipCommand {
 
 export interface ControlHandler {
   sip(app: App, command: SipCommand): void
-  /** Its connection is closed: nothing can be sent to it any more. */
-  gone(app: App): void
+  /** Its connection is closed: nothing can be sent to it any more. `reached`: it had authenticated. */
+  gone(app: App, reached: boolean): void
 }
 
 export interface ControlOptions {
@@ -63,8 +69,10 @@ export interface ControlServer {
   start(): Promise<void>
   close(): Promise<void>
   readonly address: { readonly host: string; readonly port: number }
-  /** Whose turn it is among the applications that serve a method; null: nobody does. */
-  pick(method: string): App | null
+  /** Whose turn it is among the applications that serve a method, and have that tag if one is named; null: nobody's. */
+  pick(method: string, tag?: string): App | null
+  /** Connects to an application; what is sent to it waits until it has authenticated. Null: too many connections. */
+  dial(place: AppPlace, ca?: string | Buffer): App | null
 }
 
 /** What drachtio-srf wants to see before it starts its heartbeat: at least v0.8.2. */
@@ -90,9 +98,13 @@ class Connection implements App {
   authenticated = false
   gone = false
   binary = false
+  tags: readonly string[] = []
+  /** Made from here: what is for it waits until it has authenticated. */
+  readonly dialled: boolean
   #queue: Buffer[] = []
 
-  constructor(socket: Socket, limits: ControlLimits) {
+  constructor(socket: Socket, limits: ControlLimits, dialled: boolean) {
+    this.dialled = dialled
     this.#socket = socket
     this.#bufferMax = limits.sendBufferBytesMax
     this.reader = new FrameReader(limits.frameBytesBeforeAuthMax)
@@ -105,7 +117,18 @@ class Connection implements App {
   }
 
   answer(id: string, text: string): void {
-    this.send(`${newMessageId()}|response|${id}|${text}`)
+    const meta = `${newMessageId()}|response|${id}|${text}`
+    if (this.authenticated || !this.dialled) this.send(meta)
+    else this.#socket.write(frameOf(meta))
+  }
+
+  /** The secret was right. */
+  admit(tags: readonly string[]): void {
+    this.authenticated = true
+    this.tags = tags
+    this.binary = tags.includes(binaryTag)
+    this.reader.bytesMax = framingLimits.frameBytesMax
+    this.#flush()
   }
 
   /** What is queued still leaves; nothing more is read. */
@@ -122,7 +145,7 @@ class Connection implements App {
 
   #flush(): void {
     const queue = this.#queue
-    if (queue.length === 0) return
+    if (queue.length === 0 || (this.dialled && !this.authenticated)) return
     this.#queue = []
     if (this.#socket.destroyed) return
     this.#socket.write(queue.length === 1 && queue[0] !== undefined ? queue[0] : Buffer.concat(queue))
@@ -177,25 +200,45 @@ class Control implements ControlServer {
     return { host: this.#options.host, port }
   }
 
-  pick(method: string): App | null {
-    const serving = this.#routes.get(method)
-    const next = serving?.shift()
-    if (serving === undefined || next === undefined) return null
+  pick(method: string, tag?: string): App | null {
+    const serving = this.#routes.get(method) ?? []
+    const at = tag === undefined ? 0 : serving.findIndex(({ tags }) => tags.includes(tag))
+    const [next] = at < 0 ? [] : serving.splice(at, 1)
+    if (next === undefined) return null
     serving.push(next)
     return next
   }
 
+  dial({ host, port, tls }: AppPlace, ca?: string | Buffer): App | null {
+    if (this.#dialled >= this.#limits.dialledMax) return null
+    const name = isIP(host) > 0 ? {} : { servername: host }
+    const trust = ca === undefined ? {} : { ca }
+    const socket = tls ? connectTls({ host, port, ...name, ...trust }) : connect({ host, port })
+    socket.setNoDelay(true).setKeepAlive(true)
+    this.#dialled++
+    socket.on('close', () => this.#dialled--)
+    return this.#attach(socket, true)
+  }
+  #dialled = 0
+
   #accept(socket: Socket): void {
-    if (this.#connections.size >= this.#limits.appsMax) {
+    if (this.#connections.size - this.#dialled >= this.#limits.appsMax) {
       this.#options.log.warn({ appsMax: this.#limits.appsMax }, 'too many applications: connection closed')
       socket.destroy()
       return
     }
-    const connection = new Connection(socket, this.#limits)
+    this.#attach(socket, false)
+  }
+
+  #attach(socket: Socket, dialled: boolean): Connection {
+    const connection = new Connection(socket, this.#limits, dialled)
     this.#connections.add(connection)
-    const late = setTimeout(() => {
-      if (!connection.authenticated) connection.destroy()
-    }, this.#limits.authenticateMs)
+    const late = setTimeout(
+      () => {
+        if (!connection.authenticated) connection.destroy()
+      },
+      dialled ? this.#limits.dialMs : this.#limits.authenticateMs
+    )
     late.unref()
     socket.on('data', chunk => this.#read(connection, chunk))
     socket.on('error', error => this.#options.log.debug({ error: error.message }, 'application connection'))
@@ -203,6 +246,7 @@ class Control implements ControlServer {
       clearTimeout(late)
       this.#lost(connection)
     })
+    return connection
   }
 
   #read(connection: Connection, chunk: Buffer): void {
@@ -217,7 +261,8 @@ class Control implements ControlServer {
     connection.gone = true
     this.#connections.delete(connection)
     for (const method of connection.routes) this.#unroute(connection, method)
-    if (connection.authenticated) this.#options.handler.gone(connection)
+    const { authenticated, dialled } = connection
+    if (authenticated || dialled) this.#options.handler.gone(connection, authenticated)
   }
 
   /** False: the connection must be closed. */
@@ -256,11 +301,9 @@ class Control implements ControlServer {
       connection.answer(id, 'NO|incorrect secret')
       return false
     }
-    connection.authenticated = true
-    connection.binary = tags.split(',').includes(binaryTag)
-    connection.reader.bytesMax = framingLimits.frameBytesMax
     const hostports = this.#options.hostports()
     connection.answer(id, `OK|${hostports}|${protocolVersion}|${hostports}`)
+    connection.admit(tags.split(','))
     return true
   }
 

@@ -9,10 +9,12 @@ import { hostPort } from '../transport/transport.ts'
 import { answer } from './answers.ts'
 import { Bindings } from './bindings.ts'
 import { engineLimits, reasonLine } from './context.ts'
-import type { Context, EngineLimits } from './context.ts'
+import type { Context, EngineLimits, Handler } from './context.ts'
 import { answerNok, createControlServer } from './control.ts'
 import type { App, ControlLimits, SipCommand } from './control.ts'
 import { endByEngine } from './ending.ts'
+import { createHandler } from './handler.ts'
+import type { HandlerOptions } from './handler.ts'
 import { acknowledged, answerFor, cancelledLate, receive } from './inbound.ts'
 import { sendInside } from './inside.ts'
 import { abandon, cancel, sendOutside, stray } from './outbound.ts'
@@ -31,6 +33,8 @@ export interface EngineOptions {
   readonly listen: readonly ListenOptions[]
   /** Who may send, decided before anything is parsed; see `screenPeers`. */
   readonly screen?: StackOptions['screen']
+  /** Outbound mode: new requests go to applications that the engine connects to. */
+  readonly handler?: HandlerOptions
   readonly timers?: Partial<SipTimers>
   readonly limits?: Partial<EngineLimits & ControlLimits & StackLimits>
   readonly session?: Partial<SessionDefaults>
@@ -87,7 +91,7 @@ export function createEngine(options: EngineOptions): Engine {
     limits: options.limits ?? {},
     log,
     hostports,
-    handler: { sip: (app, command) => obey(ctx, app, command), gone: app => release(ctx, app) }
+    handler: { sip: (app, command) => obey(ctx, app, command), gone: (app, reached) => release(ctx, app, reached) }
   })
   const ctx: Context = {
     stack,
@@ -101,6 +105,8 @@ export function createEngine(options: EngineOptions): Engine {
     bindings: new Bindings(limits.bindingsMax),
     overload: new Overload(limits),
     inbound: new Map(),
+    handler: handlerOf(options.handler),
+    deciding: new Set(),
     outbound: new Map()
   }
   return {
@@ -128,9 +134,19 @@ export function createEngine(options: EngineOptions): Engine {
     },
     get counts() {
       const { usages, inbound, outbound, bindings } = ctx
-      return { dialogs: usages.size, waiting: inbound.size, sent: outbound.size, bindings: bindings.size }
+      return {
+        dialogs: usages.size,
+        waiting: inbound.size + ctx.deciding.size,
+        sent: outbound.size,
+        bindings: bindings.size
+      }
     }
   }
+}
+
+function handlerOf(options: HandlerOptions | undefined): Handler | null {
+  if (options === undefined) return null
+  return { decide: createHandler(options), ...(options.ca === undefined ? {} : { ca: options.ca }) }
 }
 
 /** What goes to the stack as it is. */
@@ -162,11 +178,12 @@ function obey(ctx: Context, app: App, command: SipCommand): void {
 }
 
 /** An application is gone: what it has not answered is refused, what it has built is taken down, in batches. */
-function release(ctx: Context, app: App): void {
+function release(ctx: Context, app: App, reached: boolean): void {
   const waiting = [...ctx.inbound.values()].filter(inbound => inbound.app === app)
   const { length: dialogs } = ctx.usages.of(app)
   if (waiting.length + dialogs > 0) ctx.log.warn({ waiting: waiting.length, dialogs }, 'application gone')
-  for (const inbound of waiting) answerFor(ctx, inbound, inbound.tx.request.method === 'BYE' ? 200 : 503)
+  const status = reached ? 503 : 480
+  for (const inbound of waiting) answerFor(ctx, inbound, inbound.tx.request.method === 'BYE' ? 200 : status)
   abandon(ctx, app)
   const rest = ctx.usages.of(app).filter(usage => usage.phase === 'confirmed')
   const next = (): void => {

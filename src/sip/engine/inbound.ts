@@ -9,7 +9,7 @@ import type { Flow } from '../transport/transport.ts'
 import { refuseFields } from '../validate.ts'
 import { isText, printFor } from './body.ts'
 import { cseqOf, fromNetwork, oneToken, reasonLine } from './context.ts'
-import type { Context, Inbound } from './context.ts'
+import type { Context, Handler, Inbound } from './context.ts'
 import { tellSip } from './control.ts'
 import type { App } from './control.ts'
 import { endByEngine } from './ending.ts'
@@ -79,14 +79,46 @@ function receiveOutside(ctx: Context, tx: ServerTransaction): void {
     return
   }
   const full =
-    ctx.inbound.size >= ctx.limits.waitingMax ||
+    ctx.inbound.size + ctx.deciding.size >= ctx.limits.waitingMax ||
     ctx.usages.size >= ctx.limits.dialogsMax ||
     ctx.overload.is(performance.now())
-  const app = full ? null : ctx.control.pick(method.toLowerCase())
-  if (app === null) {
-    refuse(tx, 503, full ? [['Retry-After', '5']] : [])
+  if (full) refuse(tx, 503, [['Retry-After', '5']])
+  else if (ctx.handler !== null) void handOver(ctx, tx, ctx.handler)
+  else {
+    const app = ctx.control.pick(method.toLowerCase())
+    if (app === null) refuse(tx, 503)
+    else handUp(ctx, tx, app)
+  }
+}
+
+/** Outbound mode. CANCEL may be faster than the decision. */
+async function handOver(ctx: Context, tx: ServerTransaction, handler: Handler): Promise<void> {
+  const { request } = tx
+  if (request.method === 'INVITE') tx.respond(makeResponse(request, 100))
+  ctx.deciding.add(tx)
+  const leave = (): boolean => ctx.deciding.delete(tx)
+  tx.onCancel = () => leave() && refuse(tx, 487)
+  tx.onEnd = leave
+  const decision = await handler.decide(request, tx.flow)
+  if (!leave()) return
+  if (decision.kind === 'answer') {
+    const { status, reason, contacts, fault } = decision
+    if (fault !== null) ctx.log.warn({ fault, status }, 'no application for a request')
+    const headers = contacts.map(contact => ['Contact', contact] as const)
+    const phrase = reason === null ? {} : { reason }
+    tx.respond(makeResponse(request, status, { headers, toTag: tx.localTag, ...phrase }))
     return
   }
+  const app =
+    decision.kind === 'tag'
+      ? ctx.control.pick(request.method.toLowerCase(), decision.tag)
+      : ctx.control.dial(decision.place, handler.ca)
+  if (app === null) refuse(tx, 480)
+  else handUp(ctx, tx, app)
+}
+
+function handUp(ctx: Context, tx: ServerTransaction, app: App): void {
+  const { method } = tx.request
   if (!readable(app, tx)) return
   const inbound = offer(ctx, tx, app, null)
   if (method === 'INVITE') {
