@@ -235,7 +235,7 @@ async function startEngine({ nni, operators }: Config, log: Logger, parts: Async
     ...(tls === undefined ? {} : { tls: material(tls) })
   }))
   const engine = createEngine({
-    control: { host: '127.0.0.1', port: 0, secret },
+    control: nni.link === 'direct' ? null : { host: '127.0.0.1', port: 0, secret },
     listen,
     screen: screenPeers(
       operators.map(({ id, address, sources, certificateNames }) => ({
@@ -251,7 +251,7 @@ async function startEngine({ nni, operators }: Config, log: Logger, parts: Async
   parts.defer(() => engine.close())
   const { host, port } = engine.control
   return {
-    connect: { host, port, secret },
+    connect: nni.link === 'direct' ? engine : { host, port, secret },
     listening: engine.listening.map(({ transport, host, port }) => ({
       what: `operators, SIP/${transport.toUpperCase()}`,
       where: `sip:${host.includes(':') ? `[${host}]` : host}:${port};transport=${transport}`

@@ -99,6 +99,8 @@ export const configSchema = z.strictObject({
           z.strictObject({ host, port, secretEnv: z.string().default('DRACHTIO_SECRET') })
         ])
         .default('embedded'),
+      /** To the embedded engine: in memory, or by drachtio-srf over its control port as to a drachtio-server. */
+      link: z.enum(['direct', 'drachtio-srf']).default('direct'),
       sessionExpiresSeconds: z.int().min(90).default(1_800)
     })
     .prefault({}),

@@ -36,7 +36,7 @@ beforeAll(async () => {
   alpha = await new SipPeer('alpha').start()
   beta = await new SipPeer('beta').start()
   engine = createEngine({
-    control: { host: '127.0.0.1', port: 0, secret: 'x' },
+    control: null,
     listen: [{ transport: 'udp', host: '127.0.0.1', port: 0 }],
     log
   })
@@ -44,7 +44,7 @@ beforeAll(async () => {
   alpha.to = beta.to = { transport: 'udp', host: '127.0.0.1', port: engine.listening[0]!.port }
   const peers = [operator('alpha', alpha.port, { trust: 'network', ioi: 'alpha.example' }), operator('beta', beta.port)]
   const config = { hub: hubFace, peers, sessionExpiresSeconds: 1_800 }
-  nni = createNni({ config, log, clock, connect: { ...engine.control, secret: 'x' }, onHealth: () => {} })
+  nni = createNni({ config, log, clock, connect: engine, onHealth: () => {} })
   const target = {
     access: 'nni',
     peerId: 'beta',

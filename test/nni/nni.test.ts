@@ -174,6 +174,7 @@ describe('messages', () => {
     })
     await new Promise<void>(done => server.listen(port, '127.0.0.1', done))
     const broken = await border.nni.sendText(text({ body }))
+    await until(() => heard !== '')
     expect(heard).toMatch(/^MESSAGE sip:.*\r\nVia: SIP\/2\.0\/TCP /)
     expect(broken).toMatchObject({ taken: false })
     server.close()
@@ -235,7 +236,7 @@ describe('the connection to the engine', () => {
   })
 
   it("lost: live calls and messages end as the peer's failure, new ones work after it is back", async () => {
-    const border = await open()
+    const border = await open({ link: 'drachtio-srf' })
     const { alpha, inbox, nni } = border
     const leg = nni.invite(invitation())
     const invite = await alpha.take('INVITE')

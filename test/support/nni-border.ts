@@ -46,7 +46,12 @@ export interface BorderOptions {
   readonly sessionExpiresSeconds?: number
   readonly timers?: NonNullable<Parameters<typeof createEngine>[0]['timers']>
   readonly secondMs?: number
+  /** To the engine; `borderDefaults` unless named. */
+  readonly link?: 'direct' | 'drachtio-srf'
 }
+
+/** `over-srf.test.ts` runs the same tests over drachtio-srf. */
+export const borderDefaults: { link: 'direct' | 'drachtio-srf' } = { link: 'direct' }
 
 const log = createLog('silent')
 
@@ -71,12 +76,13 @@ export async function startBorder(options: BorderOptions = {}): Promise<Border> 
   alpha.to = { transport: 'udp', host: '127.0.0.1', port: portOf('udp') }
   const relay = await startRelay(engine.control.port)
   const inbox = new FakeInbox()
+  const { link = borderDefaults.link } = options
   const health: [string, boolean][] = []
   const nni = createNni({
     config: { hub: hubFace, peers, sessionExpiresSeconds: options.sessionExpiresSeconds ?? 1_800 },
     log,
     clock,
-    connect: { host: '127.0.0.1', port: relay.port, secret: 'cymru' },
+    connect: link === 'direct' ? engine : { host: '127.0.0.1', port: relay.port, secret: 'cymru' },
     onHealth: (id, up) => void health.push([id, up])
   })
   await nni.start(inbox)

@@ -6,11 +6,9 @@ import { tagOf } from '../hop.ts'
 import { makeResponse } from '../message.ts'
 import type { Headers, HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import { retransmit } from '../retransmit.ts'
-import { printFor } from './body.ts'
-import { cseqOf, fromHere, reasonLine } from './context.ts'
+import type { App, Command } from './app.ts'
+import { cseqOf, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
-import { answerNok, answerOk } from './control.ts'
-import type { App, SipCommand } from './control.ts'
 import { endByEngine } from './ending.ts'
 import { completeBody, contactOf, linesOf } from './fill.ts'
 import { afterAck, expire, forget } from './inbound.ts'
@@ -25,15 +23,15 @@ export type AppResponse = Extract<AppMessage, { readonly kind: 'response' }>
 const unknown = 'Response not sent due to unknown transaction'
 
 /** `sip|<txn>|...` with a response: sent, held back until a PRACK, or NOK. */
-export function answer(ctx: Context, app: App, command: SipCommand, message: AppResponse): void {
+export function answer(ctx: Context, app: App, command: Command, message: AppResponse): void {
   const inbound = ctx.inbound.get(command.txn)
   if (inbound === undefined || inbound.answered === 'final') {
-    answerNok(app, command.id, unknown)
+    app.refused(command.id, unknown)
     return
   }
   const reliable = isReliable(inbound, message)
   if (reliable && !offers100rel(inbound.tx.request.headers)) {
-    answerNok(app, command.id, 'Remote endpoint does not support 100rel')
+    app.refused(command.id, 'Remote endpoint does not support 100rel')
     return
   }
   const isSuccess = message.status >= 200 && message.status < 300
@@ -45,11 +43,11 @@ export function answer(ctx: Context, app: App, command: SipCommand, message: App
     return
   }
   if (inbound.held.length >= ctx.limits.heldAnswersMax) {
-    answerNok(app, command.id, 'too many answers wait for a PRACK')
+    app.refused(command.id, 'too many answers wait for a PRACK')
     return
   }
   if (message.status >= 300) run()
-  else inbound.held.push({ run, fail: text => answerNok(app, command.id, text) })
+  else inbound.held.push({ run, fail: text => app.refused(command.id, text) })
 }
 
 interface Answer {
@@ -84,20 +82,14 @@ function send(ctx: Context, said: Answer): void {
   })
   const usage = usageFor(ctx, inbound, response)
   if (usage === 'full') {
-    answerNok(app, id, 'too many dialogs')
+    app.refused(id, 'too many dialogs')
     return
   }
   // Before it is sent: the transaction says at once that it is done.
   if (status >= 200) forget(ctx, inbound)
   tx.respond(response)
-  const sent = printFor(app, response)
   const dialog = tx.request.method === 'BYE' ? '' : dialogOf(tx.request, usage)
-  answerOk(
-    app,
-    id,
-    `${fromHere(tx.flow.transport, tx.flow.remote, sent.length, inbound.txn)}|${dialog}||Msg sent:|`,
-    sent
-  )
+  app.sent(id, response, { txn: inbound.txn, path: [tx.flow.transport, tx.flow.remote], dialog })
   if (status < 200) {
     if (reliable) keepSending(ctx, inbound, response)
     if (reliable && usage !== null && response.body.length > 0) usage.localBody = response.body

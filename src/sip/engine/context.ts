@@ -1,11 +1,11 @@
-// What the parts of the engine share: the stack below, the applications above, the tables between, and the tokens told.
+// What the parts of the engine share: the stack below, the applications above, the tables between.
 
 import type { Logger } from '../../log.ts'
 import type { HeaderLine, SipRequest } from '../message.ts'
 import type { ClientTransaction, ServerTransaction, SipStack, SipTimers } from '../ports.ts'
-import type { Address, Flow, TransportName } from '../transport/transport.ts'
 import type { Bindings } from './bindings.ts'
-import type { App, ControlServer } from './control.ts'
+import type { App } from './app.ts'
+import type { ControlServer } from './control.ts'
 import type { Decide } from './handler.ts'
 import { overloadLimits } from './overload.ts'
 import type { Overload } from './overload.ts'
@@ -86,33 +86,6 @@ export interface Context {
   readonly deciding: Set<ServerTransaction>
   readonly outbound: Map<string, Outbound>
 }
-
-let lastMs = 0
-let lastTime = ''
-/** `HH:MM:SS.micros`, UTC. */
-export function timeOfDay(): string {
-  const now = Date.now()
-  if (now !== lastMs) {
-    lastMs = now
-    lastTime = `${new Date(now).toISOString().slice(11, 23)}000`
-  }
-  return lastTime
-}
-
-/** Tokens of a message that came from the network. */
-export const fromNetwork = (flow: Flow, bytes: number, txn: string, dialog: string): string =>
-  `network|${bytes}|${flow.transport}|${flow.remote.host}|${flow.remote.port}|${timeOfDay()}|${txn}|${dialog}|`
-
-/** Tokens of a response that the engine had to make up: no path, no bytes. */
-export const fromNowhere = (txn: string, dialog: string): string => `network|0|||0|${timeOfDay()}|${txn}|${dialog}|`
-
-/** Tokens of a message that was sent from here. */
-export const fromHere = (transport: TransportName, remote: Address, bytes: number, txn: string): string =>
-  `application|${bytes}|${transport}|${remote.host}|${remote.port}|${timeOfDay()}|${txn}`
-
-/** What the meta line may carry: a peer writes Call-ID and tag, and must not write tokens. */
-export const oneToken = (text: string): string =>
-  /[|\r\n]/.test(text) ? text.replaceAll(/[|\r\n]/g, found => `%${found.charCodeAt(0)}`) : text
 
 /** A Reason header (RFC 3326) for what the engine ends by itself. */
 export const reasonLine = (cause: number, text: string): HeaderLine => ({

@@ -4,12 +4,15 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { connect, createServer, isIP } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { HubError, messageOf } from '../../errors.ts'
+import { HubError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import { binaryTag } from './body.ts'
+import type { SipMessage, SipRequest } from '../message.ts'
+import type { App, Command, Path, Sent, Told } from './app.ts'
+import { binaryTag, printFor } from './body.ts'
 import { frameOf, framingLimits, FrameReader, payloadOf } from './framing.ts'
 import type { Payload } from './framing.ts'
 import type { AppPlace } from './handler.ts'
+import { fromHere, fromNetwork, fromNowhere, oneToken } from './tokens.ts'
 
 export const controlLimits = {
   /** Connected applications; one more is closed at once. */
@@ -29,22 +32,8 @@ export const controlLimits = {
 } as const
 export type ControlLimits = { readonly [name in keyof typeof controlLimits]: number }
 
-/** One authenticated connection of an application. */
-export interface App {
-  readonly id: string
-  readonly gone: boolean
-  /** Takes and gives bodies that are not UTF-8, in base64. */
-  readonly binary: boolean
-  /** Queues a frame; frames of one turn of the event loop leave in one write. */
-  send(meta: string, message?: Buffer): void
-}
-
-/** `sip|<txn>|<dialog>[|<proxy>]` and the SIP text after it. */
-export interface SipCommand {
-  readonly id: string
-  readonly txn: string
-  readonly dialog: string
-  readonly proxy: string
+/** A command and the SIP text after it. */
+export interface SipCommand extends Command {
   readonly text: Buffer
 }
 
@@ -54,10 +43,16 @@ export interface ControlHandler {
   gone(app: App, reached: boolean): void
 }
 
-export interface ControlOptions {
+/** Where applications connect, and what they must know; port 0: any free one. */
+export interface ControlPort {
   readonly host: string
   readonly port: number
   readonly secret: string
+}
+
+export interface ControlOptions {
+  /** Null: no port, applications of this process only. */
+  readonly at: ControlPort | null
   readonly limits?: Partial<ControlLimits>
   readonly log: Logger
   readonly handler: ControlHandler
@@ -73,6 +68,9 @@ export interface ControlServer {
   pick(method: string, tag?: string): App | null
   /** Connects to an application; what is sent to it waits until it has authenticated. Null: too many connections. */
   dial(place: AppPlace, ca?: string | Buffer): App | null
+  /** An application of this process, and the methods (lower case) that it serves. */
+  join(app: App, methods: readonly string[]): void
+  leave(app: App): void
 }
 
 /** What drachtio-srf wants to see before it starts its heartbeat: at least v0.8.2. */
@@ -81,13 +79,6 @@ export const protocolVersion = 'v0.9.10-isthmus'
 let messages = 0
 /** Unique in this process: all that matching an answer to its command needs. */
 const newMessageId = (): string => (++messages).toString(36)
-
-export const answerOk = (app: App, id: string, tokens: string, message?: Buffer): void =>
-  app.send(`${newMessageId()}|response|${id}|OK|${tokens}`, message)
-export const answerNok = (app: App, id: string, text: string): void =>
-  app.send(`${newMessageId()}|response|${id}|NOK|${text.replaceAll(/[|\r\n]/g, ' ')}`)
-export const tellSip = (app: App, tokens: string, message: Buffer): void =>
-  app.send(`${newMessageId()}|sip|${tokens}`, message)
 
 class Connection implements App {
   readonly id = randomUUID()
@@ -110,16 +101,40 @@ class Connection implements App {
     this.reader = new FrameReader(limits.frameBytesBeforeAuthMax)
   }
 
-  send(meta: string, message?: Buffer): void {
+  hear(message: SipMessage, { txn, dialog, flow, opening = false }: Told): void {
+    const raw = printFor(this, message)
+    const tokens = flow === null ? fromNowhere(txn, dialog) : fromNetwork(flow, raw.length, txn, dialog)
+    const arrived =
+      flow !== null && opening ? `${flow.local.host}|${flow.local.port}|${oneToken(flow.peerId ?? '')}` : ''
+    this.#send(`sip|${tokens}${arrived}`, raw)
+  }
+
+  ended(request: SipRequest, dialog: string, path: Path): void {
+    const raw = printFor(this, request)
+    this.#send(`sip|${fromHere(path, raw.length, `unsolicited|${dialog}|`)}`, raw)
+  }
+
+  sent(id: string, message: SipMessage, { txn, path, dialog }: Sent): void {
+    const raw = printFor(this, message)
+    const named = dialog === undefined ? '' : `|${dialog}|`
+    this.#send(`response|${id}|OK|${fromHere(path, raw.length, txn)}${named}|Msg sent:|`, raw)
+  }
+
+  refused(id: string, why: string): void {
+    this.answer(id, `NOK|${why.replaceAll(/[|\r\n]/g, ' ')}`)
+  }
+
+  /** Queues a frame; frames of one turn of the event loop leave in one write. */
+  #send(meta: string, message?: Buffer): void {
     if (this.gone) return
     if (this.#queue.length === 0) setImmediate(() => this.#flush())
-    this.#queue.push(frameOf(meta, message))
+    this.#queue.push(frameOf(`${newMessageId()}|${meta}`, message))
   }
 
   answer(id: string, text: string): void {
-    const meta = `${newMessageId()}|response|${id}|${text}`
-    if (this.authenticated || !this.dialled) this.send(meta)
-    else this.#socket.write(frameOf(meta))
+    const meta = `response|${id}|${text}`
+    if (this.authenticated || !this.dialled) this.#send(meta)
+    else this.#socket.write(frameOf(`${newMessageId()}|${meta}`))
   }
 
   /** The secret was right. */
@@ -165,17 +180,19 @@ class Control implements ControlServer {
   readonly #server: Server
   readonly #connections = new Set<Connection>()
   /** Applications by method, the one whose turn it is first. */
-  readonly #routes = new Map<string, Connection[]>()
+  readonly #routes = new Map<string, App[]>()
 
   constructor(options: ControlOptions) {
     this.#options = options
     this.#limits = { ...controlLimits, ...options.limits }
-    this.#secret = digest(options.secret)
+    this.#secret = digest(options.at?.secret ?? randomUUID())
     this.#server = createServer({ noDelay: true, keepAlive: true }, socket => this.#accept(socket))
   }
 
   async start(): Promise<void> {
-    const { host, port } = this.#options
+    const { at } = this.#options
+    if (at === null) return
+    const { host, port } = at
     await new Promise<void>((done, failed) => {
       const refused = (cause: Error): void => {
         const facts = { cause, host, port }
@@ -191,18 +208,19 @@ class Control implements ControlServer {
 
   async close(): Promise<void> {
     for (const connection of this.#connections) connection.destroy()
+    if (!this.#server.listening) return
     await new Promise<void>(done => this.#server.close(() => done()))
   }
 
   get address(): { readonly host: string; readonly port: number } {
     const bound = this.#server.address()
-    const port = bound !== null && typeof bound === 'object' ? bound.port : this.#options.port
-    return { host: this.#options.host, port }
+    const { host, port } = this.#options.at ?? { host: '', port: 0 }
+    return { host, port: bound !== null && typeof bound === 'object' ? bound.port : port }
   }
 
   pick(method: string, tag?: string): App | null {
     const serving = this.#routes.get(method) ?? []
-    const at = tag === undefined ? 0 : serving.findIndex(({ tags }) => tags.includes(tag))
+    const at = tag === undefined ? 0 : serving.findIndex(app => app instanceof Connection && app.tags.includes(tag))
     const [next] = at < 0 ? [] : serving.splice(at, 1)
     if (next === undefined) return null
     serving.push(next)
@@ -220,6 +238,14 @@ class Control implements ControlServer {
     return this.#attach(socket, true)
   }
   #dialled = 0
+
+  join(app: App, methods: readonly string[]): void {
+    for (const method of methods) this.#serve(app, method)
+  }
+
+  leave(app: App): void {
+    for (const method of this.#routes.keys()) this.#unroute(app, method)
+  }
 
   #accept(socket: Socket): void {
     if (this.#connections.size - this.#dialled >= this.#limits.appsMax) {
@@ -315,31 +341,29 @@ class Control implements ControlServer {
         return
       }
       connection.routes.add(method)
-      const serving = this.#routes.get(method)
-      if (serving === undefined) this.#routes.set(method, [connection])
-      else serving.push(connection)
+      this.#serve(connection, method)
     }
     connection.answer(id, 'OK')
   }
 
-  #unroute(connection: Connection, method: string): void {
-    const left = (this.#routes.get(method) ?? []).filter(other => other !== connection)
+  #serve(app: App, method: string): void {
+    const serving = this.#routes.get(method)
+    if (serving === undefined) this.#routes.set(method, [app])
+    else serving.push(app)
+  }
+
+  #unroute(app: App, method: string): void {
+    const left = (this.#routes.get(method) ?? []).filter(other => other !== app)
     if (left.length === 0) this.#routes.delete(method)
     else this.#routes.set(method, left)
   }
 
   #sip(connection: Connection, tokens: number, command: SipCommand): boolean {
     if (tokens < 4 || command.text.length === 0) {
-      answerNok(connection, command.id, 'a sip command has a transaction, a dialog and a message')
+      connection.refused(command.id, 'a sip command has a transaction, a dialog and a message')
       return true
     }
-    try {
-      this.#options.handler.sip(connection, command)
-    } catch (error) {
-      // A fault of ours must not take other calls with it.
-      this.#options.log.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : '' }, 'command')
-      answerNok(connection, command.id, `internal error: ${messageOf(error)}`)
-    }
+    this.#options.handler.sip(connection, command)
     return true
   }
 }

@@ -3,13 +3,11 @@
 import { messageOf } from '../../errors.ts'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
-import { printMessage } from '../message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { ClientHandler, ClientTransaction } from '../ports.ts'
 import type { Destination } from '../transport/transport.ts'
-import { fromHere } from './context.ts'
+import type { Path } from './app.ts'
 import type { Context } from './context.ts'
-import { tellSip } from './control.ts'
 import type { SentAck, Usage } from './usages.ts'
 
 /** What comes back is nobody's business. */
@@ -32,9 +30,7 @@ export function endByEngine(ctx: Context, usage: Usage, reason: HeaderLine): voi
   if (dialog === null) return
   const bye = dialog.request('BYE', { headers: [reason] })
   const tx = to === null ? null : trySend(ctx, bye, to)
-  const sent = printMessage(tx?.request ?? bye)
-  const tokens = fromHere(...pathOf(tx, to), sent.length, `unsolicited|${usage.id}|`)
-  tellSip(usage.app, tokens, sent)
+  usage.app.ended(tx?.request ?? bye, usage.id, pathOf(tx, to))
 }
 
 /** Null where it could not be sent; the log says why. */
@@ -48,13 +44,7 @@ function trySend(ctx: Context, request: SipRequest, to: Destination): ClientTran
 }
 
 /** Transport and address that a request went to. */
-export function pathOf(
-  tx: ClientTransaction | null,
-  to: Destination | null
-): readonly [
-  transport: 'udp' | 'tcp' | 'tls' | 'ws' | 'wss',
-  remote: { readonly host: string; readonly port: number }
-] {
+export function pathOf(tx: ClientTransaction | null, to: Destination | null): Path {
   const flow = tx?.flow ?? (to !== null && 'flow' in to ? to.flow : null)
   if (flow !== null) return [flow.transport, flow.remote]
   return to === null || 'flow' in to ? ['udp', { host: '', port: 0 }] : [to.transport, to]

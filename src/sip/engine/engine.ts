@@ -1,5 +1,6 @@
 // The embedded SIP engine: a drachtio-compatible server in this process, on our own stack.
 
+import { messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { SipStack, StackLimits, StackOptions, SipTimers } from '../ports.ts'
 import { createStack } from '../stack.ts'
@@ -10,26 +11,30 @@ import { answer } from './answers.ts'
 import { Bindings } from './bindings.ts'
 import { engineLimits, reasonLine } from './context.ts'
 import type { Context, EngineLimits, Handler } from './context.ts'
-import { answerNok, createControlServer } from './control.ts'
-import type { App, ControlLimits, SipCommand } from './control.ts'
+import type { App, Command } from './app.ts'
+import { createControlServer } from './control.ts'
+import type { ControlLimits, ControlPort, SipCommand } from './control.ts'
 import { endByEngine } from './ending.ts'
 import { createHandler } from './handler.ts'
 import type { HandlerOptions } from './handler.ts'
 import { acknowledged, answerFor, cancelledLate, receive } from './inbound.ts'
 import { sendInside } from './inside.ts'
+import { LinkedApp } from './link.ts'
+import type { Link, LinkListener } from './link.ts'
 import { abandon, cancel, sendOutside, stray } from './outbound.ts'
 import { Overload } from './overload.ts'
 import { sessionDefaults } from './session-timer.ts'
 import type { SessionDefaults } from './session-timer.ts'
 import { parseAppMessage } from './text.ts'
+import type { AppMessage } from './text.ts'
 import { Usages } from './usages.ts'
 
 export { engineLimits } from './context.ts'
 export type { EngineLimits } from './context.ts'
 
 export interface EngineOptions {
-  /** Where applications connect; port 0: any free one. */
-  readonly control: { readonly host: string; readonly port: number; readonly secret: string }
+  /** Null: no port, applications of this process only. */
+  readonly control: ControlPort | null
   readonly listen: readonly ListenOptions[]
   /** Who may send, decided before anything is parsed; see `screenPeers`. */
   readonly screen?: StackOptions['screen']
@@ -54,7 +59,10 @@ export interface Engine {
   close(): Promise<void>
   /** A WebSocket that somebody else terminates (RFC 7118): told to applications as `ws` or `wss`. */
   adopt: SipStack['adopt']
+  /** Port 0 where there is none. */
   readonly control: { readonly host: string; readonly port: number }
+  /** An application in this process that serves these methods (lower case), beside those on the control port. */
+  join(listener: LinkListener, methods: readonly string[]): Link
   readonly listening: readonly Listening[]
   /** For metrics and tests: nothing of it may grow without end. */
   readonly counts: {
@@ -87,7 +95,7 @@ export function createEngine(options: EngineOptions): Engine {
   })
   const hostports = (): string => stack.listening.map(own => `${own.transport}/${hostPort(own)}`).join(',')
   const control = createControlServer({
-    ...options.control,
+    at: options.control,
     limits: options.limits ?? {},
     log,
     hostports,
@@ -129,6 +137,19 @@ export function createEngine(options: EngineOptions): Engine {
     get control() {
       return control.address
     },
+    join(listener, methods) {
+      const gone = (app: App): void => {
+        control.leave(app)
+        release(ctx, app, true)
+      }
+      const link = new LinkedApp({
+        listener,
+        gone,
+        carryOut: (app, command, message) => safely(ctx, app, command, message)
+      })
+      control.join(link, methods)
+      return link
+    },
     get listening() {
       return stack.listening
     },
@@ -157,23 +178,34 @@ const passedOn = ({ screen, tlsCa, userAgent, resolver }: EngineOptions): Partia
   ...(userAgent === undefined ? {} : { userAgent })
 })
 
-/** A response by its transaction; a request by its dialog, CANCEL by its transaction, else a new one. */
 function obey(ctx: Context, app: App, command: SipCommand): void {
   const message = parseAppMessage(command.text, app.binary)
-  if (message === null) {
-    answerNok(app, command.id, 'not a SIP message')
-    return
+  if (message === null) app.refused(command.id, 'not a SIP message')
+  else safely(ctx, app, command, message)
+}
+
+/** A fault of ours must not take other calls with it. */
+function safely(ctx: Context, app: App, command: Command, message: AppMessage): void {
+  try {
+    carryOut(ctx, app, command, message)
+  } catch (error) {
+    ctx.log.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : '' }, 'command')
+    app.refused(command.id, `internal error: ${messageOf(error)}`)
   }
+}
+
+/** A response by its transaction; a request by its dialog, CANCEL by its transaction, else a new one. */
+function carryOut(ctx: Context, app: App, command: Command, message: AppMessage): void {
   if (message.rest.skipped.length > 0) ctx.log.warn({ names: message.rest.skipped }, 'header names left out')
   if (message.kind === 'response') {
-    if (command.txn === '') answerNok(app, command.id, 'transaction id missing')
+    if (command.txn === '') app.refused(command.id, 'transaction id missing')
     else answer(ctx, app, command, message)
     return
   }
   if (command.dialog !== '') sendInside(ctx, app, command, message)
   else if (message.method === 'CANCEL') cancel(ctx, app, command, message)
   else if (message.method === 'ACK') sendInside(ctx, app, command, message)
-  else if (command.txn !== '') answerNok(app, command.id, `${message.method} with a transaction but no dialog`)
+  else if (command.txn !== '') app.refused(command.id, `${message.method} with a transaction but no dialog`)
   else sendOutside(ctx, app, command, message)
 }
 

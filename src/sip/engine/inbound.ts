@@ -2,16 +2,15 @@
 
 import { randomInt, randomUUID } from 'node:crypto'
 import { tagOf } from '../hop.ts'
-import { makeResponse, printMessage } from '../message.ts'
+import { makeResponse } from '../message.ts'
 import type { HeaderInit, SipRequest } from '../message.ts'
 import type { ServerTransaction } from '../ports.ts'
 import type { Flow } from '../transport/transport.ts'
 import { refuseFields } from '../validate.ts'
-import { isText, printFor } from './body.ts'
-import { cseqOf, fromNetwork, oneToken, reasonLine } from './context.ts'
+import { isText } from './body.ts'
+import type { App } from './app.ts'
+import { cseqOf, reasonLine } from './context.ts'
 import type { Context, Handler, Inbound } from './context.ts'
-import { tellSip } from './control.ts'
-import type { App } from './control.ts'
 import { endByEngine } from './ending.ts'
 import { tooShort } from './session-timer.ts'
 import { dialogName } from './usages.ts'
@@ -126,10 +125,7 @@ function handUp(ctx: Context, tx: ServerTransaction, app: App): void {
     inbound.guard = setTimeout(() => expire(ctx, inbound), ctx.limits.firstAnswerMs)
     inbound.guard.unref()
   }
-  const { local, peerId } = tx.flow
-  const raw = printFor(app, tx.request)
-  const tokens = fromNetwork(tx.flow, raw.length, inbound.txn, '')
-  tellSip(app, `${tokens}${local.host}|${local.port}|${peerId === null ? '' : oneToken(peerId)}`, raw)
+  app.hear(tx.request, { txn: inbound.txn, dialog: '', flow: tx.flow, opening: true })
 }
 
 function receiveInside(ctx: Context, tx: ServerTransaction, toTag: string): void {
@@ -155,7 +151,7 @@ function receiveInside(ctx: Context, tx: ServerTransaction, toTag: string): void
   const inbound = offer(ctx, tx, usage.app, usage)
   if (request.method === 'INVITE') tx.respond(makeResponse(request, 100))
   if (request.method === 'BYE') endByPeer(ctx, usage, inbound)
-  tellRequest(usage.app, inbound, usage.id)
+  usage.app.hear(request, { txn: inbound.txn, dialog: usage.id, flow: tx.flow })
   if (request.method === 'PRACK') release(usage, request)
   if (endsSubscription(usage, request)) ctx.usages.end(usage, Date.now())
 }
@@ -210,11 +206,6 @@ function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | nul
   return inbound
 }
 
-function tellRequest(app: App, { tx, txn }: Inbound, dialog: string): void {
-  const raw = printFor(app, tx.request)
-  tellSip(app, fromNetwork(tx.flow, raw.length, txn, dialog), raw)
-}
-
 /** Nothing waits for the application's answer any more: whatever it still says is NOK. */
 export function forget(ctx: Context, inbound: Inbound): void {
   inbound.answered = 'final'
@@ -241,8 +232,7 @@ function cancelled(ctx: Context, inbound: Inbound, cancel: SipRequest): void {
   const { usage, app, txn, tx } = inbound
   if (inbound.answered === 'final') return
   answerFor(ctx, inbound, 487)
-  const raw = printMessage(cancel)
-  tellSip(app, fromNetwork(tx.flow, raw.length, txn, usage?.id ?? ''), raw)
+  app.hear(cancel, { txn, dialog: usage?.id ?? '', flow: tx.flow })
 }
 
 /** CANCEL after the 2xx has no effect on the INVITE (RFC 3261, 9.2), but whoever sent it wants no call. */
@@ -258,8 +248,7 @@ export function cancelledLate(ctx: Context, { headers }: SipRequest): void {
 export function expire(ctx: Context, inbound: Inbound, status = 480): void {
   const { tx, usage, txn, app } = inbound
   answerFor(ctx, inbound, status)
-  const raw = printMessage(cancelOf(tx.request))
-  tellSip(app, fromNetwork(tx.flow, raw.length, txn, usage?.id ?? ''), raw)
+  app.hear(cancelOf(tx.request), { txn, dialog: usage?.id ?? '', flow: tx.flow })
 }
 
 function cancelOf(invite: SipRequest): SipRequest {
@@ -312,8 +301,7 @@ export function acknowledged(ctx: Context, ack: SipRequest, flow: Flow): void {
   awaited.stop()
   usage.awaitedAck = null
   usage.flow = flow
-  const raw = printFor(usage.app, ack)
-  tellSip(usage.app, fromNetwork(flow, raw.length, awaited.txn, usage.id), raw)
+  usage.app.hear(ack, { txn: awaited.txn, dialog: usage.id, flow })
   afterAck(ctx, usage)
 }
 

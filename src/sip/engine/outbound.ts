@@ -5,17 +5,15 @@ import { messageOf } from '../../errors.ts'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import { createHeaders, isToken, makeRequest, makeResponse, newCallId, newTag } from '../message.ts'
-import { parseCSeq, parseNameAddr, printMessage, splitList } from '../message.ts'
+import { parseCSeq, parseNameAddr, splitList } from '../message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { Address, Destination, Flow, RemoteDestination } from '../transport/transport.ts'
 import { hostPort } from '../transport/transport.ts'
 import { parseUri } from '../uri.ts'
 import type { SipUri } from '../uri.ts'
-import { printFor } from './body.ts'
-import { cseqOf, fromHere, fromNetwork, fromNowhere, reasonLine } from './context.ts'
+import type { App, Command } from './app.ts'
+import { cseqOf, reasonLine } from './context.ts'
 import type { Context, Outbound } from './context.ts'
-import { answerNok, answerOk, tellSip } from './control.ts'
-import type { App, SipCommand } from './control.ts'
 import { endByEngine, endFork, pathOf } from './ending.ts'
 import { completeBody, contactOf, linesOf } from './fill.ts'
 import { elsewhere, nextHop } from './next-hop.ts'
@@ -28,22 +26,22 @@ export type AppRequest = Extract<AppMessage, { readonly kind: 'request' }>
 
 interface Wish {
   readonly app: App
-  readonly command: SipCommand
+  readonly command: Command
   readonly message: AppRequest
 }
 
 /** `sip||` with a request: sent, or NOK with the reason. */
-export function sendOutside(ctx: Context, app: App, command: SipCommand, message: AppRequest): void {
+export function sendOutside(ctx: Context, app: App, command: Command, message: AppRequest): void {
   const wish = { app, command, message }
   const bound = ctx.bindings.find(message.method, message.uri, Date.now())
   const hop = bound === null ? nextHop(nextUri(command, message), ctx.stack.listening) : { to: { flow: bound } }
-  if ('refused' in hop) answerNok(app, command.id, hop.refused)
+  if ('refused' in hop) app.refused(command.id, hop.refused)
   else if ('name' in hop) void locateFirst(ctx, wish, hop.name)
   else leave(ctx, wish, hop.to, null)
 }
 
 /** The next hop that the application names, the first Route it preloads (RFC 3261, 8.1.2), or the Request-URI. */
-function nextUri({ proxy }: SipCommand, { uri, rest }: AppRequest): string {
+function nextUri({ proxy }: Command, { uri, rest }: AppRequest): string {
   const route = splitList(fieldOf(rest, 'route') ?? '')[0]
   return proxy || (route === undefined ? uri : (parseNameAddr(route)?.uri ?? route))
 }
@@ -51,7 +49,7 @@ function nextUri({ proxy }: SipCommand, { uri, rest }: AppRequest): string {
 /** RFC 3263 for a host name; the application may be gone when the DNS has answered. */
 async function locateFirst(ctx: Context, wish: Wish, name: SipUri): Promise<void> {
   const { app, command } = wish
-  const refuse = (text: string): void => answerNok(app, command.id, text)
+  const refuse = (text: string): void => app.refused(command.id, text)
   try {
     const targets = elsewhere(await ctx.stack.locate(name), ctx.stack.listening, name.host)
     if (app.gone) return
@@ -69,22 +67,22 @@ function leave(ctx: Context, { app, command, message }: Wish, to: Destination, t
   const transport = 'flow' in to ? to.flow.transport : to.transport
   const local = 'flow' in to ? to.flow.local : ctx.stack.localAddress(transport, to.host)
   if (local === null) {
-    answerNok(app, command.id, 'requested protocol/transport not available')
+    app.refused(command.id, 'requested protocol/transport not available')
     return
   }
   if (ctx.usages.size >= ctx.limits.dialogsMax) {
-    answerNok(app, command.id, 'too many dialogs')
+    app.refused(command.id, 'too many dialogs')
     return
   }
   const lines = linesOf(rest, local, 'outside')
   if (!completeBody(rest, lines)) {
-    answerNok(app, command.id, 'missing content-type')
+    app.refused(command.id, 'missing content-type')
     return
   }
   if (opens(method)) openingLines(ctx, message, lines, contactOf(local, transport))
   const request = requestOf(message, lines, local)
   if (typeof request === 'string') {
-    answerNok(app, command.id, request)
+    app.refused(command.id, request)
     return
   }
   launch(ctx, { app, command, request, to, targets })
@@ -139,7 +137,7 @@ const own: ReadonlySet<string> = new Set(['From', 'To', 'Call-ID', 'CSeq'])
 
 interface Launch {
   readonly app: App
-  readonly command: SipCommand
+  readonly command: Command
   readonly request: SipRequest
   readonly to: Destination
   readonly targets: readonly [RemoteDestination, ...RemoteDestination[]] | null
@@ -169,8 +167,7 @@ function usageOf(ctx: Context, app: App, request: SipRequest): Usage {
 
 /** The answer to a command: the request exactly as it was sent. Before anything else about its transaction. */
 export function echoRequest(app: App, id: string, { tx, txn }: Outbound, to: Destination): void {
-  const sent = printFor(app, tx.request)
-  answerOk(app, id, `${fromHere(...pathOf(tx, to), sent.length, txn)}|Msg sent:|`, sent)
+  app.sent(id, tx.request, { txn, path: pathOf(tx, to) })
 }
 
 /** What no answer at all is to the application (RFC 3261, 8.1.3.1). */
@@ -180,10 +177,8 @@ export const faked = (request: SipRequest, why: 'timeout' | 'transport'): SipRes
 /** Hands an answer up; 100 is the stack's business. `flow` null: it was made up here. */
 export function tellResponse(outbound: Outbound, response: SipResponse, flow: Flow | null, dialog: string): void {
   const reason = readableReason(response.status, response.reason)
-  const raw = printFor(outbound.app, reason === response.reason ? response : { ...response, reason })
-  const { txn } = outbound
-  const tokens = flow === null ? fromNowhere(txn, dialog) : fromNetwork(flow, raw.length, txn, dialog)
-  tellSip(outbound.app, tokens, raw)
+  const readable = reason === response.reason ? response : { ...response, reason }
+  outbound.app.hear(readable, { txn: outbound.txn, dialog, flow })
 }
 
 function outside(ctx: Context, outbound: Outbound, response: SipResponse, flow: Flow | null): void {
@@ -252,10 +247,10 @@ export function stray(ctx: Context, response: SipResponse): void {
 }
 
 /** `sip|<txn>|` with CANCEL: of the application's message only what it adds counts. */
-export function cancel(ctx: Context, app: App, command: SipCommand, message: AppRequest): void {
+export function cancel(ctx: Context, app: App, command: Command, message: AppRequest): void {
   const outbound = ctx.outbound.get(command.txn)
   if (outbound === undefined || outbound.tx.request.method !== 'INVITE') {
-    answerNok(app, command.id, 'CANCEL for an unknown transaction')
+    app.refused(command.id, 'CANCEL for an unknown transaction')
     return
   }
   const lines = message.rest.fields.filter(({ key, name }) => !kept.has(key) && isToken(name))
@@ -268,9 +263,8 @@ export function cancel(ctx: Context, app: App, command: SipCommand, message: App
   headers.add('CSeq', `${cseqOf(request)} CANCEL`)
   headers.add('Max-Forwards', '70')
   for (const { name, value } of lines) headers.add(name, value)
-  const sent = printMessage({ ...request, method: 'CANCEL', headers, body: Buffer.alloc(0) })
-  const [transport, remote] = pathOf(outbound.tx, null)
-  answerOk(app, command.id, `${fromHere(transport, remote, sent.length, randomUUID())}|Msg sent:|`, sent)
+  const sent: SipRequest = { ...request, method: 'CANCEL', headers, body: Buffer.alloc(0) }
+  app.sent(command.id, sent, { txn: randomUUID(), path: pathOf(outbound.tx, null) })
 }
 const kept: ReadonlySet<string> = new Set(
   'from to call-id cseq contact p-asserted-identity max-forwards content-type require supported'.split(' ')

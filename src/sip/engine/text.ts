@@ -77,6 +77,25 @@ function decoded(rest: AppFields): AppFields | null {
 }
 const encodingKey = bodyEncoding.toLowerCase()
 
+/** The same of an application in this process, which writes fields and no text. */
+export function appFields(
+  headers: Readonly<Record<string, string | readonly string[]>>,
+  body: string | Buffer = ''
+): AppFields {
+  const fields: AppField[] = []
+  const skipped: string[] = []
+  for (const name of Object.keys(headers)) {
+    const value = headers[name] ?? ''
+    const { name: usual, key } = headerName(name)
+    if (immutable.has(key)) continue
+    if (!isToken(name)) skipped.push(name)
+    else if (typeof value === 'string') fields.push({ name: usual, key, value })
+    else for (const one of value) fields.push({ name: usual, key, value: one })
+  }
+  return { fields, skipped, body: typeof body !== 'string' ? body : body === '' ? emptyBody : Buffer.from(body) }
+}
+const emptyBody = Buffer.alloc(0)
+
 /**
  * A peer's phrase as applications can read it: drachtio-srf takes U+2028 for the end of the status line, drops the
  * whole answer and prints it. What holds such a character, or a control character, becomes the registry's phrase.

@@ -5,10 +5,10 @@ import type { Dialog } from '../dialog.ts'
 import type { HeaderLine, SipRequest } from '../message.ts'
 import type { Destination, Flow } from '../transport/transport.ts'
 import { parseUri } from '../uri.ts'
-import { oneToken } from './context.ts'
+import type { App } from './app.ts'
 import type { Inbound, Outbound } from './context.ts'
-import type { App } from './control.ts'
 import type { SessionTerms } from './session-timer.ts'
+import { oneToken } from './tokens.ts'
 
 /** A 2xx of ours that the peer has not acknowledged. */
 export interface AwaitedAck {

@@ -1,9 +1,17 @@
 import { describe, expect, it } from '@jest/globals'
-import type { App } from '../../../src/sip/engine/control.ts'
+import type { App } from '../../../src/sip/engine/app.ts'
 import { Usage, Usages } from '../../../src/sip/engine/usages.ts'
 import { makeRequest } from '../../../src/sip/message.ts'
 
-const app: App = { id: 'a', gone: false, binary: false, send: () => undefined }
+const app: App = {
+  id: 'a',
+  gone: false,
+  binary: false,
+  hear: () => {},
+  ended: () => {},
+  sent: () => {},
+  refused: () => {}
+}
 const opening = makeRequest({ method: 'INVITE', uri: 'sip:x@y' })
 const usage = (callId: string, role: 'uas' | 'uac' = 'uac'): Usage =>
   new Usage({ role, callId, localTag: 'local', fromTag: 'from', opening, app })
