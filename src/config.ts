@@ -7,6 +7,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { agreement } from './config/agreements.ts'
 import { host, id, ioi, port, sipTransport, tls } from './config/basics.ts'
+import { events } from './config/events.ts'
 import { island } from './config/islands.ts'
 import { operator } from './config/operators.ts'
 import { HubError, messageOf } from './errors.ts'
@@ -37,13 +38,7 @@ export const configSchema = z.strictObject({
       poolMax: z.int().min(1).max(64).default(4)
     })
     .prefault({}),
-  events: z
-    .strictObject({
-      /** Slots of 4 KiB in the preallocated journal; a call needs its worst case free before it may start. */
-      journalSlots: z.int().min(64).max(1_048_576).default(22_528),
-      heartbeatMs: z.int().min(100).default(5_000)
-    })
-    .prefault({}),
+  events,
   media: z
     .strictObject({
       /** `none` passes SDP through: a signalling-only transit hub. */

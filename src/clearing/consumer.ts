@@ -6,12 +6,15 @@ import type { EventLog } from '../events/event-log.ts'
 import type { Logger } from '../log.ts'
 import type { Database } from '../store/database.ts'
 import type { AgreementBook } from './agreements.ts'
-import { positionOf, postBatch, releaseSuspense } from './ledger.ts'
+import { mergeArrivals, positionOf, postBatch } from './ledger.ts'
 import type { Posted } from './ledger.ts'
+import { releaseAll } from './release.ts'
 
 export const limits = {
   /** Records of one transaction. */
   batchMax: 500,
+  /** Batches between two merges of arrivals. */
+  mergeEvery: 50,
   /** Between two looks at a log whose end was reached: under load that makes batches. */
   pollMs: 200,
   /** After a failure, doubled each time up to the maximum. */
@@ -49,6 +52,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   const { source, database, book, log, topic = cdrTopic, onFault } = options
   const bounds: ConsumerLimits = { ...limits, ...options.limits }
   let running: Promise<void> | null = null
+  let batches = 0
   const stopping = new AbortController()
 
   /** Returns how many records it read: 0 at the end of the log. */
@@ -58,20 +62,14 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     if (position === after) return 0
     const posted = await database.transaction(sql => postBatch(sql, { topic, after, position, records }, book))
     if (posted !== null) tell(log, topic, posted)
+    batches += 1
+    if (batches % bounds.mergeEvery === 0) await database.transaction(mergeArrivals)
     return Math.max(records.length, 1)
   }
 
   async function release(): Promise<void> {
-    let from = '00000000-0000-0000-0000-000000000000'
-    let total = 0
-    for (;;) {
-      const page = { from, max: bounds.batchMax }
-      const { looked, charged, last } = await database.transaction(sql => releaseSuspense(sql, book, page))
-      total += charged
-      from = last
-      if (looked < bounds.batchMax || stopping.signal.aborted) break
-    }
-    if (total > 0) log.info({ topic, charged: total }, 'suspended calls charged')
+    const charged = await releaseAll(database, book, { pageMax: bounds.batchMax, signal: stopping.signal })
+    if (charged > 0) log.info({ topic, charged }, 'suspended calls charged')
   }
 
   async function follow(): Promise<void> {
@@ -115,9 +113,11 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   }
 }
 
-function tell(log: Logger, topic: string, posted: Posted): void {
+/** Says what a batch came to. */
+export function tell(log: Logger, topic: string, posted: Posted): void {
   log.debug({ topic, ...posted }, 'records cleared')
   if (posted.suspended > 0) log.warn({ topic, suspended: posted.suspended }, 'answered calls that nothing prices')
+  if (posted.losses > 0) log.warn({ topic, calls: posted.losses }, 'calls that cost more than they bring')
   if (posted.rejected > 0) log.error({ topic, rejected: posted.rejected }, 'records rejected')
 }
 

@@ -5,12 +5,16 @@ import type { CdrRecord } from './cdr.ts'
 /** All records of all kinds, in the order of their journals, keyed by call. */
 export const cdrTopic = 'isthmus.cdr.v1'
 
-export interface EventLog {
+/** What the outbox needs of it. */
+export interface EventSink {
   /**
    * Keeps the records for good, in this order, in `cdrTopic`; resolves once they are durable. A record whose `cdr_id`
    * is there already is left out. Rejects, usually with a retryable HubError, when that is uncertain: append again.
    */
   append(records: readonly CdrRecord[]): Promise<void>
+}
+
+export interface EventLog extends EventSink {
   /**
    * At most `max` records after a position, oldest first, and the position to go on from: `after` itself at the end.
    * Position 0 is the beginning. Nothing is ever inserted before a position that was read. Unchecked, as they came.

@@ -3,7 +3,7 @@
 import { HubError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { CdrRecord } from './cdr.ts'
-import type { EventLog } from './event-log.ts'
+import type { EventSink } from './event-log.ts'
 import type { Journal } from './journal.ts'
 
 export const relayLimits = {
@@ -23,7 +23,7 @@ export type RelayLimits = { readonly [Name in keyof typeof relayLimits]: number 
 
 export interface RelayOptions {
   readonly journal: Journal
-  readonly eventLog: EventLog
+  readonly eventLog: EventSink
   readonly log: Logger
   readonly onRelayed: (records: readonly CdrRecord[]) => void
   readonly now: () => number
