@@ -58,4 +58,9 @@ export class Writers {
     this.#cancels.get(key)?.()
     this.#cancels.delete(key)
   }
+
+  close(): void {
+    for (const cancel of this.#cancels.values()) cancel()
+    this.#cancels.clear()
+  }
 }

@@ -33,8 +33,10 @@ export function parseCpim(text: string): Cpim | null {
   const own = prefix === undefined ? null : `${prefix.toLowerCase()}.`
   const headers = new Map<string, string>()
   for (const [name, value] of lines) {
+    // Under another name space, or none, its fields mean something else.
     const known = own !== null && name.startsWith(own) ? `imdn.${name.slice(own.length)}` : name
-    if (!headers.has(known)) headers.set(known, value)
+    if (!headers.has(known) && (known !== name || own === 'imdn.' || !name.startsWith('imdn.')))
+      headers.set(known, value)
   }
   const type = fieldsOf(inner).find(([name]) => name === 'content-type')?.[1] ?? 'text/plain'
   return { headers, type: (type.split(';')[0] ?? '').trim().toLowerCase(), body }
@@ -103,7 +105,8 @@ export interface Notification {
 export function parseImdn(xml: string): Notification | null {
   const id = /<(?:[\w.-]+:)?message-id>\s*([^<\s]{1,255})\s*</.exec(xml)?.[1]
   const [, kind, status] =
-    /<(?:[\w.-]+:)?(delivery|display)-notification>\s*<(?:[\w.-]+:)?status>\s*<(?:[\w.-]+:)?(\w+)\s*\/?>/.exec(xml) ?? []
+    /<(?:[\w.-]+:)?(delivery|display)-notification>\s*<(?:[\w.-]+:)?status>\s*<(?:[\w.-]+:)?(\w+)\s*\/?>/.exec(xml) ??
+    []
   if (id === undefined) return null
   const name = plain(id)
   if (kind === 'display') return status === 'displayed' ? { id: name, said: 'displayed' } : null
@@ -112,7 +115,11 @@ export function parseImdn(xml: string): Notification | null {
 }
 
 /** A notification about a message, from its reader (`ends.from`) to its sender. */
-export function cpimNotification(ends: Ends, id: string, { about, said }: { about: string; said: Notification['said'] }) {
+export function cpimNotification(
+  ends: Ends,
+  id: string,
+  { about, said }: { about: string; said: Notification['said'] }
+) {
   const kind = said === 'displayed' ? 'display' : 'delivery'
   const body = [
     '<?xml version="1.0" encoding="UTF-8"?>',

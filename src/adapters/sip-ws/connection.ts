@@ -1,6 +1,7 @@
 // One WebSocket as the adapter sees it: its flow in the SIP stack, and what ends or counts with it.
 
 import type { Flow } from '../../sip/transport/transport.ts'
+import type { Knows } from './reports.ts'
 import type { Socket } from './server.ts'
 
 /** A call over this connection, told when the connection is gone. */
@@ -14,6 +15,8 @@ export class Connection {
   readonly calls = new Set<Passenger>()
   /** Messages that wait for their verdict. */
   texts = 0
+  /** What it has shown to know of notifications about messages. */
+  readonly knows = new Set<Knows>()
   credentialsWrong = 0
   #proven = false
 

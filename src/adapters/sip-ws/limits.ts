@@ -36,6 +36,8 @@ export const limits = {
   textsPerConnectionMax: 32,
   /** The text of one message: 413 above. */
   textBytesMax: 20_000,
+  /** Messages whose senders want to be told of them, each way: the oldest is forgotten. */
+  reportsMax: 10_000,
   sdpBytesMax: 32_768,
   displayCharactersMax: 64,
   reasonCharactersMax: 128,

@@ -5,7 +5,9 @@ import { HubError, messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { noFacts } from '../../session/model.ts'
 import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
-import type { Clock, Inbox, Invitation, OutgoingText, SignallingAdapter, TextOutcome } from '../../session/ports.ts'
+import type { Clock, Inbox, Invitation, OutgoingText, OutgoingTyping } from '../../session/ports.ts'
+import type { SignallingAdapter, TextOutcome } from '../../session/ports.ts'
+import type { Receipt, TextRef } from '../../session/text.ts'
 import { createUserAgent } from '../../sip/call.ts'
 import type { SipCall, UserAgent } from '../../sip/call.ts'
 import { makeResponse } from '../../sip/message.ts'
@@ -24,9 +26,11 @@ import type { Leg, LegParts } from './leg.ts'
 import { limits as defaultLimits } from './limits.ts'
 import type { Limits } from './limits.ts'
 import { Registrar } from './registrar.ts'
+import { Reports } from './reports.ts'
 import { createWebSockets } from './server.ts'
 import type { Socket, SocketEvents, WebSockets } from './server.ts'
-import { sendText, takeText } from './texts.ts'
+import { sendReceipt, sendText, sendTyping, takeText, textTypes } from './texts.ts'
+import type { TextOut } from './texts.ts'
 
 export interface SipWsParts {
   readonly config: {
@@ -64,6 +68,7 @@ class SipOverWebSocket implements SipWs {
   readonly #authentication: Authentication
   readonly #agent: UserAgent
   readonly #sockets: WebSockets
+  readonly #reports: Reports
   readonly #legs = new Map<LegRef, Leg>()
   #legsMade = 0
   #inbox: Inbox | null = null
@@ -79,6 +84,7 @@ class SipOverWebSocket implements SipWs {
     this.#accounts = accountsOf(islands)
     this.#home = new Set([hub.domain, ...islands.map(({ domain }) => domain)].map(name => name.toLowerCase()))
     this.#registrar = new Registrar({ limits, clock })
+    this.#reports = new Reports({ limits, clock, hubDomain: hub.domain })
     this.#authentication = new Authentication({
       accounts: this.#accounts,
       registrar: this.#registrar,
@@ -120,6 +126,7 @@ class SipOverWebSocket implements SipWs {
 
   async close(): Promise<void> {
     this.#draining = true
+    this.#reports.close()
     await this.#agent.close()
     await this.#sockets.close()
   }
@@ -184,13 +191,28 @@ class SipOverWebSocket implements SipWs {
       const reason = { cause: 'not-found', text: 'no such user on this island' } as const
       return { taken: false, reason, facts: noFacts }
     }
-    const { domain: hubDomain } = this.#parts.config.hub
-    const devices = this.#registrar.devices(addressOf(account))
-    return sendText({ text, account, devices, stack: this.#agent.stack, hubDomain })
+    return sendText(text, this.#towards(account))
   }
 
-  /** These clients show no receipts for a MESSAGE beyond its answer. */
-  async sendReceipt(): Promise<void> {}
+  async sendReceipt(ref: TextRef, receipt: Receipt): Promise<void> {
+    sendReceipt(ref, receipt, this.#reports, account => this.#towards(account))
+  }
+
+  async sendTyping(typing: OutgoingTyping): Promise<void> {
+    const account = this.#accountAt(typing.target.uri)
+    if (account !== null) sendTyping(typing, this.#towards(account))
+  }
+
+  #towards(account: Account): TextOut {
+    return {
+      account,
+      devices: this.#registrar.devices(addressOf(account)),
+      connections: this.#connections,
+      stack: this.#agent.stack,
+      hubDomain: this.#parts.config.hub.domain,
+      reports: this.#reports
+    }
+  }
 
   #accountAt(uri: string): Account | null {
     return this.#accounts.get(userAddress(parseUri(uri)) ?? '') ?? null
@@ -284,7 +306,7 @@ class SipOverWebSocket implements SipWs {
         return this.#texted(tx, connection)
       case 'OPTIONS': {
         const proof = this.#authentication.calling(request, connection)
-        const able = answerWith(200, line('Allow', allowed), line('Accept', 'application/sdp, text/plain'))
+        const able = answerWith(200, line('Allow', allowed), line('Accept', `application/sdp, ${textTypes}`))
         return respond(tx, 'status' in proof ? proof : able)
       }
       default:
@@ -309,7 +331,7 @@ class SipOverWebSocket implements SipWs {
     const called = calledOf(request.uri, this.#home, this.#accounts)
     if ('status' in called) return respond(tx, refuseWith(called.status, called.text))
     const incoming = { request, account: proof.account, called: called.called, connection }
-    takeText(incoming, { inbox: this.#heardBy(), limits: this.#limits }).then(
+    takeText(incoming, { inbox: this.#heardBy(), limits: this.#limits, reports: this.#reports }).then(
       answer => respond(tx, answer),
       (error: unknown) => {
         this.#parts.log.error({ error: messageOf(error) }, 'a message could not be handed on')

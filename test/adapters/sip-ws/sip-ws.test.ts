@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { limits } from '../../../src/adapters/sip-ws/limits.ts'
+import { noFacts } from '../../../src/session/model.ts'
 import type { SessionId } from '../../../src/session/model.ts'
 import type { TextRef } from '../../../src/session/text.ts'
 import { makeResponse } from '../../../src/sip/message.ts'
@@ -128,7 +129,7 @@ describe('messages out of an island', () => {
     const alice = await island.user('alice')
     const answer = await alice.request('MESSAGE', bob, { headers: [['Content-Type', type]], body: text })
     expect(answer.status).toBe(status)
-    expect(answer.headers.get('Accept')).toBe('text/plain')
+    expect(answer.headers.all('Accept')).toEqual(['text/plain', 'message/cpim', 'application/im-iscomposing+xml'])
     expect(island.inbox.texts).toEqual([])
   })
 
@@ -169,6 +170,7 @@ describe('messages into an island', () => {
       id: 'session' as SessionId,
       attempt: 1,
       charging: { icid: 'icid', generatedAt: 'hub' },
+      origin: noFacts,
       from: { asserted: ['tel:+4930900100'], presented: 'tel:+4930900100', display: null, privacy },
       target: {
         access: 'sip-ws',
