@@ -14,6 +14,7 @@ import type { RateRow } from './rating.ts'
 export type Chargeable = Pick<
   CdrRecord,
   | 'cdr_id'
+  | 'call_id'
   | 'leg'
   | 'service'
   | 'provider'

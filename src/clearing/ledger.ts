@@ -7,6 +7,7 @@ import { chargeOf } from './charging.ts'
 import type { Chargeable } from './charging.ts'
 import { rejection, takeIn } from './intake.ts'
 import type { Arrival, Final, Rejection } from './intake.ts'
+import { addMarginAlarms } from './margin.ts'
 import { addCharged, addWaiting, chargesOf, shardOfNone } from './postings.ts'
 
 export interface Batch {
@@ -25,6 +26,8 @@ export interface Posted {
   readonly rejected: number
   /** Finals that were here already: an ordinary answer to a redelivery. */
   readonly repeated: number
+  /** Calls that cost more than they bring. */
+  readonly losses: number
 }
 
 export interface PostOptions {
@@ -60,10 +63,9 @@ export async function postBatch(
   await sql.copy(finalTable, finalRows(fresh))
   const allRejected = [...rejected, ...refused]
   await addRejected(sql, topic, allRejected)
-  const { due, waiting } = chargesOf(
-    fresh.map(({ record }) => record),
-    book
-  )
+  const records = fresh.map(({ record }) => record)
+  await book.prepare(sql, records.map(momentOf))
+  const { due, waiting } = chargesOf(records, book)
   await addWaiting(sql, waiting)
   if (publish && due.length + allRejected.length > 0) {
     await sql.query('insert into topic_outbox (cdr_ids, content_hashes) values ($1::uuid[], $2::text[])', [
@@ -71,9 +73,10 @@ export async function postBatch(
       arrayOf(allRejected.map(({ contentHash }) => contentHash))
     ])
   }
+  const losses = await addMarginAlarms(sql, due)
   // Last: balances and sums are what others may be waiting for.
   await addCharged(sql, due, shard)
-  return { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated }
+  return { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated, losses }
 }
 
 /** Charges what could not be priced before and now can: at most `max` records after `from`, by id. */
@@ -83,14 +86,13 @@ export async function releaseSuspense(
   { from, max, publish = false }: { readonly from: string; readonly max: number } & PostOptions
 ): Promise<{ readonly looked: number; readonly charged: number; readonly last: string }> {
   await sql.query('select pg_advisory_xact_lock($1)', [releaseLock])
-  const { rows } = await sql.query<SuspendedRow>(
-    `select f.cdr_id, f.leg, f.service, f.provider, f.other_provider, f.calling, f.called, f.dialled, f.duration_ms,
-       f.cause, f.release_side, f.emergency, f.t_request, f.t_answer, f.t_end
-     from suspense s join cdr_final f using (cdr_id) left join charge c using (cdr_id)
+  const { rows } = await sql.query<ChargeableRow>(
+    `select ${chargeableColumns} from suspense s join cdr_final f using (cdr_id) left join charge c using (cdr_id)
      where c.cdr_id is null and s.cdr_id > $1 order by s.cdr_id limit $2`,
     [from, max]
   )
   const records = rows.map(chargeableOf)
+  await book.prepare(sql, records.map(momentOf))
   const { due } = chargesOf(
     records.filter(record => chargeOf(record, book).charged),
     book
@@ -106,13 +108,21 @@ export async function releaseSuspense(
 /** Any number that stays the same: of two that release suspense, the second finds it released. */
 const releaseLock = 4_970_132_203n
 
-type SuspendedRow = Omit<Chargeable, 'duration_ms' | 't_request' | 't_answer' | 't_end'> & {
+/** What decides which rates count. */
+const momentOf = ({ t_answer, t_request }: Chargeable): number => t_answer ?? t_request
+
+/** Of cdr_final f: what a record is charged by. */
+export const chargeableColumns = `f.cdr_id, f.call_id, f.leg, f.service, f.provider, f.other_provider, f.calling,
+  f.called, f.dialled, f.rn, f.quality_class, f.duration_ms, f.cause, f.release_side, f.emergency, f.t_request,
+  f.t_answer, f.t_end`
+
+export type ChargeableRow = Omit<Chargeable, 'duration_ms' | 't_request' | 't_answer' | 't_end'> & {
   readonly duration_ms: bigint
   readonly t_request: Date
   readonly t_answer: Date | null
   readonly t_end: Date
 }
-const chargeableOf = (row: SuspendedRow): Chargeable => ({
+export const chargeableOf = (row: ChargeableRow): Chargeable => ({
   ...row,
   duration_ms: Number(row.duration_ms),
   t_request: row.t_request.getTime(),
@@ -265,7 +275,9 @@ const finalTable: CopyTable = {
     ['q850', 'bigint'],
     ['release_side', 'text'],
     ['incomplete', 'boolean'],
-    ['emergency', 'boolean']
+    ['emergency', 'boolean'],
+    ['rn', 'text'],
+    ['quality_class', 'text']
   ]
 }
 
@@ -275,6 +287,7 @@ function* finalRows(finals: readonly Final[]): Iterable<readonly CopyValue[]> {
     const place = [r.cdr_id, contentHash, r.call_id, r.leg, r.attempt, r.node_id, r.seq] as const
     const who = [r.service, r.provider, r.other_provider, r.trunk, r.access, r.calling, r.called, r.dialled] as const
     const when = [r.t_request, r.t_alert, r.t_answer, r.t_end, r.duration_ms] as const
-    yield [...place, ...who, ...when, r.cause, r.final_code, r.q850, r.release_side, r.incomplete, r.emergency]
+    const how = [r.cause, r.final_code, r.q850, r.release_side, r.incomplete, r.emergency] as const
+    yield [...place, ...who, ...when, ...how, r.rn, r.quality_class]
   }
 }

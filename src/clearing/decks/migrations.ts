@@ -26,7 +26,7 @@ const decks = `
 
   create table deck_row (
     agreement_id text not null,
-    version int not null,
+    version bigint not null,
     prefix text not null,
     destination text not null,
     origin text,
