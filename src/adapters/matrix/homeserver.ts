@@ -38,6 +38,8 @@ export interface Asked {
   readonly query?: Readonly<Record<string, string>>
   /** As this ghost; null: as the service itself. */
   readonly as: string | null
+  /** As that ghost's one device: then a repeated transaction is known even after a restart of the homeserver. */
+  readonly onDevice?: boolean
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
 }
@@ -56,7 +58,7 @@ export interface HomeserverParts {
   readonly limits: Limits
 }
 
-/** One device for all: the homeserver knows a repeated transaction by it, even after its own restart. */
+/** Every ghost has one, where the homeserver lets a service make devices (1.17 of the specification). */
 export const deviceId = 'ISTHMUS'
 
 export function createHomeserver({ url, asToken, limits }: HomeserverParts): Homeserver {
@@ -70,13 +72,13 @@ export function createHomeserver({ url, asToken, limits }: HomeserverParts): Hom
   return {
     url: baseUrl,
     request: async <T>(asked: Asked): Promise<T> => {
-      const { method, path, body, query = {}, as, timeoutMs, signal } = asked
+      const { method, path, body, query = {}, as, timeoutMs, signal, onDevice = false } = asked
+      // Not the library's own time-out: its timer outlives the request and keeps the process alive.
+      const late = AbortSignal.timeout(timeoutMs ?? limits.requestMs)
+      const abortSignal = signal === undefined ? late : AbortSignal.any([signal, late])
       try {
-        return await api.authedRequest<T>(method as Method, path, { ...query, ...masked(as) }, body, {
-          priority: 'auto',
-          localTimeoutMs: timeoutMs ?? limits.requestMs,
-          ...(signal === undefined ? {} : { abortSignal: signal })
-        })
+        const options = { priority: 'auto', abortSignal } as const
+        return await api.authedRequest<T>(method as Method, path, { ...query, ...masked(as, onDevice) }, body, options)
       } catch (error) {
         throw homeserverError(error, limits)
       }
@@ -101,7 +103,8 @@ export function createHomeserver({ url, asToken, limits }: HomeserverParts): Hom
   }
 }
 
-const masked = (as: string | null): Record<string, string> => (as === null ? {} : { user_id: as, device_id: deviceId })
+const masked = (as: string | null, onDevice: boolean): Record<string, string> =>
+  as === null ? {} : { user_id: as, ...(onDevice ? { device_id: deviceId } : {}) }
 
 function homeserverError(error: unknown, { limitedMs }: Limits): HomeserverError {
   if (error instanceof HomeserverError) return error

@@ -99,6 +99,7 @@ export class Island implements Link, Receiver {
     })
     this.#sender = new Sender({
       ...common,
+      hasDevice: ghost => this.#rooms.hasDevice(ghost),
       back: ms => this.#watch.back(ms),
       onDown: why => this.#watch.down(why)
     })

@@ -4,7 +4,7 @@ import { HubError, messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Clock } from '../../session/ports.ts'
 import type { Addresses } from './addresses.ts'
-import { HomeserverError } from './homeserver.ts'
+import { HomeserverError, deviceId } from './homeserver.ts'
 import type { Homeserver } from './homeserver.ts'
 import type { Limits } from './limits.ts'
 import { SendFailed } from './link.ts'
@@ -31,8 +31,8 @@ interface Waiter {
 
 export class Rooms {
   readonly #parts: RoomsParts
-  /** Registered in this process's time. */
-  readonly #ghosts = new Set<string>()
+  /** Those that are registered, and whether they have a device. */
+  readonly #ghosts = new Map<string, boolean>()
   /** By room, the newest used last. */
   readonly #rooms = new Map<string, readonly StoredRoom[]>()
   readonly #opening = new Map<string, Promise<DirectRoom>>()
@@ -44,12 +44,16 @@ export class Rooms {
 
   async start(): Promise<void> {
     const { store, limits } = this.#parts
-    for (const ghost of (await store.ghosts()).slice(0, limits.rememberedMax)) this.#ghosts.add(ghost)
+    for (const { userId, onDevice } of await store.ghosts(limits.rememberedMax)) this.#ghosts.set(userId, onDevice)
   }
 
   /** The ghosts that are registered, as far as this process knows. */
   get ghosts(): readonly string[] {
-    return [...this.#ghosts]
+    return [...this.#ghosts.keys()]
+  }
+
+  hasDevice(ghost: string): boolean {
+    return this.#ghosts.get(ghost) === true
   }
 
   /** The one ghost of a room; null: none that is known, or several. */
@@ -76,10 +80,23 @@ export class Rooms {
           if (!(error instanceof HomeserverError) || error.code !== 'M_USER_IN_USE') throw error
         })
     }
+    const onDevice = isNew ? await this.#addDevice(ghost) : this.hasDevice(ghost)
     const name = (display ?? addresses.displayOf(ghost)).slice(0, limits.displayCharactersMax)
     if (isNew || display !== null) await this.#name(ghost, name)
-    await store.saveGhost(ghost, name)
-    if (this.#ghosts.size < limits.rememberedMax) this.#ghosts.add(ghost)
+    await store.saveGhost(ghost, name, onDevice)
+    this.#ghosts.set(ghost, onDevice)
+  }
+
+  /** False where the homeserver lets a service make none. */
+  async #addDevice(ghost: string): Promise<boolean> {
+    const { homeserver } = this.#parts
+    try {
+      await homeserver.request({ method: 'PUT', path: `/v3/devices/${deviceId}`, body: {}, as: ghost })
+      return true
+    } catch (error) {
+      if (error instanceof HomeserverError && error.kind === 'refused') return false
+      throw error
+    }
   }
 
   /** A name is a courtesy: a homeserver that takes none changes nothing. */

@@ -14,6 +14,8 @@ export interface SenderParts {
   readonly clock: Clock
   /** Resolves when the homeserver answers again, or after so many ms. */
   readonly back: (ms: number) => Promise<void>
+  /** Whether the ghost has the device that it sends from. */
+  readonly hasDevice: (ghost: string) => boolean
   /** It did not answer. */
   readonly onDown: (why: string) => void
 }
@@ -105,7 +107,8 @@ export class Sender {
           method: 'PUT',
           path: path.join('/'),
           body: content,
-          as: ghost
+          as: ghost,
+          onDevice: this.#parts.hasDevice(ghost)
         })
         return String(body.event_id)
       } catch (error) {

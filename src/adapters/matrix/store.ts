@@ -26,6 +26,7 @@ export const matrixMigrations: readonly Migration[] = [
         island text not null,
         user_id text not null,
         display text,
+        on_device boolean not null default false,
         primary key (island, user_id)
       );
       create table matrix_room (
@@ -85,8 +86,8 @@ export interface Store {
   known(eventIds: readonly string[]): Promise<ReadonlySet<string>>
   /** Forgets handled events that arrived before. */
   prune(before: number): Promise<void>
-  ghosts(): Promise<readonly string[]>
-  saveGhost(userId: string, display: string | null): Promise<void>
+  ghosts(max: number): Promise<readonly { readonly userId: string; readonly onDevice: boolean }[]>
+  saveGhost(userId: string, display: string, onDevice: boolean): Promise<void>
   /** The open rooms of the island, newest first. */
   rooms(max: number): Promise<readonly StoredRoom[]>
   direct(ghost: string, user: string): Promise<StoredRoom | null>
@@ -132,15 +133,18 @@ export function createStore(database: Database, island: string): Store {
   return {
     ...eventsOf(sql, island),
     ...roomsOf(sql, island),
-    ghosts: async () => {
-      const found = await sql.query<{ user_id: string }>('select user_id from matrix_ghost where island = $1', [island])
-      return found.rows.map(row => row.user_id)
+    ghosts: async max => {
+      const { rows } = await sql.query<{ user_id: string; on_device: boolean }>(
+        'select user_id, on_device from matrix_ghost where island = $1 limit $2',
+        [island, max]
+      )
+      return rows.map(row => ({ userId: row.user_id, onDevice: row.on_device }))
     },
-    saveGhost: async (userId, display) => {
+    saveGhost: async (userId, display, onDevice) => {
       await sql.query(
-        `insert into matrix_ghost (island, user_id, display) values ($1, $2, $3)
-         on conflict (island, user_id) do update set display = coalesce(excluded.display, matrix_ghost.display)`,
-        [island, userId, display]
+        `insert into matrix_ghost (island, user_id, display, on_device) values ($1, $2, $3, $4)
+         on conflict (island, user_id) do update set display = excluded.display, on_device = excluded.on_device`,
+        [island, userId, display, onDevice]
       )
     }
   }
