@@ -1,7 +1,7 @@
 // The audit chain of a node's records (EOS-04): each hash covers the record and the hash before it.
 
 import { createHash } from 'node:crypto'
-import { cdrRecord, streamRecord } from './cdr.ts'
+import { asWritten, newestRecord, schemaVersion, streamRecord } from './cdr.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 
 /** What the first record of a node follows. */
@@ -21,7 +21,7 @@ export function canonical(value: unknown): string {
 }
 
 /** With the list of all keys in order JSON.stringify does the same for a record, three times as fast. */
-const recordKeys = [...new Set([...Object.keys(cdrRecord.shape), ...Object.keys(streamRecord.shape)])].sort()
+const recordKeys = [...new Set([...Object.keys(newestRecord.shape), ...Object.keys(streamRecord.shape)])].sort()
 
 const hashed = (previous: string, text: string): string =>
   createHash('sha256').update(previous).update(text).digest('hex')
@@ -35,7 +35,7 @@ export interface Place {
 
 /** A body in its place in the chain; `json` is the whole record as text. */
 export function chained(body: CdrBody, { hubId, nodeId, seq, previous }: Place): { record: CdrRecord; json: string } {
-  const numbered = { schema_version: 1, hub_id: hubId, node_id: nodeId, seq, ...body } as const
+  const numbered = { schema_version: schemaVersion, hub_id: hubId, node_id: nodeId, seq, ...body } as const
   const text = JSON.stringify(numbered, recordKeys)
   const hash = hashed(previous, text)
   return {
@@ -44,8 +44,9 @@ export function chained(body: CdrBody, { hubId, nodeId, seq, previous }: Place):
   }
 }
 
-/** Whether a record is what its hash says. */
-export function isIntact({ hash, prev_hash: previous, ...numbered }: CdrRecord): boolean {
+/** Whether a record is what its hash says, of whatever version. */
+export function isIntact(record: CdrRecord): boolean {
+  const { hash, prev_hash: previous, ...numbered } = asWritten(record)
   return hashed(previous, canonical(numbered)) === hash
 }
 

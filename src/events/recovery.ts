@@ -1,6 +1,7 @@
 // What a hub that died left open: each leg with a start or interim record and no final gets one, billed to the last
 // sign of life. Pure.
 
+import { closingOf } from './cdr.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 import { secondsOf } from './to-record.ts'
 import { legOf } from './retention.ts'
@@ -27,7 +28,7 @@ export function openLegs(held: readonly CdrRecord[]): readonly CdrRecord[] {
 export function incompleteFinal(last: CdrRecord | CdrBody, { at, reason }: Ending, cdrId: string): CdrBody {
   const t_end = Math.max(at, last.t_answer ?? 0, last.t_end)
   const duration_ms = last.t_answer === null ? 0 : t_end - last.t_answer
-  return {
+  const final: CdrBody = {
     ...bodyOf(last),
     cdr_id: cdrId,
     kind: 'final',
@@ -40,8 +41,10 @@ export function incompleteFinal(last: CdrRecord | CdrBody, { at, reason }: Endin
     q850: null,
     reason,
     release_side: 'hub',
+    partial: false,
     incomplete: true
   }
+  return { ...final, cause_closing: closingOf(final) }
 }
 
 function bodyOf(record: CdrRecord | CdrBody): CdrBody {

@@ -2,25 +2,34 @@
 // record always fits its slot.
 
 import type { Cdr, LegFacts, Release, StreamStats } from '../session/model.ts'
+import { closingOf } from './cdr.ts'
 import type { CdrBody } from './cdr.ts'
+import { countryCodeOf } from './country-code.ts'
 
 /** Bytes of the text as JSON. Names are the record's. */
 export const recordLimits = {
-  icid: 192,
-  icid_generated_at: 96,
-  ioi: 64,
+  icid: 128,
+  icid_generated_at: 64,
+  ioi: 40,
   transitIoisMax: 3,
-  sip_call_id: 192,
-  session_id_hdr: 96,
+  sip_call_id: 112,
+  session_id_hdr: 72,
   provider: 64,
   trunk: 64,
-  neighbour_addr: 64,
-  calling: 160,
-  called: 160,
+  neighbour_addr: 48,
+  calling: 112,
+  called: 112,
+  called_raw: 56,
+  rn: 32,
+  dest_code: 24,
+  dest_name: 40,
+  agreement_id: 64,
+  version: 24,
+  quality_class: 16,
   cause: 32,
-  reason: 128,
-  codec: 24,
-  streamsMax: 3
+  reason: 88,
+  codec: 16,
+  streamsMax: 2
 } as const
 
 export interface Naming {
@@ -51,8 +60,10 @@ export function toRecord(cdr: Cdr, { cdrId, providerOf }: Naming): CdrBody {
     other_provider: cdr.otherPeerId === null ? null : bounded(providerOf(cdr.otherPeerId), recordLimits.provider),
     trunk: bounded(cdr.peerId, recordLimits.trunk),
     access: cdr.access,
-    trust: cdr.callingTrust,
-    ...numbersOf(cdr.calling, cdr.callingRaw, cdr.called, cdr.dialled),
+    trust: cdr.trust,
+    ...callingOf(cdr),
+    ...calledOf(cdr),
+    ...termsOf(cdr),
     t_request: count(cdr.requestedAt),
     t_alert: moment(cdr.alertedAt),
     t_answer: moment(cdr.answeredAt),
@@ -61,8 +72,16 @@ export function toRecord(cdr: Cdr, { cdrId, providerOf }: Naming): CdrBody {
     units: isMessage ? Number(answered) : secondsOf(duration_ms),
     unit_type: isMessage ? 'messages' : 'seconds',
     ...releaseOf(cdr.release),
+    cause_closing: closingOf({
+      kind: cdr.kind,
+      t_answer: cdr.answeredAt,
+      cause: cdr.release?.cause ?? null,
+      release_side: cdr.release?.from ?? null
+    }),
+    partial: cdr.kind !== 'final',
     incomplete: false,
-    media: cdr.media.slice(0, recordLimits.streamsMax).map(streamOf)
+    fraud_flags: [],
+    media: cdr.media.slice(0, recordLimits.streamsMax).map((stream, at) => streamOf(stream, at, cdr))
   }
 }
 
@@ -89,18 +108,50 @@ function factsOf(
   }
 }
 
-function numbersOf(
-  calling: string | null,
-  callingRaw: string | null,
-  called: string,
-  dialled: string
-): Part<'calling' | 'calling_raw' | 'called' | 'dialled' | 'emergency'> {
+function callingOf({
+  calling,
+  callingRaw,
+  callingTrust,
+  facts,
+  origin
+}: Cdr): Part<'calling_trust' | 'calling' | 'calling_raw' | 'orig_cc' | 'attest' | 'verstat'> {
+  const number = calling === null ? null : bounded(numberOf(calling), recordLimits.calling)
   return {
-    calling: calling === null ? null : bounded(numberOf(calling), recordLimits.calling),
+    calling_trust: callingTrust,
+    calling: number,
     calling_raw: boundedOrNull(callingRaw, recordLimits.calling),
+    orig_cc: countryCodeOf(number),
+    // What this leg was told, or told, goes before what the caller's leg was told.
+    attest: facts.attest ?? origin.attest,
+    verstat: facts.verstat ?? origin.verstat
+  }
+}
+
+function calledOf({
+  called,
+  dialled,
+  origin
+}: Cdr): Part<'called' | 'called_raw' | 'dialled' | 'rn' | 'npdi' | 'emergency'> {
+  return {
     called: bounded(numberOf(called), recordLimits.called),
+    called_raw: boundedOrNull(origin.calledRaw, recordLimits.called_raw),
     dialled: bounded(numberOf(dialled), recordLimits.called),
+    rn: boundedOrNull(origin.rn, recordLimits.rn),
+    npdi: origin.npdi,
     emergency: isEmergency(called) || isEmergency(dialled)
+  }
+}
+
+function termsOf({
+  terms
+}: Cdr): Part<'dest_code' | 'dest_name' | 'agreement_id' | 'agreement_version' | 'deck_version' | 'quality_class'> {
+  return {
+    dest_code: boundedOrNull(terms?.destCode ?? null, recordLimits.dest_code),
+    dest_name: boundedOrNull(terms?.destName ?? null, recordLimits.dest_name),
+    agreement_id: boundedOrNull(terms?.agreementId ?? null, recordLimits.agreement_id),
+    agreement_version: boundedOrNull(terms?.agreementVersion ?? null, recordLimits.version),
+    deck_version: boundedOrNull(terms?.deckVersion ?? null, recordLimits.version),
+    quality_class: boundedOrNull(terms?.qualityClass ?? null, recordLimits.quality_class)
   }
 }
 
@@ -114,20 +165,35 @@ function releaseOf(release: Release | null): Part<'cause' | 'final_code' | 'q850
   }
 }
 
-const streamOf = (stream: StreamStats): CdrBody['media'][number] => ({
+const streamOf = (
+  stream: StreamStats,
+  at: number,
+  { otherMedia, dscp, bandwidthKbpsMax }: Cdr
+): CdrBody['media'][number] => ({
   type: stream.kind,
   codec: boundedOrNull(stream.codec, recordLimits.codec),
+  codec_other: boundedOrNull(otherMedia[at]?.codec ?? null, recordLimits.codec),
+  // What is not anchored has no counters, and so no stream here.
+  gw_inserted: true,
   transcoded: stream.transcoded,
   pkts_received: count(stream.packetsReceived),
   bytes_received: count(stream.bytesReceived),
   pkts_sent: count(stream.packetsSent),
   bytes_sent: count(stream.bytesSent),
   pkts_lost: count(stream.packetsLost),
-  // Plus zero: -0 would not survive JSON.
-  jitter_ms: stream.jitterMs === null || !(stream.jitterMs >= 0) ? null : Math.min(stream.jitterMs, jitterMsMax) + 0
+  jitter_ms: measured(stream.jitterMs, delayMsMax),
+  rtt_ms: measured(stream.rttMs, delayMsMax),
+  mos: measured(stream.mos, 5),
+  dscp: dscp === null ? null : Math.min(count(dscp), 63),
+  // Nobody asks an operator's policy for a class of its own yet.
+  qci: null,
+  auth_kbps: bandwidthKbpsMax === null ? null : count(bandwidthKbpsMax)
 })
 
-const jitterMsMax = 3_600_000
+const delayMsMax = 3_600_000
+/** To the thousandth. Plus zero: -0 would not survive JSON. */
+const measured = (value: number | null, max: number): number | null =>
+  value === null || !(value >= 0) ? null : Math.round(Math.min(value, max) * 1_000) / 1_000 + 0
 
 /** RFC 5031: all emergency services. */
 const isEmergency = (uri: string): boolean => /^urn:service:sos(\.|$)/i.test(uri)

@@ -49,7 +49,12 @@ export function lastHeard(reply: NgReply): Readonly<Record<Side, number | null>>
 
 /** rtpengine counts what comes in. What goes out to a side is what came in from the other, but for failures. */
 function streamStats(own: TagMedia, other: Heard, ssrc: Readonly<Record<string, unknown>> | null): StreamStats {
-  const jitter = record(ssrc?.['average MOS'])?.['jitter']
+  // Filled only where the peer sends RTCP: MOS times ten, jitter in milliseconds, round trip in microseconds.
+  const average = record(ssrc?.['average MOS'])
+  const measured = (name: string, unit: number): number | null => {
+    const value = average?.[name]
+    return typeof value === 'number' && value >= 0 ? value / unit : null
+  }
   const packetsSent = Math.max(0, other.packets - own.rtp.errors)
   return {
     kind: own.kind,
@@ -59,7 +64,9 @@ function streamStats(own: TagMedia, other: Heard, ssrc: Readonly<Record<string, 
     packetsSent,
     bytesSent: other.packets === 0 ? 0 : Math.round((other.bytes * packetsSent) / other.packets),
     packetsLost: number(ssrc?.['cumulative loss']),
-    jitterMs: typeof jitter === 'number' ? jitter : null,
+    jitterMs: measured('jitter', 1),
+    rttMs: measured('round-trip time', 1_000),
+    mos: measured('MOS', 10),
     transcoded: own.transcoding
   }
 }

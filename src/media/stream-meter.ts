@@ -70,6 +70,8 @@ export class StreamMeter {
       bytesSent: this.#bytesSent,
       packetsLost,
       jitterMs: this.#jitterMs === null ? null : Math.round(this.#jitterMs * 1_000) / 1_000,
+      rttMs: null,
+      mos: null,
       transcoded: false
     }
   }

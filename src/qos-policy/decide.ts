@@ -57,6 +57,7 @@ export function decide(facts: Facts): PolicyDecision {
       codecs,
       callerCodecs,
       chargingKey: `${terms.ingressAgreementId}/${terms.egressAgreementId}`,
+      terms: terms.legs,
       credit: null
     }
   }

@@ -23,12 +23,14 @@ export function createPolicy({ peers, agreements, clock }: PolicyParts): Policy 
     service: Admission['service'] | 'message',
     media: { readonly transcode: boolean } | null
   ): Promise<PolicyDecision> {
-    const { id, attempt, caller, target, called, at } = admission
+    const { id, attempt, caller, target, called, rn, at } = admission
     const terms = await agreements.terms({
       fromPeerId: caller.peerId,
       toPeerId: target.peerId,
       service,
       called,
+      rn,
+      calling: caller.party.asserted[0] ?? null,
       at
     })
     const now = clock.now()

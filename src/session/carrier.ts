@@ -15,6 +15,7 @@ import type {
   Router,
   SignallingAdapter
 } from './ports.ts'
+import { originOf } from './privacy.ts'
 import { keyOf } from './records.ts'
 import type { Session } from './state.ts'
 
@@ -160,15 +161,13 @@ export class Carrier {
     }
   }
 
-  #route(id: SessionId, { called, caller, service }: Session): void {
+  #route(id: SessionId, { called, caller, service, facts }: Session): void {
     void this.ask(
       id,
       'route.ask',
-      () => this.#parts.router.route(called, caller, service),
+      () => this.#parts.router.route(called, caller, service, facts.caller),
       routed =>
-        'nobody' in routed
-          ? { type: 'route.failed', reason: routed.nobody }
-          : { type: 'route.found', targets: routed.targets },
+        'nobody' in routed ? { type: 'route.failed', reason: routed.nobody } : { type: 'route.found', ...routed },
       () => ({ type: 'route.failed', reason: failure('internal', 'router failed') })
     )
   }
@@ -190,10 +189,11 @@ export class Carrier {
   async #decide(id: SessionId, live: Carried, number: number): Promise<PolicyDecision> {
     const { session } = live
     assert('attempt' in session && session.attempt?.number === number, 'admission is asked for the current attempt')
-    const { caller, called, service, offer, attempt } = session
+    const { caller, called, service, offer, attempt, facts } = session
     const { target, transcode, startedAt: at } = attempt
-    const { policy } = this.#parts
-    const decision = await policy.decide({ id, attempt: number, caller, target, called, service, offer, transcode, at })
+    const { rn } = facts.caller
+    const asked = { id, attempt: number, caller, target, called, rn, service, offer, transcode, at }
+    const decision = await this.#parts.policy.decide(asked)
     // Nobody is left to give it back.
     if (decision.admit && !this.#owner.alive(id)) this.runAll(id, live, freed(decision.grant))
     return decision
@@ -269,13 +269,15 @@ export class Carrier {
     if (live.refs.callee !== null) this.#owner.forgotten(live.refs.callee)
     live.refs.callee = null
     assert('attempt' in session && session.attempt !== null)
-    const { service, charging, attempt } = session
+    const { service, charging, attempt, facts } = session
     const leg = this.adapter(target.access).invite({
       id,
       attempt: attempt.number,
       charging,
       from,
       target,
+      origin: originOf(facts.caller),
+      callerLeg: live.refs.caller,
       service,
       sdp
     })

@@ -20,7 +20,8 @@ export type Side = (typeof sides)[number]
 export const otherSide = (side: Side): Side => (side === 'caller' ? 'callee' : 'caller')
 
 /** `network`: inside the trust domain (RFC 3325, 2.3); `user`: a claim, or somebody who may not see everything. */
-export type Trust = 'network' | 'user'
+export const trusts = ['network', 'user'] as const
+export type Trust = (typeof trusts)[number]
 
 export interface Party {
   /** At most one sip and one tel URI (NUM-03). Empty when nobody vouches. */
@@ -43,11 +44,27 @@ export interface Shown {
 export const mediaProfiles = ['webrtc', 'rtp'] as const
 export type MediaProfile = (typeof mediaProfiles)[number]
 
+/** How far the number of a caller is vouched for: fully, as a customer, as a gateway (ATIS-1000074). */
+export const attestations = ['A', 'B', 'C'] as const
+export type Attestation = (typeof attestations)[number]
+
+/** What became of checking the caller's number (TS 24.229, 7.2A.20). */
+export const verstats = ['TN-Validation-Passed', 'TN-Validation-Failed', 'No-TN-Validation'] as const
+export type Verstat = (typeof verstats)[number]
+
+/** Where a ported number has moved to (`rn`), and whether somebody has looked that up already (RFC 4694). */
+export interface Ported {
+  /** E.164 with `+`, or null: not ported, or not looked up. */
+  readonly rn: string | null
+  readonly npdi: boolean
+}
+
 /**
- * What an edge knows of one leg that no decision depends on: it goes into the record only (`charging.md` 5.2).
+ * What an edge knows of one leg beside who calls whom: it goes into the record (`charging.md` 5.2), and what the
+ * caller's edge knows goes to the callee's (`Invitation.origin`). Of all this the core reads `rn` and `npdi` alone.
  * The charging id (ICID, RFC 7315 4.6) belongs to the session: both legs carry the same one.
  */
-export interface LegFacts {
+export interface LegFacts extends Ported {
   /** The dialect's own name of the conversation: SIP Call-ID, Jingle sid, Matrix call_id. */
   readonly dialogId: string | null
   /** Session-ID header or its like (RFC 7989). */
@@ -57,6 +74,13 @@ export interface LegFacts {
   readonly transitIoi: readonly string[]
   /** Address and port of the neighbour as seen on the wire. */
   readonly neighbour: string | null
+  /** What the caller dialled, before anybody made it canonical. */
+  readonly calledRaw: string | null
+  /** What the other side was told, or what this side told, about the caller's number. */
+  readonly attest: Attestation | null
+  /** Origination-Id: who vouches, as a UUID (RFC 8588). */
+  readonly originationId: string | null
+  readonly verstat: Verstat | null
 }
 export const noFacts: LegFacts = {
   dialogId: null,
@@ -64,8 +88,16 @@ export const noFacts: LegFacts = {
   origIoi: null,
   termIoi: null,
   transitIoi: [],
-  neighbour: null
+  neighbour: null,
+  calledRaw: null,
+  rn: null,
+  npdi: false,
+  attest: null,
+  originationId: null,
+  verstat: null
 }
+/** What of the caller's edge the callee's may know: nothing that names the caller's side of the hub. */
+export type Origin = Omit<LegFacts, 'dialogId' | 'neighbour' | 'termIoi'>
 
 /** The charging correlation of a session: made by the hub where the caller's side brought none (PCV-04, PCV-05). */
 export interface ChargingId {
@@ -153,9 +185,25 @@ export interface Grant {
   /** What the calling side may use: the same unless a transcoder stands between them. */
   readonly callerCodecs: readonly string[]
   readonly chargingKey: string
+  /** What will price the two legs; null where nobody said. */
+  readonly terms: TermsOfLegs | null
   /** Null for postpaid. */
   readonly credit: Credited | null
 }
+
+export type CdrLeg = 'ingress' | 'egress'
+
+/** What was agreed for one leg when the session was let in. The price itself is the clearing's affair. */
+export interface LegTerms {
+  readonly agreementId: string
+  readonly agreementVersion: string | null
+  readonly deckVersion: string | null
+  /** The rated prefix, with `+`, and its name in the deck. */
+  readonly destCode: string | null
+  readonly destName: string | null
+  readonly qualityClass: string | null
+}
+export type TermsOfLegs = Readonly<Record<CdrLeg, LegTerms>>
 
 export interface Credited {
   readonly reservationId: string
@@ -176,6 +224,9 @@ export interface StreamStats {
   readonly packetsLost: number
   /** Interarrival jitter (RFC 3550, 6.4.1); null where the anchor does not measure it. */
   readonly jitterMs: number | null
+  /** Round trip to the peer, and its mean opinion score (1 to 5); null where the anchor does not measure them. */
+  readonly rttMs: number | null
+  readonly mos: number | null
   readonly transcoded: boolean
 }
 
@@ -183,8 +234,6 @@ export interface MediaStats {
   readonly caller: readonly StreamStats[]
   readonly callee: readonly StreamStats[]
 }
-
-export type CdrLeg = 'ingress' | 'egress'
 
 /** One leg's record. (callId, leg, attempt, partialSeq) is its natural key. */
 export interface Cdr {
@@ -202,16 +251,25 @@ export interface Cdr {
   readonly callingTrust: Trust
   readonly called: string
   readonly dialled: string
+  /** Whether this leg's neighbour may see what is restricted (RFC 3325, 2.3). */
+  readonly trust: Trust
+  /** What the session was let in with; null: it was not, or not this far. */
   readonly chargingKey: string | null
+  readonly terms: LegTerms | null
+  readonly dscp: number | null
+  readonly bandwidthKbpsMax: number | null
   readonly requestedAt: EpochMs
   readonly alertedAt: EpochMs | null
   readonly answeredAt: EpochMs | null
   readonly endedAt: EpochMs
   readonly durationMs: number
   readonly release: Release | null
-  /** The streams of this record's leg. */
+  /** The streams of this record's leg, and those of the other one in the same order. */
   readonly media: readonly StreamStats[]
+  readonly otherMedia: readonly StreamStats[]
   readonly charging: ChargingId
   readonly facts: LegFacts
+  /** What the caller's edge knew: that of the ingress leg is the same. */
+  readonly origin: LegFacts
   readonly otherPeerId: string | null
 }

@@ -13,8 +13,10 @@ import type {
   LegRef,
   MediaProfile,
   MediaStats,
+  Origin,
   Party,
   PolicyDecision,
+  Ported,
   Reason,
   Refusal,
   Release,
@@ -24,6 +26,7 @@ import type {
   Shown,
   Side,
   Target,
+  TermsOfLegs,
   Tone
 } from './model.ts'
 import type { Receipt, TextBody, TextRef, TypingState } from './text.ts'
@@ -34,6 +37,10 @@ export interface Invitation {
   readonly charging: ChargingId
   readonly from: Shown
   readonly target: Target
+  /** What the caller's edge knows, to be passed on as far as the callee's peer may have it. */
+  readonly origin: Origin
+  /** By which the call came in: an adapter that has both legs passes what only its dialect can say. */
+  readonly callerLeg?: LegRef
   readonly service: Service
   /** Null: the callee offers in its answer and hears the answer by `acknowledge`. */
   readonly sdp: Sdp | null
@@ -106,6 +113,9 @@ export interface OutgoingText {
   readonly charging: ChargingId
   readonly from: Shown
   readonly target: Target
+  /** As in an invitation. */
+  readonly origin: Origin
+  readonly callerRef?: TextRef
   readonly body: TextBody
 }
 
@@ -172,11 +182,13 @@ export interface MediaAnchor {
 }
 
 /** Nobody there is an answer, with the reason in plain words. */
-export type Routed = { readonly targets: readonly Target[] } | { readonly nobody: Reason }
+export type Routed =
+  /** `ported`: what looking the number up has shown; left out where nobody looked. */
+  { readonly targets: readonly Target[]; readonly ported?: Ported } | { readonly nobody: Reason }
 
 export interface Router {
-  /** Best first. */
-  route(called: string, caller: Leg, service: Service | 'message'): Promise<Routed>
+  /** Best first. By the routing number where there is one; with `npdi` nobody looks the number up again (NUM-05). */
+  route(called: string, caller: Leg, service: Service | 'message', ported: Ported): Promise<Routed>
 }
 
 export interface Admission {
@@ -185,6 +197,8 @@ export interface Admission {
   readonly caller: Leg
   readonly target: Target
   readonly called: string
+  /** What the call is routed and rated by, where the number was ported (NUM-05). */
+  readonly rn: string | null
   readonly service: Service
   readonly offer: Sdp | null
   readonly transcode: boolean
@@ -206,6 +220,8 @@ export interface Terms {
   readonly ingressAgreementId: string
   /** What is owed to the callee's provider by; the same one in a bilateral agreement. */
   readonly egressAgreementId: string
+  /** The same two with what prices them now, for the record; null where that is not told. */
+  readonly legs: TermsOfLegs | null
   readonly prepaid: boolean
   readonly onCreditSilence: Credited['onSilence']
 }
@@ -215,6 +231,10 @@ export interface TermsAsked {
   readonly toPeerId: string
   readonly service: Service | 'message'
   readonly called: string
+  /** Prices the call in place of the called number (RATE-01). */
+  readonly rn: string | null
+  /** The asserted number, for what depends on the origin (RATE-05). */
+  readonly calling: string | null
   readonly at: EpochMs
 }
 

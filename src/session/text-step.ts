@@ -12,6 +12,7 @@ import type {
   Leg,
   LegFacts,
   PolicyDecision,
+  Ported,
   Reason,
   Release,
   SessionId,
@@ -20,8 +21,8 @@ import type {
   Target
 } from './model.ts'
 import type { TextVerdict } from './ports.ts'
-import { shownTo } from './privacy.ts'
-import { emptyBook, entered, refused, retried, written } from './records.ts'
+import { shownTo, viewerOf } from './privacy.ts'
+import { callingOf, emptyBook, entered, grantedTo, refused, retried, written } from './records.ts'
 import type { Booked } from './records.ts'
 import type { Book } from './state.ts'
 import type { TextBody } from './text.ts'
@@ -32,7 +33,7 @@ interface Heard {
   readonly at: EpochMs
 }
 export type TextEvent =
-  | (Heard & { readonly type: 'route.found'; readonly targets: readonly Target[] })
+  | (Heard & { readonly type: 'route.found'; readonly targets: readonly Target[]; readonly ported?: Ported })
   | (Heard & { readonly type: 'route.failed'; readonly reason: Reason })
   | (Heard & { readonly type: 'policy.decided'; readonly attempt: number; readonly decision: PolicyDecision })
   | (Heard & { readonly type: 'text.taken'; readonly attempt: number; readonly facts: LegFacts })
@@ -110,7 +111,7 @@ export function stepText(session: TextSession, event: TextEvent): TextStep {
       if (session.phase !== 'routing') return ignore(session)
       const [first, ...rest] = event.targets
       if (first === undefined) return over(session, by('hub', { cause: 'not-found' }), event.at)
-      return ask(session, first, rest, 1, event.at)
+      return ask({ ...session, facts: { ...session.facts, ...event.ported } }, first, rest, 1, event.at)
     }
     case 'route.failed':
       return session.phase === 'routing' ? over(session, by('hub', event.reason), event.at) : ignore(session)
@@ -210,14 +211,14 @@ interface RecordOf {
   readonly number: number
 }
 
-function record(base: Base, { leg, attempt, release, at, facts, number }: RecordOf): Cdr {
-  const { party } = base.caller
+function record(session: TextSession, { leg, attempt, release, at, facts, number }: RecordOf): Cdr {
+  const { caller } = session
   const own =
     leg === 'egress' && attempt !== null
       ? { ...attempt.target, requestedAt: attempt.startedAt }
-      : { ...base.caller, uri: base.called, requestedAt: base.requestedAt }
+      : { ...caller, uri: session.called, trust: viewerOf(caller), requestedAt: session.requestedAt }
   return {
-    callId: base.id,
+    callId: session.id,
     leg,
     attempt: number,
     partialSeq: 0,
@@ -225,12 +226,11 @@ function record(base: Base, { leg, attempt, release, at, facts, number }: Record
     access: own.access,
     peerId: own.peerId,
     service: 'message',
-    calling: party.asserted[0] ?? null,
-    callingRaw: party.presented,
-    callingTrust: party.trust,
+    ...callingOf(caller),
     called: own.uri,
-    dialled: base.called,
-    chargingKey: null,
+    dialled: session.called,
+    trust: own.trust,
+    ...grantedTo(leg, 'grant' in session ? session.grant : null),
     requestedAt: own.requestedAt,
     alertedAt: null,
     answeredAt: release === null ? at : null,
@@ -238,9 +238,11 @@ function record(base: Base, { leg, attempt, release, at, facts, number }: Record
     durationMs: 0,
     release,
     media: [],
-    charging: base.charging,
+    otherMedia: [],
+    charging: session.charging,
     facts,
-    otherPeerId: leg === 'egress' ? base.caller.peerId : (attempt?.target.peerId ?? null)
+    origin: session.facts,
+    otherPeerId: leg === 'egress' ? caller.peerId : (attempt?.target.peerId ?? null)
   }
 }
 

@@ -6,7 +6,7 @@ import { noFacts } from './model.ts'
 import type { Access, Leg, SessionId, Shown, Target } from './model.ts'
 import type { CarrierParts } from './carrier.ts'
 import type { OfferedText, OfferedTyping, SignallingAdapter, TextVerdict } from './ports.ts'
-import { bodyShown } from './privacy.ts'
+import { bodyShown, originOf } from './privacy.ts'
 import { keyOf } from './records.ts'
 import { openText, stepText } from './text-step.ts'
 import type { TextCommand, TextEvent, TextSession } from './text-step.ts'
@@ -141,9 +141,9 @@ export class Texts {
           id,
           command.type,
           async () => {
-            const routed = await router.route(called, caller, 'message')
+            const routed = await router.route(called, caller, 'message', live.session.facts)
             if ('nobody' in routed) this.#put(id, { type: 'route.failed', reason: routed.nobody })
-            else this.#put(id, { type: 'route.found', targets: routed.targets })
+            else this.#put(id, { type: 'route.found', ...routed })
           },
           () => this.#put(id, { type: 'route.failed', reason: { cause: 'internal', text: 'router failed' } })
         )
@@ -185,11 +185,12 @@ export class Texts {
   #admit(id: SessionId, live: Live, { attempt, target }: Extract<TextCommand, { type: 'policy.ask' }>): void {
     const { policy } = this.#parts
     const { caller, called } = live.offered
+    const { rn } = live.session.facts
     void this.#guard(
       id,
       'policy.ask',
       async () => {
-        const decision = await policy.decideText({ id, attempt, caller, target, called, at: live.lastAt })
+        const decision = await policy.decideText({ id, attempt, caller, target, called, rn, at: live.lastAt })
         // Nobody is left to give it back.
         if (decision.admit && !this.#live.has(id)) await policy.free(decision.grant.id)
         this.#put(id, { type: 'policy.decided', attempt, decision })
@@ -206,11 +207,13 @@ export class Texts {
   #send(id: SessionId, live: Live, { attempt, target, from }: Extract<TextCommand, { type: 'text.send' }>): void {
     const { offered, session } = live
     const { charging } = session
+    const origin = originOf(session.facts)
     void this.#guard(
       id,
       'text.send',
       async () => {
-        const text = { id, attempt, charging, from, target, body: bodyShown(from, offered.body) }
+        const body = bodyShown(from, offered.body)
+        const text = { id, attempt, charging, from, target, origin, callerRef: offered.ref, body }
         const outcome = await this.#adapter(target.access).sendText(text)
         const { facts } = outcome
         if (!outcome.taken) return this.#put(id, { type: 'text.refused', attempt, reason: outcome.reason, facts })

@@ -68,7 +68,7 @@ describe('the journal', () => {
     const first = await Promise.all([1, 2, 3].map(() => journal.append(bodyOf())))
     expect(seqs(first)).toEqual([1, 2, 3])
     expect(first[0]?.prev_hash).toBe(genesis)
-    expect(first[0]).toMatchObject({ hub_id: 'hub', node_id: journal.nodeId, schema_version: 1 })
+    expect(first[0]).toMatchObject({ hub_id: 'hub', node_id: journal.nodeId, schema_version: 2 })
     expect(journal.nodeId).toMatch(/^node-1\/[0-9a-f]{8}$/)
     await journal.close()
     const again = await open(dir, { node: 'renamed' })

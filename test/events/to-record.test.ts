@@ -5,8 +5,8 @@ import { chained, genesis, isIntact } from '../../src/events/chain.ts'
 import { bodyBytesMax } from '../../src/events/slots.ts'
 import { bounded, numberOf, recordLimits, toRecord } from '../../src/events/to-record.ts'
 import { uuidv7 } from '../../src/events/uuid.ts'
-import { releaseCauses } from '../../src/session/model.ts'
-import type { Cdr, SessionId } from '../../src/session/model.ts'
+import { attestations, noFacts, releaseCauses, verstats } from '../../src/session/model.ts'
+import type { Cdr, LegFacts, SessionId } from '../../src/session/model.ts'
 import { answeredAt, bodyOf, cdrOf, startOf } from '../support/cdrs.ts'
 import { seedFromEnvironment } from '../support/random.ts'
 
@@ -37,11 +37,24 @@ describe('a leg becomes a record', () => {
       trunk: 'island-1',
       access: 'sip-ws',
       neighbour_addr: '127.0.0.1:5060',
-      trust: 'network',
+      trust: 'user',
+      calling_trust: 'network',
       calling: '+4930123456',
       calling_raw: 'sip:alice@island.example',
+      orig_cc: '49',
+      attest: 'A',
+      verstat: null,
       called: '+4989654321',
+      called_raw: '089 654321',
       dialled: '+4989654321',
+      rn: '+4989000',
+      npdi: true,
+      dest_code: '+4989',
+      dest_name: 'Germany Munich',
+      agreement_id: 'sell',
+      agreement_version: '3',
+      deck_version: '7',
+      quality_class: null,
       t_request: answeredAt - 5_000,
       t_alert: answeredAt - 3_000,
       t_answer: answeredAt,
@@ -54,19 +67,29 @@ describe('a leg becomes a record', () => {
       q850: 16,
       reason: null,
       release_side: 'caller',
+      cause_closing: 'service-end',
+      partial: false,
       incomplete: false,
       emergency: false,
+      fraud_flags: [],
       media: [
         {
           type: 'audio',
           codec: 'PCMA',
+          codec_other: null,
           transcoded: false,
+          gw_inserted: true,
           pkts_received: 3_000,
           bytes_received: 516_000,
           pkts_sent: 2_990,
           bytes_sent: 514_280,
           pkts_lost: 3,
-          jitter_ms: 1.25
+          jitter_ms: 1.25,
+          rtt_ms: 20.5,
+          mos: 4.3,
+          dscp: 46,
+          qci: null,
+          auth_kbps: 100
         }
       ]
     })
@@ -135,6 +158,36 @@ const text = fc.oneof(
 )
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { nil: null })
 const number = fc.oneof(fc.double(), fc.maxSafeInteger())
+const anyStreams = fc.array(
+  fc.record({
+    kind: fc.constantFrom('audio' as const, 'video' as const),
+    codec: maybe(text),
+    packetsReceived: number,
+    bytesReceived: number,
+    packetsSent: number,
+    bytesSent: number,
+    packetsLost: number,
+    jitterMs: maybe(number),
+    rttMs: maybe(number),
+    mos: maybe(number),
+    transcoded: fc.boolean()
+  }),
+  { maxLength: 6 }
+)
+const anyFacts: fc.Arbitrary<LegFacts> = fc.record({
+  dialogId: maybe(text),
+  traceId: maybe(text),
+  origIoi: maybe(text),
+  termIoi: maybe(text),
+  transitIoi: fc.array(text, { maxLength: 9 }),
+  neighbour: maybe(text),
+  calledRaw: maybe(text),
+  rn: maybe(text),
+  npdi: fc.boolean(),
+  attest: maybe(fc.constantFrom(...attestations)),
+  originationId: maybe(text),
+  verstat: maybe(fc.constantFrom(...verstats))
+})
 const anyCdr: fc.Arbitrary<Cdr> = fc.record({
   callId: fc.uuid().map(id => id as SessionId),
   leg: fc.constantFrom('ingress', 'egress'),
@@ -149,7 +202,20 @@ const anyCdr: fc.Arbitrary<Cdr> = fc.record({
   callingTrust: fc.constantFrom('network', 'user'),
   called: text,
   dialled: text,
+  trust: fc.constantFrom('network', 'user'),
   chargingKey: maybe(text),
+  terms: maybe(
+    fc.record({
+      agreementId: text,
+      agreementVersion: maybe(text),
+      deckVersion: maybe(text),
+      destCode: maybe(text),
+      destName: maybe(text),
+      qualityClass: maybe(text)
+    })
+  ),
+  dscp: maybe(number),
+  bandwidthKbpsMax: maybe(number),
   requestedAt: number,
   alertedAt: maybe(number),
   answeredAt: maybe(number),
@@ -164,29 +230,11 @@ const anyCdr: fc.Arbitrary<Cdr> = fc.record({
       from: fc.constantFrom('caller', 'callee', 'hub')
     })
   ),
-  media: fc.array(
-    fc.record({
-      kind: fc.constantFrom('audio', 'video'),
-      codec: maybe(text),
-      packetsReceived: number,
-      bytesReceived: number,
-      packetsSent: number,
-      bytesSent: number,
-      packetsLost: number,
-      jitterMs: maybe(number),
-      transcoded: fc.boolean()
-    }),
-    { maxLength: 6 }
-  ),
+  media: anyStreams,
+  otherMedia: anyStreams,
   charging: fc.record({ icid: text, generatedAt: text }),
-  facts: fc.record({
-    dialogId: maybe(text),
-    traceId: maybe(text),
-    origIoi: maybe(text),
-    termIoi: maybe(text),
-    transitIoi: fc.array(text, { maxLength: 9 }),
-    neighbour: maybe(text)
-  }),
+  facts: anyFacts,
+  origin: anyFacts,
   otherPeerId: maybe(text)
 })
 
@@ -207,7 +255,7 @@ describe('whatever a peer sends', () => {
         expect(cdrRecord.safeParse(record).error).toBeUndefined()
         expect(Buffer.byteLength(json)).toBeLessThanOrEqual(bodyBytesMax)
       }),
-      { seed: seedFromEnvironment, numRuns: 300 }
+      { seed: seedFromEnvironment, numRuns: 300, endOnFailure: true }
     )
   })
 
@@ -222,9 +270,25 @@ describe('whatever a peer sends', () => {
       packetsSent: huge,
       bytesSent: huge,
       packetsLost: huge,
-      jitterMs: 1.234567890123456e-7,
+      jitterMs: 1_234_567.8901,
+      rttMs: 1_234_567.8901,
+      mos: 4.3219,
       transcoded: false
     } as const
+    const full: LegFacts = {
+      ...noFacts,
+      dialogId: long,
+      traceId: long,
+      origIoi: long,
+      termIoi: long,
+      neighbour: long,
+      transitIoi: Array.from({ length: 20 }, () => long),
+      calledRaw: long,
+      rn: long,
+      attest: 'A',
+      originationId: long,
+      verstat: 'TN-Validation-Passed'
+    }
     const release = { cause: 'answered-elsewhere', sip: huge, q850: huge, text: long, from: 'callee' } as const
     const cdr = cdrOf({
       kind: 'interim',
@@ -245,14 +309,20 @@ describe('whatever a peer sends', () => {
       endedAt: huge,
       durationMs: huge,
       media: Array.from({ length: 9 }, () => stream),
-      facts: {
-        dialogId: long,
-        traceId: long,
-        origIoi: long,
-        termIoi: long,
-        neighbour: long,
-        transitIoi: Array.from({ length: 20 }, () => long)
-      }
+      otherMedia: Array.from({ length: 9 }, () => stream),
+      chargingKey: long,
+      terms: {
+        agreementId: long,
+        agreementVersion: long,
+        deckVersion: long,
+        destCode: long,
+        destName: long,
+        qualityClass: long
+      },
+      dscp: 63,
+      bandwidthKbpsMax: huge,
+      facts: full,
+      origin: full
     })
     const body = toRecord(cdr, { ...naming, providerOf: () => long })
     expect(body.reason).toHaveLength(recordLimits.reason)

@@ -7,6 +7,7 @@ import { createSipWs } from '../../src/adapters/sip-ws/sip-ws.ts'
 import type { SipWs } from '../../src/adapters/sip-ws/sip-ws.ts'
 import { parseConfig, passwordOf } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { LegRef, Reason, Refusal, Sdp, SessionId, Tone } from '../../src/session/model.ts'
 import type { Offered, OfferedText, TextVerdict } from '../../src/session/ports.ts'
 import { openBrowser } from '../support/browser.ts'
@@ -33,7 +34,17 @@ class Bridge extends FakeInbox {
     if (this.refusal !== null) return void adapter.end(call.leg, { ...this.refusal, from: 'hub' })
     const { caller, called, service, sdp } = call
     const id = 'session' as SessionId
-    const leg = adapter.invite({ id, attempt: 1, charging, from: shown(caller), target: target(called), service, sdp })
+    const from = shown(caller)
+    const leg = adapter.invite({
+      id,
+      attempt: 1,
+      charging,
+      from,
+      target: target(called),
+      origin: noFacts,
+      service,
+      sdp
+    })
     this.#other.set(leg, call.leg).set(call.leg, leg)
   }
   override alerting(leg: LegRef): void {
@@ -75,6 +86,7 @@ class Bridge extends FakeInbox {
       charging,
       from: shown(caller),
       target: target(called),
+      origin: noFacts,
       body
     })
     return sent.taken ? { taken: true } : { taken: false, release: { ...sent.reason, from: 'callee' } }

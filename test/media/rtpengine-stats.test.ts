@@ -21,6 +21,8 @@ describe('counters of rtpengine', () => {
         bytesSent: 58_480,
         packetsLost: 0,
         jitterMs: null,
+        rttMs: null,
+        mos: null,
         transcoded: false
       }
     ])

@@ -27,6 +27,8 @@ describe('a stream meter', () => {
       bytesSent: 172,
       packetsLost: 0,
       jitterMs: 0,
+      rttMs: null,
+      mos: null,
       transcoded: false
     })
   })
@@ -70,6 +72,8 @@ describe('a stream meter', () => {
       kind: 'video',
       codec: null,
       jitterMs: null,
+      rttMs: null,
+      mos: null,
       packetsLost: 0
     })
   })

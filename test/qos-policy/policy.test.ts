@@ -9,6 +9,7 @@ import { caller, target } from '../support/sessions.ts'
 const terms: Terms = {
   ingressAgreementId: 'in',
   egressAgreementId: 'out',
+  legs: null,
   prepaid: false,
   onCreditSilence: 'continue'
 }
@@ -37,6 +38,7 @@ const admission = (changes: Partial<Admission> = {}): Admission => ({
   caller,
   target: target('a'),
   called: 'tel:+491',
+  rn: null,
   service: 'voice',
   offer: null,
   transcode: false,

@@ -71,7 +71,7 @@ describe('routing', () => {
   it('nobody there says why, in plain words', async () => {
     const router = createRouter({ ownerOf, islands, operators })
     const why = async (called: string, service: 'voice' | 'message' = 'voice') =>
-      (peers(await router.route(called, from, service)) as { text: string }).text
+      (peers(await router.route(called, from, service, noFacts)) as { text: string }).text
     equal(await why('tel:+12025550123'), 'no operator and no island serves +12025550123')
     equal(await why('tel:+33155'), 'off serves +33155 but takes no such traffic')
     equal(await why('sip:carol@acme.example'), 'sip:carol@acme.example is not a user of acme')

@@ -1,5 +1,6 @@
 // Records to test with: a call's legs as the session core reports them, and bodies as the journal takes them.
 
+import { noFacts } from '../../src/session/model.ts'
 import type { Cdr, SessionId } from '../../src/session/model.ts'
 import type { CdrBody } from '../../src/events/cdr.ts'
 import { toRecord } from '../../src/events/to-record.ts'
@@ -21,9 +22,20 @@ export function cdrOf(more: Partial<Cdr> = {}): Cdr {
     calling: 'tel:+4930123456',
     callingRaw: 'sip:alice@island.example',
     callingTrust: 'network',
+    trust: 'user',
     called: 'tel:+4989654321',
     dialled: 'tel:+4989654321',
-    chargingKey: 'key',
+    chargingKey: 'sell/buy',
+    terms: {
+      agreementId: 'sell',
+      agreementVersion: '3',
+      deckVersion: '7',
+      destCode: '+4989',
+      destName: 'Germany Munich',
+      qualityClass: null
+    },
+    dscp: 46,
+    bandwidthKbpsMax: 100,
     requestedAt: answeredAt - 5_000,
     alertedAt: answeredAt - 3_000,
     answeredAt,
@@ -40,18 +52,15 @@ export function cdrOf(more: Partial<Cdr> = {}): Cdr {
         bytesSent: 514_280,
         packetsLost: 3,
         jitterMs: 1.25,
+        rttMs: 20.5,
+        mos: 4.3,
         transcoded: false
       }
     ],
+    otherMedia: [],
     charging: { icid: 'icid-1', generatedAt: 'hub.example' },
-    facts: {
-      dialogId: 'call-1@island',
-      traceId: null,
-      origIoi: 'island.example',
-      termIoi: null,
-      transitIoi: [],
-      neighbour: '127.0.0.1:5060'
-    },
+    facts: { ...noFacts, dialogId: 'call-1@island', origIoi: 'island.example', neighbour: '127.0.0.1:5060' },
+    origin: { ...noFacts, calledRaw: '089 654321', rn: '+4989000', npdi: true, attest: 'A' },
     otherPeerId: 'operator-1',
     ...more
   }

@@ -84,6 +84,7 @@ export function anchorage(
       bandwidthKbpsMax: 100,
       dscp: 46,
       chargingKey: 'key',
+      terms: null,
       credit: null,
       codecs: over.codecs ?? allCodecs,
       callerCodecs: over.callerCodecs ?? (over.transcode === true ? allCodecs : (over.codecs ?? allCodecs))

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createLog } from '../../src/log.ts'
 import { createNni } from '../../src/nni/nni.ts'
 import type { Nni } from '../../src/nni/nni.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { ChargingId, SessionId, Shown, Target } from '../../src/session/model.ts'
 import type { Clock, Invitation } from '../../src/session/ports.ts'
 import { createEngine } from '../../src/sip/engine/engine.ts'
@@ -164,6 +165,7 @@ export const invitation = (over: Partial<Invitation> = {}): Invitation => ({
   charging,
   from: caller,
   target: targetAlpha,
+  origin: noFacts,
   service: 'voice',
   sdp: sdpWith(4_000),
   ...over

@@ -143,6 +143,6 @@ export class CallerLeg implements Leg, Passenger {
   }
 
   #facts(): LegFacts {
-    return factsOf(this.#call, this.#connection.neighbour)
+    return { ...factsOf(this.#call, this.#connection.neighbour), calledRaw: this.#call.invite.uri }
   }
 }

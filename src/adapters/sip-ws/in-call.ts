@@ -1,5 +1,6 @@
 // What happens inside a call, the same for both directions: re-offers, tones, ACKs with SDP, and how it can end.
 
+import { noFacts } from '../../session/model.ts'
 import type { LegFacts, LegRef, Reason, Refusal, Sdp, Tone } from '../../session/model.ts'
 import type { Inbox } from '../../session/ports.ts'
 import type { CallEnd, Reoffer, SipCall } from '../../sip/call.ts'
@@ -203,11 +204,9 @@ export const connectionLost: Reason = { cause: 'unreachable', text: 'the connect
 export function factsOf(call: { readonly invite: SipRequest }, neighbour: string | null): LegFacts {
   const { headers } = call.invite
   return {
+    ...noFacts,
     dialogId: headers.get('Call-ID') ?? null,
     traceId: headers.get('Session-ID') ?? null,
-    origIoi: null,
-    termIoi: null,
-    transitIoi: [],
     neighbour
   }
 }

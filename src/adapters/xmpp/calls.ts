@@ -277,7 +277,7 @@ class IslandCalls implements Calls {
       service,
       sdp,
       charging: null,
-      facts: live.facts
+      facts: { ...live.facts, calledRaw: to }
     })
   }
 

@@ -121,7 +121,7 @@ export class Texts {
         called: called.called,
         body: { type: 'text/plain', text },
         charging: null,
-        facts: { ...noFacts, dialogId: id, neighbour }
+        facts: { ...noFacts, dialogId: id, neighbour, calledRaw: to }
       })
     } finally {
       this.#waiting -= 1

@@ -69,6 +69,7 @@ function twoIslands(start: 'A' | 'B' = 'A') {
     codecs: ['opus'],
     callerCodecs: ['opus'],
     chargingKey: 'k',
+    terms: null,
     credit: null
   }
   const hub = new Hub({
