@@ -4,6 +4,7 @@ import { createSipWs } from '../../src/adapters/sip-ws/sip-ws.ts'
 import type { SipWs, SipWsParts } from '../../src/adapters/sip-ws/sip-ws.ts'
 import { parseConfig, passwordOf } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { LegRef, Sdp, SessionId, Shown } from '../../src/session/model.ts'
 import type { Clock } from '../../src/session/ports.ts'
 import type { SipMessage, SipRequest, SipResponse } from '../../src/sip/message.ts'
@@ -93,6 +94,7 @@ export async function openIsland(options: Partial<SipWsParts> = {}): Promise<Isl
           media: 'webrtc',
           needsOffer: false
         },
+        origin: noFacts,
         service: 'voice',
         sdp: offer
       }),

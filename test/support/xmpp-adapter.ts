@@ -6,6 +6,7 @@ import type { Xmpp, XmppParts } from '../../src/adapters/xmpp/xmpp.ts'
 import { createLog } from '../../src/log.ts'
 import type { Logger } from '../../src/log.ts'
 import { systemClock } from '../../src/compose.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { Party, SessionId, Shown } from '../../src/session/model.ts'
 import type { OutgoingText } from '../../src/session/ports.ts'
 import { FakeInbox } from './inbox.ts'
@@ -85,6 +86,7 @@ export function outgoing(islandId: string, uri: string, text: string, from: Part
     charging: { icid: 'icid', generatedAt: 'hub.test' },
     from: { asserted: [], presented: 'tel:+4930123456', display: null, privacy: [], ...from },
     target: { access: 'xmpp', peerId: islandId, uri, trust: 'user', media: 'webrtc', needsOffer: true },
+    origin: noFacts,
     body: { type: 'text/plain', text }
   }
 }

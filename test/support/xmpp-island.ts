@@ -16,6 +16,7 @@ import type { Condition } from '../../src/adapters/xmpp/causes.ts'
 import { createLog } from '../../src/log.ts'
 import type { XmppIslandConfig } from '../../src/config.ts'
 import { parseConfig } from '../../src/config.ts'
+import { noFacts } from '../../src/session/model.ts'
 import type { LegRef, Sdp, SessionId, Shown } from '../../src/session/model.ts'
 import type { Clock, Inbox, Invitation } from '../../src/session/ports.ts'
 import { FakeInbox } from './inbox.ts'
@@ -231,6 +232,7 @@ export const invitation = (): Invitation => ({
   id: 'session' as SessionId,
   attempt: 1,
   charging: { icid: 'icid', generatedAt: 'hub' },
+  origin: noFacts,
   from: shown,
   target: {
     access: 'xmpp',
