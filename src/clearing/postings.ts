@@ -77,7 +77,7 @@ export async function addTransfers(sql: Sql, entries: readonly Entry[], shard: n
      on conflict (shard, account, currency) do update
        set debit_micros = b.debit_micros + excluded.debit_micros,
            credit_micros = b.credit_micros + excluded.credit_micros`,
-    [shard, jsonOf(sums)]
+    [shard, jsonText([...sums.values()])]
   )
 }
 
@@ -99,8 +99,8 @@ function sumOf(sums: Map<string, Balance>, account: string, currency: string): B
 }
 
 /** Integers of any size go as text. */
-const jsonOf = (sums: ReadonlyMap<string, object>): string =>
-  JSON.stringify([...sums.values()], (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
+const jsonText = (values: readonly object[]): string =>
+  JSON.stringify(values, (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
 
 const chargeTable: CopyTable = {
   name: 'charge',
@@ -167,7 +167,8 @@ const suspenseTable: CopyTable = {
   ]
 }
 
-interface DaySum {
+/** Sums of one day and kind of traffic, or what is to be added to them. */
+export interface DaySum {
   readonly day: string
   readonly from_provider: string
   readonly to_provider: string
@@ -186,7 +187,7 @@ interface DaySum {
 async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promise<void> {
   const sums = new Map<string, DaySum>()
   for (const { record, charge } of due) {
-    const sum = daySumOf(sums, record, charge)
+    const sum = daySumOf(sums, record, summed(charge))
     sum.attempts += 1
     sum.billed_units += charge.billedUnits
     sum.amount_micros += charge.amountMicros
@@ -194,6 +195,11 @@ async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promis
     sum.answered += 1
     sum.duration_ms += record.duration_ms
   }
+  await addDaySums(sql, [...sums.values()], shard)
+}
+
+/** Each day and kind of traffic may stand in it once. */
+export async function addDaySums(sql: Sql, sums: readonly DaySum[], shard: number): Promise<void> {
   await sql.query(
     `insert into rollup_shard as r
      select $1, day, from_provider, to_provider, service, side, agreement_id, currency, destination, attempts, answered,
@@ -203,18 +209,37 @@ async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promis
        set attempts = r.attempts + excluded.attempts, answered = r.answered + excluded.answered,
            billed_units = r.billed_units + excluded.billed_units, duration_ms = r.duration_ms + excluded.duration_ms,
            amount_micros = r.amount_micros + excluded.amount_micros`,
-    [shard, jsonOf(sums)]
+    [shard, jsonText(sums)]
   )
 }
 
-function daySumOf(sums: Map<string, DaySum>, record: Chargeable, charge: Charge): DaySum {
+/** What of a charge decides where it is added up. */
+export interface Summed {
+  readonly side: string
+  readonly rule: string
+  readonly agreementId: string | null
+  readonly currency: string | null
+  readonly destination: string | null
+  readonly day: string
+}
+
+export const summed = ({ side, rule, agreement, row, day }: Charge): Summed => ({
+  side,
+  rule,
+  agreementId: agreement?.id ?? null,
+  currency: agreement?.currency ?? null,
+  destination: row?.destination ?? null,
+  day
+})
+
+export function daySumOf(sums: Map<string, DaySum>, record: Chargeable, charge: Summed): DaySum {
   const { leg, provider, other_provider, service } = record
   const [from, to] = leg === 'ingress' ? [provider, other_provider] : [other_provider, provider]
   const side = charge.rule === 'with-ingress' ? 'with-ingress' : charge.side
-  const { agreement, row, day } = charge
-  const names = [day, from ?? '', to ?? '', service, side, agreement?.id ?? '', row?.destination ?? '']
+  const { agreementId, currency, destination, day } = charge
+  const names = [day, from ?? '', to ?? '', service, side, agreementId ?? '', destination ?? '']
   // Names are text of others: a length before each keeps two of them from reading as one.
-  let key = agreement?.currency ?? ''
+  let key = currency ?? ''
   for (const name of names) key += `${name.length}:${name}`
   const known = sums.get(key)
   if (known !== undefined) return known
@@ -224,9 +249,9 @@ function daySumOf(sums: Map<string, DaySum>, record: Chargeable, charge: Charge)
     to_provider: storable(to ?? ''),
     service,
     side,
-    agreement_id: agreement?.id ?? '',
-    currency: agreement?.currency ?? '',
-    destination: row?.destination ?? '',
+    agreement_id: agreementId ?? '',
+    currency: currency ?? '',
+    destination: destination ?? '',
     attempts: 0,
     answered: 0,
     billed_units: 0,

@@ -83,15 +83,20 @@ const again = `
 
   -- What each record owes now.
   create view charge_now as
-    select cdr_id, 0 as revision, null as reason, side, rule, agreement_id, rate_id, destination, currency, billed_units,
-      amount_micros, day, explanation
-    from charge c where not exists (select from recharge r where r.cdr_id = c.cdr_id)
-    union all
-    select cdr_id, revision, reason, side, rule, agreement_id, rate_id, destination, currency, billed_units,
-      amount_micros, day, explanation
-    from recharge r where not exists (
-      select from recharge later where later.cdr_id = r.cdr_id and later.revision > r.revision
-    );
+    select c.cdr_id, coalesce(r.revision, 0) as revision, r.reason,
+      case when r.cdr_id is null then c.side else r.side end as side,
+      case when r.cdr_id is null then c.rule else r.rule end as rule,
+      case when r.cdr_id is null then c.agreement_id else r.agreement_id end as agreement_id,
+      case when r.cdr_id is null then c.rate_id else r.rate_id end as rate_id,
+      case when r.cdr_id is null then c.destination else r.destination end as destination,
+      case when r.cdr_id is null then c.currency else r.currency end as currency,
+      case when r.cdr_id is null then c.billed_units else r.billed_units end as billed_units,
+      case when r.cdr_id is null then c.amount_micros else r.amount_micros end as amount_micros,
+      case when r.cdr_id is null then c.day else r.day end as day,
+      case when r.cdr_id is null then c.explanation else r.explanation end as explanation
+    from charge c left join lateral (
+      select * from recharge where recharge.cdr_id = c.cdr_id order by revision desc limit 1
+    ) r on true;
 
   -- A call that cost the hub more than it brought (R10): told once, kept for a person to look at.
   create table margin_alarm (
