@@ -16,6 +16,7 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   rtpengine: { program: '/usr/bin/rtpengine', packages: ['rtpengine-daemon', 'libavcodec-extra59'] },
   chromium: { program: '/usr/bin/chromium', packages: ['chromium'] },
   kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] },
+  openssl: { program: '/usr/bin/openssl', packages: ['openssl'] },
   knot: { program: '/usr/sbin/knotd', packages: ['knot'] },
   prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound', 'openssl'] },
   // Synapse itself comes from PyPI, by test/support/synapse-install.ts.

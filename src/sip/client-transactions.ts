@@ -2,7 +2,7 @@
 
 import { HubError } from '../errors.ts'
 import { viaOf } from './hop.ts'
-import { createHeaders, makeRequest, newBranch, parseCSeq, printMessage } from './message.ts'
+import { createHeaders, makeRequest, newBranch, parseCSeq, parseVia, printMessage } from './message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import type { ClientHandler, ClientTransaction, SipTimers, TimerPort } from './ports.ts'
 import { TimerSlots } from './timers.ts'
@@ -103,6 +103,11 @@ class ClientRecord implements Timed {
   flowLost(flow: Flow): void {
     const waiting = this.state === 'calling' || this.state === 'trying'
     if (waiting || isWebSocket(flow.transport)) this.broken(new Error('the connection was lost'))
+  }
+
+  /** The Request-URI, while somebody waits for an answer. */
+  get uri(): string | null {
+    return this.#request?.uri ?? null
   }
 
   cancel(headers: readonly HeaderLine[]): void {
@@ -213,7 +218,10 @@ class ClientRecord implements Timed {
 
   #stamp(transport: TransportName, local: Address | null): void {
     if (local === null || this.#request === null) return
-    this.#owner.stamp(this.#request, viaOf(transport, local, this.#branch))
+    this.#owner.stamp(
+      this.#request,
+      viaOf(transport, local, this.#branch, this.#owner.runtime.wire.viaParams(transport))
+    )
   }
 
   /** 17.1.1.3: in the INVITE's own transaction, to where the INVITE went. */
@@ -318,6 +326,21 @@ export class ClientTransactions {
     if (record === undefined) return false
     record.apply(answerEvent(response.status), response, flow)
     return true
+  }
+
+  /**
+   * Whether a request is one of ours that came back, through somebody else, with the same Request-URI: a loop, where a
+   * spiral would have another one (RFC 5393, 4.2).
+   */
+  sentTo({ method, uri, headers }: SipRequest): boolean {
+    if (headers.count('Via') < 2) return false
+    return headers
+      .all('Via')
+      .slice(1)
+      .some(text => {
+        const branch = parseVia(text)?.params.get('branch') ?? ''
+        return this.#records.get(`${branch}|${method}`)?.uri === uri
+      })
   }
 
   /** One Via of ours on top, in place of the one this transaction put there before. */

@@ -13,20 +13,34 @@ const viaNames = { udp: 'UDP', tcp: 'TCP', tls: 'TLS', ws: 'WS', wss: 'WSS' } as
   string
 >
 
-/** The Via of a request sent from here; `rport` always, so that answers find their way through address translators. */
-export const viaOf = (transport: TransportName, local: Address, branch: string): string =>
-  `SIP/2.0/${viaNames[transport]} ${hostPort(local)};rport;branch=${branch}`
+/**
+ * The Via of a request sent from here; `rport` always, so that answers find their way through address translators.
+ * `more`: further parameters.
+ */
+export const viaOf = (transport: TransportName, local: Address, branch: string, more = ''): string =>
+  `SIP/2.0/${viaNames[transport]} ${hostPort(local)};rport;branch=${branch}${more}`
+
+/** How often who asks may ping, in seconds (RFC 6223): connections, and UDP paths through address translators. */
+const keepSeconds = { stream: 120, udp: 30 } as const
 
 /**
  * Notes where a request came from in its topmost Via: `received` where sent-by says another host or rport was asked
- * for, `rport` with the port where it was asked for (RFC 3261 18.2.1, RFC 3581 4).
+ * for, `rport` with the port where it was asked for (RFC 3261 18.2.1, RFC 3581 4); `keep` with a time where pings are
+ * offered (RFC 6223).
  */
-export function stampSource(request: SipRequest, via: Via, { host, port }: Address): void {
+export function stampSource(
+  request: SipRequest,
+  via: Via,
+  { transport, remote: { host, port } }: Pick<Flow, 'transport' | 'remote'>
+): void {
   const asked = via.params.has('rport')
-  if (!asked && !via.params.has('received') && via.host === host) return
+  const keeps = via.params.get('keep') === null && via.params.has('keep')
+  const elsewhere = asked || via.params.has('received') || via.host !== host
+  if (!elsewhere && !keeps) return
   const params = new Map(via.params)
-  params.set('received', host)
+  if (elsewhere) params.set('received', host)
   if (asked) params.set('rport', String(port))
+  if (keeps) params.set('keep', String(transport === 'udp' ? keepSeconds.udp : keepSeconds.stream))
   request.headers.removeFirst('Via')
   request.headers.prepend('Via', printVia({ ...via, params }))
 }

@@ -15,6 +15,7 @@ import type {
   ListenOptions,
   RemoteDestination,
   Screen,
+  TlsPeer,
   TransportName
 } from './transport/transport.ts'
 import type { SipUri } from './uri.ts'
@@ -74,6 +75,8 @@ export interface StackOptions {
   readonly resolver?: DnsResolver
   /** For outgoing TLS: authorities that servers' certificates must come from. Default: Node's. */
   readonly tlsCa?: string | Buffer
+  /** For outgoing TLS: peers with certificates, authorities or domains of their own. */
+  readonly tlsPeers?: readonly TlsPeer[]
 }
 
 /** Nothing here should throw; if it does, the request is answered 500 and the error logged. */

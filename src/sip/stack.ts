@@ -222,7 +222,8 @@ class Stack implements SipStack {
   #request(request: SipRequest, flow: Flow, bytes: number): void {
     const via = parseVia(request.headers.get('Via') ?? '')
     if (via === null) return
-    stampSource(request, via, flow.remote)
+    stampSource(request, via, flow)
+    if (via.params.has('alias')) this.#wire.alias(flow, via)
     if (request.method === 'ACK') this.#servers.acknowledge(request, via, flow)
     else if (request.method === 'CANCEL') this.#cancel(request, via, flow)
     else {
@@ -232,6 +233,10 @@ class Stack implements SipStack {
   }
 
   #newRequest(request: SipRequest, via: Via, key: string, flow: Flow, bytes: number): void {
+    if (this.#clients.sentTo(request)) {
+      this.#answer(request, via, 482, flow)
+      return
+    }
     if (this.#full() || this.#servers.heldBytes + bytes > this.#limits.requestBytesMax) {
       this.#answer(request, via, 503, flow)
       return
@@ -264,6 +269,7 @@ class Stack implements SipStack {
       this.#dropped++
       return
     }
+    if (via.params.has('keep')) this.#wire.keepAlive(flow, via)
     if (this.#clients.receive(response, via.params.get('branch') ?? '', cseq.method, flow)) return
     if (cseq.method === 'INVITE' && response.status >= 200 && response.status < 300) this.#stray(response, flow)
     else this.#dropped++
@@ -294,7 +300,7 @@ class Stack implements SipStack {
     if (method === 'ACK' || !headers.has('Via')) return
     const via = parseVia(headers.get('Via') ?? '')
     if (via !== null) {
-      stampSource(request, via, flow.remote)
+      stampSource(request, via, flow)
       this.#answer(request, via, status, flow, reason)
       return
     }

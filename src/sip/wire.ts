@@ -3,13 +3,15 @@
 import { isIP, isIPv6 } from 'node:net'
 import { locate } from './locate.ts'
 import type { Reach } from './locate.ts'
-import { printMessage } from './message.ts'
-import type { SipMessage } from './message.ts'
+import { parseDeltaSeconds, printMessage } from './message.ts'
+import type { SipMessage, Via } from './message.ts'
 import type { StackOptions } from './ports.ts'
 import { createResolver } from './resolver.ts'
 import type { DnsResolver } from './resolver.ts'
+import { StreamFlow } from './transport/stream-flow.ts'
 import { ConnectionCounts, StreamTransport, tcp } from './transport/tcp.ts'
 import { tlsKind } from './transport/tls.ts'
+import { defaultPorts } from './transport/transport.ts'
 import type {
   Address,
   Destination,
@@ -43,7 +45,8 @@ export class Wire {
     this.#port = port
     this.#tcp = new StreamTransport(tcp, port, this.#counts)
     const own = options.listen.find(({ tls }) => tls !== undefined)?.tls ?? null
-    const kind = tlsKind(own, options.tlsCa ?? null, port.limits.connectMs)
+    const ca = options.tlsCa ?? null
+    const kind = tlsKind({ own, ca, peers: options.tlsPeers ?? [], handshakeMs: port.limits.connectMs })
     this.#tls = new StreamTransport(kind, port, this.#counts)
     this.#resolver = options.resolver ?? createResolver()
   }
@@ -103,6 +106,24 @@ export class Wire {
     this.#udpOnly.delete(this.#udpOnly.keys().next().value ?? '')
   }
 
+  /** What Via offers on connections: pings (RFC 6223), and on TLS, where we can be called back, reuse (RFC 5923). */
+  viaParams(transport: TransportName): string {
+    if (transport === 'tcp') return ';keep'
+    if (transport !== 'tls') return ''
+    return this.#tls.listening.length === 0 ? ';keep' : ';keep;alias'
+  }
+
+  /** A request wants its connection reused: TLS only, where a certificate can prove it (RFC 5923, 6). */
+  alias(flow: Flow, { host, port }: Via): void {
+    if (flow.transport === 'tls') this.#tls.alias(flow, { host, port: port ?? defaultPorts.tls })
+  }
+
+  /** An answer says how often to ping; a `keep` that only came back says nothing. */
+  keepAlive(flow: Flow, { params }: Via): void {
+    const seconds = parseDeltaSeconds(params.get('keep') ?? '')
+    if (seconds !== null && flow instanceof StreamFlow) flow.keepAlive(seconds)
+  }
+
   get udpInsteadMs(): number {
     return this.#port.limits.udpInsteadMs
   }
@@ -159,9 +180,10 @@ export class Wire {
       return
     }
     const streams = this.#streams(transport)
-    const flow = streams.flowTo(to)
+    const name = to.name === undefined || isIP(to.name) > 0 ? null : to.name
+    const flow = streams.flowTo(to, transport === 'tls' ? name : null)
     if (flow !== null && !flow.closed) ready(flow)
-    else streams.open({ host: to.host, port: to.port }, to.name ?? null, ready, failed)
+    else streams.open({ host: to.host, port: to.port }, name, ready, failed)
   }
 
   #udpFor(remoteHost: string): UdpListener | null {

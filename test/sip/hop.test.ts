@@ -12,9 +12,14 @@ function requestOf(of: RawRequest): SipRequest {
 }
 const via = (request: SipRequest) => parseVia(request.headers.get('Via')!)!
 
-function stamped(of: RawRequest, host = '192.0.2.9', port = 4_000): readonly string[] {
+function stamped(
+  of: RawRequest,
+  host = '192.0.2.9',
+  port = 4_000,
+  transport: 'udp' | 'tcp' = 'udp'
+): readonly string[] {
   const request = requestOf(of)
-  stampSource(request, via(request), { host, port })
+  stampSource(request, via(request), { transport, remote: { host, port } })
   return request.headers.all('Via')
 }
 
@@ -30,6 +35,13 @@ describe('the source in the topmost Via', () => {
     expect(stamped({ sentBy: '[2001:db8::1]:5060' }, '2001:db8::9')).toEqual([
       'SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bK1;received=2001:db8::9'
     ])
+  })
+
+  it('says how often to ping where the peer offers to (RFC 6223), and leaves a time that stands there', () => {
+    const keep = { sentBy: '192.0.2.9:5060', viaParams: ';keep' }
+    expect(stamped(keep)).toEqual(['SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1;keep=30'])
+    expect(stamped(keep, '192.0.2.9', 4_000, 'tcp')).toEqual(['SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1;keep=120'])
+    expect(stamped({ ...keep, viaParams: ';keep=7' })).toEqual(['SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1;keep=7'])
   })
 
   it('replaces what the peer claims, and leaves the Vias below alone', () => {

@@ -47,6 +47,7 @@ export interface EngineOptions {
   readonly secondMs?: number
   readonly tap?: StackOptions['tap']
   readonly tlsCa?: StackOptions['tlsCa']
+  readonly tlsPeers?: StackOptions['tlsPeers']
   /** For the names of next hops and peers; the system's unless given. */
   readonly resolver?: StackOptions['resolver']
   readonly userAgent?: string
@@ -171,7 +172,8 @@ function handlerOf(options: HandlerOptions | undefined): Handler | null {
 }
 
 /** What goes to the stack as it is. */
-const passedOn = ({ screen, tlsCa, userAgent, resolver }: EngineOptions): Partial<StackOptions> => ({
+const passedOn = ({ screen, tlsCa, tlsPeers, userAgent, resolver }: EngineOptions): Partial<StackOptions> => ({
+  ...(tlsPeers === undefined ? {} : { tlsPeers }),
   ...(resolver === undefined ? {} : { resolver }),
   ...(screen === undefined ? {} : { screen }),
   ...(tlsCa === undefined ? {} : { tlsCa }),

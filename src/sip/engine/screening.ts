@@ -3,12 +3,13 @@
 import { BlockList, isIP } from 'node:net'
 import { HubError } from '../../errors.ts'
 import type { StackOptions } from '../ports.ts'
+import { plainDomain } from '../transport/identity.ts'
 
 export interface ScreenedPeer {
   readonly id: string
   /** IPv4 or IPv6 addresses, or CIDR blocks of them. */
   readonly addresses: readonly string[]
-  /** Names in a client certificate, any of which proves the peer on TLS wherever it comes from. */
+  /** SIP domains in a client certificate, any of which proves the peer on TLS; a `sip:` before them is ignored. */
   readonly certificateNames: readonly string[]
 }
 
@@ -22,22 +23,26 @@ interface Block {
 }
 
 /**
- * A screen over a table of peers. A certificate name decides first, then the address: the longest prefix, then the
- * order of the table. A peer that names certificates is not known on TLS by its address alone. Unknown: silence on UDP,
- * `refuse` elsewhere. Throws HUB_CONFIG for an address that is none.
+ * A screen over a table of peers. By address the longest prefix decides, then the order of the table. On TLS a peer that
+ * names certificates must prove one of the names, and come from one of its addresses if it has any. Unknown: silence
+ * on UDP, `refuse` elsewhere. Throws HUB_CONFIG for an address that is none.
  */
 export function screenPeers(peers: readonly ScreenedPeer[]): Screening {
   const byAddress = new Map<string, string>()
   const byName = new Map<string, string>()
   const blocks: Block[] = []
   const certified = new Set<string>()
+  /** The addresses of each peer that has any. */
+  const places = new Map<string, Block[]>()
   for (const { id, addresses, certificateNames } of peers) {
     for (const name of certificateNames) {
-      if (!byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), id)
+      const domain = plainDomain(name.replace(/^sip:/i, ''))
+      if (!byName.has(domain)) byName.set(domain, id)
       certified.add(id)
     }
     for (const text of addresses) {
       const block = blockOf(id, text)
+      places.set(id, [...(places.get(id) ?? []), block])
       if (block.bits === (block.family === 'ipv4' ? 32 : 128)) {
         const address = plainAddress(text.split('/')[0] ?? '')
         if (!byAddress.has(address)) byAddress.set(address, id)
@@ -53,15 +58,23 @@ export function screenPeers(peers: readonly ScreenedPeer[]): Screening {
     return blocks.find(block => block.family === family && block.list.check(address, family))?.peerId
   }
   return ({ transport, remote, certificateNames }) => {
-    for (const name of certificateNames) {
-      const named = byName.get(name.toLowerCase())
-      if (named !== undefined) return { peerId: named }
-    }
     const peerId = addressed(remote.host)
+    for (const name of certificateNames) {
+      const named = byName.get(plainDomain(name))
+      if (named !== undefined && (named === peerId || isAt(places.get(named), remote.host))) return { peerId: named }
+    }
     const proven = peerId !== undefined && !(transport === 'tls' && certified.has(peerId))
     if (proven) return { peerId }
     return transport === 'udp' ? 'drop' : 'refuse'
   }
+}
+
+/** A peer without addresses may come from anywhere. */
+function isAt(places: readonly Block[] | undefined, host: string): boolean {
+  if (places === undefined) return true
+  const address = plainAddress(host)
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+  return places.some(place => place.family === family && place.list.check(address, family))
 }
 
 function blockOf(peerId: string, text: string): Block {

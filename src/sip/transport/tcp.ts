@@ -1,159 +1,13 @@
-// SIP over connections: TCP here, TLS on the same (tls.ts). Framing, bounds, screening, reuse.
+// SIP over connections: TCP here, TLS on the same (tls.ts). Listening, connecting, screening, reuse.
 
 import { connect, createServer, isIP } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { plainHost } from '../hop.ts'
-import { Framer } from './framing.ts'
-import { advertised, newFlowId } from './transport.ts'
+import { plainDomain } from './identity.ts'
+import { StreamFlow } from './stream-flow.ts'
+import type { Standing } from './stream-flow.ts'
+import { advertised } from './transport.ts'
 import type { Address, Flow, Listening, ListenOptions, TransportPort } from './transport.ts'
-
-const pong = Buffer.from('\r\n')
-/** Bytes that may wait unread where a pong is still added. */
-const pongAfterBytesMax = 4_096
-
-/** What screening made of the peer at the other end. */
-export type Standing = { readonly peerId: string | null } | 'refuse'
-
-interface StreamOptions {
-  readonly transport: 'tcp' | 'tls'
-  readonly socket: Socket
-  readonly local: Address
-  readonly remote: Address
-  readonly standing: Standing
-  /** Made from here: what is answered over it is wanted, whoever sends it. */
-  readonly outgoing: boolean
-  readonly port: TransportPort
-}
-
-/** One connection, in or out. */
-export class StreamFlow implements Flow {
-  readonly id = newFlowId()
-  readonly transport: 'tcp' | 'tls'
-  readonly local: Address
-  readonly remote: Address
-  readonly peerId: string | null
-  closed = false
-  readonly #refused: boolean
-  readonly #outgoing: boolean
-  readonly #stranger: boolean
-  readonly #socket: Socket
-  readonly #port: TransportPort
-  readonly #framer: Framer
-  /** Running while a message has begun and is not whole. */
-  #incomplete: NodeJS.Timeout | null = null
-  #resume: NodeJS.Timeout | null = null
-
-  constructor({ transport, socket, local, remote, standing, outgoing, port }: StreamOptions) {
-    this.transport = transport
-    this.local = local
-    this.remote = remote
-    this.#refused = standing === 'refuse'
-    this.#outgoing = outgoing
-    const stranger = this.#refused && !outgoing
-    this.peerId = standing === 'refuse' ? null : standing.peerId
-    this.#socket = socket
-    this.#port = port
-    const { headerBytesMax, messageBytesMax } = port.limits
-    // Nobody we know gets a megabyte of memory.
-    this.#framer = new Framer({ headerBytesMax, messageBytesMax: stranger ? headerBytesMax : messageBytesMax })
-    socket.setNoDelay(true)
-    socket.setTimeout(port.limits.idleMs, () => this.close())
-    // Whatever a stranger sends, it gets no more time.
-    if (stranger) this.#incomplete = setTimeout(() => this.close(), port.limits.incompleteMs).unref()
-    this.#stranger = stranger
-    socket.on('data', chunk => this.#received(chunk))
-    socket.on('end', () => this.close())
-    socket.on('error', error => port.warn(`${transport} connection`, error))
-    socket.on('close', () => this.#lost())
-  }
-
-  send(bytes: Buffer, failed?: (error: unknown) => void): void {
-    if (this.closed) {
-      failed?.(new Error('the connection is closed'))
-      return
-    }
-    this.#socket.write(bytes)
-    if (this.#socket.writableLength <= this.#port.limits.sendBufferBytesMax) return
-    this.#port.warn('connection closed: the peer reads too slowly', null)
-    this.#socket.destroy()
-    this.#lost()
-  }
-
-  /** What was sent before goes out. */
-  close(): void {
-    if (this.closed) return
-    const socket = this.#socket
-    socket.end()
-    socket.resume()
-    const linger = setTimeout(() => socket.destroy(), this.#port.limits.lingerMs).unref()
-    socket.once('close', () => clearTimeout(linger))
-    this.#lost()
-  }
-
-  #received(chunk: Buffer): void {
-    if (this.closed) return
-    this.#framer.push(chunk)
-    this.#read()
-  }
-
-  #read(): void {
-    let pinged = false
-    while (!this.closed && this.#resume === null) {
-      const frame = this.#framer.next()
-      if (frame === null) break
-      if (frame.kind === 'ping') {
-        // A stranger has nothing to keep alive.
-        if (this.#stranger) return this.close()
-        pinged = true
-      } else if (frame.kind === 'message') this.#take(frame.bytes)
-      else {
-        this.#port.unreadable(frame.head, frame.kind === 'oversize' ? 413 : 400, this)
-        this.close()
-      }
-    }
-    // One pong for what came at once, and none for who reads nothing: pings are free, what waits here is not.
-    if (pinged && this.#socket.writableLength <= pongAfterBytesMax) this.send(pong)
-    if (this.closed || this.#stranger) return
-    if (!this.#framer.partial) this.#stopWaiting()
-    else this.#incomplete ??= setTimeout(() => this.close(), this.#port.limits.incompleteMs).unref()
-  }
-
-  #take(bytes: Buffer): void {
-    this.#stopWaiting()
-    const wanted = this.#outgoing && bytes.toString('latin1', 0, 4) === 'SIP/'
-    if (this.#refused && !wanted) {
-      this.#port.refused(bytes, this)
-      this.close()
-      return
-    }
-    const waitMs = this.#port.admit(this.remote.host)
-    this.#port.message(bytes, this)
-    // Over its rate: this one still counts, the next waits in the peer's own buffers.
-    if (waitMs === 0 || this.closed) return
-    this.#socket.pause()
-    this.#resume = setTimeout(() => this.#goOn(), waitMs).unref()
-  }
-
-  #goOn(): void {
-    this.#resume = null
-    if (this.closed) return
-    this.#socket.resume()
-    this.#read()
-  }
-
-  #stopWaiting(): void {
-    if (this.#incomplete !== null) clearTimeout(this.#incomplete)
-    this.#incomplete = null
-  }
-
-  #lost(): void {
-    if (this.closed) return
-    this.closed = true
-    this.#stopWaiting()
-    if (this.#resume !== null) clearTimeout(this.#resume)
-    this.#port.closed(this)
-  }
-}
 
 /** How TLS differs from TCP. */
 export interface StreamKind {
@@ -209,8 +63,9 @@ export class StreamTransport {
   readonly #sockets = new Set<Socket>()
   /** Raw connections of peers that are not known (yet) by remote address, oldest first. */
   readonly #strangers = new Map<string, Socket>()
-  /** By remote address: a request to a peer takes the connection there is (RFC 3261, 18). */
+  /** By remote address, with the domain asked for: a request to a peer takes the connection there is (RFC 3261, 18). */
   readonly #flows = new Map<string, StreamFlow>()
+  readonly #known = new Map<StreamFlow, string[]>()
   readonly #connecting = new Map<string, Waiter[]>()
   #closed = false
 
@@ -250,14 +105,29 @@ export class StreamTransport {
     return (fits ?? this.#servers[0])?.local ?? null
   }
 
-  /** The open connection to there, if any. */
-  flowTo(to: Address): Flow | null {
-    return this.#flows.get(keyOf(to)) ?? null
+  /** The open connection to there, if any; where a domain was asked for, one that proves it (RFC 5922, 7.3). */
+  flowTo(to: Address, name: string | null): Flow | null {
+    const flow = this.#flows.get(keyOf(to, name))
+    if (flow !== undefined || name === null) return flow ?? null
+    const other = this.#flows.get(keyOf(to))
+    return other?.identities.includes(plainDomain(name)) === true ? other : null
+  }
+
+  /**
+   * A peer wants its connection used for requests to this port of its too (RFC 5923): it may where its certificate
+   * proves who it is, and where sent-by names the host that it comes from, or a domain that it has proven.
+   */
+  alias(flow: Flow, sentBy: Address): void {
+    if (!(flow instanceof StreamFlow) || flow.peerId === null || flow.identities.length === 0 || flow.closed) return
+    if (sentBy.host !== flow.remote.host && !flow.identities.includes(plainDomain(sentBy.host))) return
+    const to = { host: flow.remote.host, port: sentBy.port }
+    const before = this.#flows.get(keyOf(to))
+    if (before === undefined || before.closed) this.#know(flow, keyOf(to))
   }
 
   /** Opens one; calls back in a later tick, once. `host` is an IP address. */
   open(to: Address, serverName: string | null, ready: Waiter['ready'], failed: Waiter['failed']): void {
-    const key = keyOf(to)
+    const key = keyOf(to, this.#kind.transport === 'tls' ? serverName : null)
     const waiting = this.#connecting.get(key)
     if (waiting !== undefined) {
       waiting.push({ ready, failed })
@@ -281,7 +151,7 @@ export class StreamTransport {
   async close(): Promise<void> {
     this.#closed = true
     const closing = this.#servers.map(({ server }) => new Promise(resolve => server.close(resolve)))
-    for (const flow of this.#flows.values()) flow.close()
+    for (const flow of this.#known.keys()) flow.close()
     for (const socket of this.#sockets) socket.destroySoon()
     // What a peer does not read in this time is lost.
     const cut = setTimeout(() => this.#sockets.forEach(socket => socket.destroy()), 250)
@@ -308,6 +178,7 @@ export class StreamTransport {
       socket.off('close', closed)
       const local = this.localFor(to.host) ?? { host: socket.localAddress ?? to.host, port: socket.localPort ?? 0 }
       const flow = this.#adopt(socket, local, to, this.#standing(socket, to) ?? 'refuse', true)
+      this.#know(flow, key)
       settle(({ ready }) => ready(flow))
     })
   }
@@ -336,13 +207,23 @@ export class StreamTransport {
 
   #adopt(socket: Socket, local: Address, remote: Address, standing: Standing, outgoing: boolean): StreamFlow {
     const { transport } = this.#kind
-    const flow = new StreamFlow({ transport, socket, local, remote, standing, outgoing, port: this.#port })
-    const key = keyOf(remote)
-    this.#flows.set(key, flow)
+    const identities = this.#kind.names(socket)
+    const flow = new StreamFlow({ transport, socket, local, remote, standing, outgoing, port: this.#port, identities })
+    this.#known.set(flow, [])
     socket.once('close', () => {
-      if (this.#flows.get(key) === flow) this.#flows.delete(key)
+      for (const key of this.#known.get(flow) ?? []) if (this.#flows.get(key) === flow) this.#flows.delete(key)
+      this.#known.delete(flow)
     })
+    this.#know(flow, keyOf(remote))
     return flow
+  }
+
+  /** A name under which this connection is found, until it is closed. */
+  #know(flow: StreamFlow, key: string): void {
+    const keys = this.#known.get(flow)
+    if (keys === undefined || keys.length >= aliasesMax) return
+    if (!keys.includes(key)) keys.push(key)
+    this.#flows.set(key, flow)
   }
 
   #count(socket: Socket): void {
@@ -380,7 +261,11 @@ export class StreamTransport {
   }
 }
 
-const keyOf = ({ host, port }: Address): string => `${host}|${port}`
+/** Names of one connection beyond its address. */
+const aliasesMax = 4
+
+const keyOf = ({ host, port }: Address, name: string | null = null): string =>
+  `${host}|${port}${name === null ? '' : `|${plainDomain(name)}`}`
 
 function addressOf(server: Server): Address {
   const address = server.address()

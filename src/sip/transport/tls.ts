@@ -1,41 +1,72 @@
-// SIP over TLS: what differs from TCP (certificates both ways, the names in them).
+// SIP over TLS: what differs from TCP (certificates both ways, the SIP domains in them).
 
 import { isIP } from 'node:net'
-import type { Socket } from 'node:net'
 import { connect, createServer, TLSSocket } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import { HubError } from '../../errors.ts'
-import { splitList, unquote } from '../message.ts'
+import { plainDomain, proves, sipIdentities } from './identity.ts'
 import type { StreamKind } from './tcp.ts'
-import type { TlsMaterial } from './transport.ts'
+import type { TlsMaterial, TlsPeer } from './transport.ts'
 
-/** Our own certificate for outgoing connections too (mutual TLS); `serverCa` vouches for those of others. */
-export function tlsKind(own: TlsMaterial | null, serverCa: string | Buffer | null, handshakeMs: number): StreamKind {
-  const client = own === null ? {} : { cert: own.cert, key: own.key }
-  const authorities = serverCa === null ? {} : { ca: serverCa }
+export interface TlsOptions {
+  /** Our certificate for outgoing connections too (mutual TLS), unless a peer has its own. */
+  readonly own: TlsMaterial | null
+  /** Vouches for the certificates of others, unless a peer has its own. */
+  readonly ca: string | Buffer | null
+  readonly peers: readonly TlsPeer[]
+  readonly handshakeMs: number
+}
+
+const minVersion = 'TLSv1.2'
+
+export function tlsKind(options: TlsOptions): StreamKind {
+  const { handshakeMs } = options
   return {
     transport: 'tls',
     listen: ({ tls }, accept) => {
       if (tls === undefined) throw new HubError('HUB_LISTEN', 'a TLS listener needs a certificate and its key')
-      const { cert, key, ca } = tls
-      const ask = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }
-      const server = createServer({ cert, key, minVersion: 'TLSv1.2', handshakeTimeout: handshakeMs, ...ask }, accept)
+      const { cert, key, ca, named = [] } = tls
+      const trust = ca === undefined ? {} : { ca }
+      const ask = ca === undefined ? {} : { requestCert: true, rejectUnauthorized: false }
+      const server = createServer({ cert, key, minVersion, handshakeTimeout: handshakeMs, ...trust, ...ask }, accept)
+      for (const { name, ...own } of named) server.addContext(name, { ...own, ...trust, minVersion })
       // A handshake that takes too long leaves its socket open.
       return server.on('tlsClientError', (_error, socket) => socket.destroy())
     },
-    connect: ({ host, port }, serverName) => {
-      const name = serverName === null || isIP(serverName) > 0 ? {} : { servername: serverName }
-      return connect({ host, port, minVersion: 'TLSv1.2', ...client, ...authorities, ...name })
-    },
+    connect: ({ host, port }, name) => connect(clientOptions(options, host, port, name)),
     ready: 'secureConnect',
-    names: certificateNames
+    names: socket =>
+      socket instanceof TLSSocket && socket.authorized ? sipIdentities(socket.getPeerCertificate()) : []
   }
 }
 
-/** Subject alternative names and common name of a verified certificate; none of any other. */
-function certificateNames(socket: Socket): readonly string[] {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return []
-  const { subject, subjectaltname } = socket.getPeerCertificate()
-  const names = splitList(subjectaltname ?? '').map(name => unquote(name.slice(name.indexOf(':') + 1)))
-  const common = subject?.CN
-  return common === undefined ? names : [...names, ...(Array.isArray(common) ? common : [common])]
+/**
+ * What the server has to prove is the domain that was asked for, not the host that the DNS made of it (RFC 5922, 7.3);
+ * for a peer that names its domains, one of those.
+ */
+function clientOptions(
+  { own, ca, peers }: TlsOptions,
+  host: string,
+  port: number,
+  name: string | null
+): ConnectionOptions {
+  const asked = plainDomain(name ?? host)
+  const peer = peers.find(({ hosts }) => hosts.some(other => plainDomain(other) === asked))
+  const client = peer?.own ?? own
+  const authorities = peer?.ca ?? ca
+  const domains = peer !== undefined && peer.domains.length > 0 ? peer.domains : [asked]
+  return {
+    host,
+    port,
+    minVersion,
+    ...(client === null ? {} : { cert: client.cert, key: client.key }),
+    ...(authorities === null ? {} : { ca: authorities }),
+    ...(isIP(asked) > 0 ? {} : { servername: asked }),
+    checkServerIdentity: (_host, certificate) =>
+      proves(certificate, domains)
+        ? undefined
+        : new Error(
+            `the certificate proves ${sipIdentities(certificate).join(', ') || 'no SIP domain'}, not ${domains.join(', ')}`
+          )
+  }
 }

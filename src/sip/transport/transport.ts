@@ -58,6 +58,20 @@ export interface TlsMaterial {
   readonly cert: string | Buffer
   readonly key: string | Buffer
   readonly ca?: string | Buffer
+  /** Other certificates by the name that a client asks for (SNI). */
+  readonly named?: readonly { readonly name: string; readonly cert: string | Buffer; readonly key: string | Buffer }[]
+}
+
+/** How a peer is met that TLS connections are made to. */
+export interface TlsPeer {
+  /** As destinations name it: host names and IP addresses. */
+  readonly hosts: readonly string[]
+  /** Our certificate towards it; null: the one of the first TLS listener. */
+  readonly own: { readonly cert: string | Buffer; readonly key: string | Buffer } | null
+  /** Who must vouch for its certificate; null: as for all others. */
+  readonly ca: string | Buffer | null
+  /** SIP domains of which its certificate has to prove one (RFC 5922); empty: the host that was asked for. */
+  readonly domains: readonly string[]
 }
 
 export interface ListenOptions {
@@ -77,7 +91,7 @@ export interface Listening extends Address {
 export interface Source {
   readonly transport: TransportName
   readonly remote: Address
-  /** Subject alternative names (`DNS:`, `URI:` prefix removed) and the common name of a verified client certificate. */
+  /** The SIP domains that a verified client certificate proves (RFC 5922, 7.1), in lower case. */
   readonly certificateNames: readonly string[]
 }
 
@@ -103,6 +117,10 @@ export const transportLimits = {
   /** TCP in place of UDP has so long to connect; then UDP carries the request, and the next ones for a while. */
   udpInsteadMs: 2_000,
   tcpRefusedMs: 60_000,
+  /** Pings over a connection made from here whose other end agreed to them without naming a time (RFC 6223). */
+  keepAliveMs: 95_000,
+  /** A ping without anything coming back in this time: the connection is dead (RFC 5626, 4.4.1). */
+  pongMs: 10_000,
   /** How long a connection closed here still swallows what comes, so that its last answer is not reset away. */
   lingerMs: 1_000,
   /** Header block of a message on a stream. */

@@ -3,6 +3,7 @@
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
+import { answerStun, isStun } from './stun.ts'
 import { advertised, newFlowId } from './transport.ts'
 import type { Address, Flow, Listening, ListenOptions, TransportPort } from './transport.ts'
 
@@ -113,8 +114,13 @@ export class UdpListener {
       this.#port.dropped()
       return
     }
-    // Keepalives of address translators: line breaks, or nothing at all.
+    // Keepalives of address translators: line breaks, or nothing at all; or STUN (RFC 5626, 4.4.2).
     if (bytes.length <= 4) return
+    if (isStun(bytes)) {
+      const answer = answerStun(bytes, remote)
+      if (answer !== null) this.send(answer, remote)
+      return
+    }
     this.#port.message(bytes, new UdpFlow(this, remote, verdict.peerId))
   }
 }

@@ -6,7 +6,9 @@ const table: readonly ScreenedPeer[] = [
   { id: 'wide', addresses: ['10.0.0.0/8', '2001:db8::/32'], certificateNames: [] },
   { id: 'narrow', addresses: ['10.1.2.0/24'], certificateNames: [] },
   { id: 'one', addresses: ['10.1.2.3', '2001:db8:0:0::5'], certificateNames: [] },
-  { id: 'certified', addresses: ['10.9.9.9'], certificateNames: ['sbc.certified.example', 'second.example'] }
+  { id: 'certified', addresses: ['10.9.9.9'], certificateNames: ['sbc.certified.example', 'sip:second.example'] },
+  { id: 'roaming', addresses: [], certificateNames: ['roaming.example'] },
+  { id: 'shared', addresses: ['10.1.2.3'], certificateNames: ['shared.example'] }
 ]
 const screen = screenPeers(table)
 const from = (host: string, transport: 'udp' | 'tcp' | 'tls' = 'udp', certificateNames: readonly string[] = []) =>
@@ -33,9 +35,14 @@ describe('screening of peers', () => {
     expect(from('2001:db9::1')).toBe('drop')
   })
 
-  it('a certificate proves a peer wherever it comes from', () => {
-    expect(from('192.0.2.1', 'tls', ['SBC.certified.example'])).toEqual({ peerId: 'certified' })
-    expect(from('10.1.2.3', 'tls', ['other.example', 'second.example'])).toEqual({ peerId: 'certified' })
+  it('SEC-03: on TLS both the certificate and the address must be those of the peer, if it has addresses', () => {
+    expect(from('10.9.9.9', 'tls', ['SBC.certified.example'])).toEqual({ peerId: 'certified' })
+    expect(from('10.9.9.9', 'tls', ['other.example', 'second.example'])).toEqual({ peerId: 'certified' })
+    expect(from('192.0.2.1', 'tls', ['sbc.certified.example'])).toBe('refuse')
+    expect(from('192.0.2.1', 'tls', ['roaming.example'])).toEqual({ peerId: 'roaming' })
+    // Two peers behind one address are told apart by what they prove.
+    expect(from('10.1.2.3', 'tls', ['shared.example'])).toEqual({ peerId: 'shared' })
+    expect(from('10.1.2.3', 'tls')).toEqual({ peerId: 'one' })
   })
 
   it('a peer that names certificates is not known on TLS by its address alone', () => {
