@@ -7,14 +7,17 @@ import { createSipWs } from './adapters/sip-ws/sip-ws.ts'
 import { createXmpp } from './adapters/xmpp/xmpp.ts'
 import type { Xmpp } from './adapters/xmpp/xmpp.ts'
 import { createAgreementBook, createAgreements } from './clearing/agreements.ts'
-import type { AgreementBook } from './clearing/agreements.ts'
-import { createConsumer } from './clearing/consumer.ts'
+import type { AgreementBook, DeckVersions } from './clearing/agreements.ts'
+import { createDeckVersions } from './clearing/decks/versions.ts'
 import { clearingMigrations } from './clearing/migrations.ts'
 import { createNumberOf } from './clearing/numbers.ts'
 import { databaseUrl, fileOf, linkSecretOf, passwordOf, providerOf, secretOf } from './config.ts'
 import type { Config } from './config.ts'
 import { keepEnvironment } from './environment.ts'
-import { createTableLog, eventMigrations } from './events/embedded.ts'
+import { createClearing, openEventLog } from './compose-events.ts'
+import { watchBlindness } from './compose-blind.ts'
+import type { WatchedBlindness } from './compose-blind.ts'
+import { eventMigrations } from './events/embedded.ts'
 import { openOutbox } from './events/outbox.ts'
 import type { Logger } from './log.ts'
 import { createMediaAnchor } from './media/media.ts'
@@ -35,6 +38,8 @@ import type { Database, DatabasePlace } from './store/database.ts'
 
 export interface HubOptions {
   readonly log: Logger
+  /** `hub`: calls alone; clearing runs as a process of its own. */
+  readonly role?: 'all' | 'hub'
   /** Every event and command of every session. */
   readonly observe?: (seen: Observed) => void
 }
@@ -78,37 +83,41 @@ export const partyOf = ({ islands, operators }: Config): ((peerId: string) => st
 }
 
 /** The agreements; users without a number in the configuration may have one in the directory. */
-function bookOf({ agreements, islands }: Config, directory: Directory): AgreementBook {
+export export function bookOf(
+  { agreements, islands }: Config,
+  directory: Pick<Directory, 'numberOf'>,
+  decks: DeckVersions = createDeckVersions(agreements)
+): AgreementBook {
   const byDomain = new Map(islands.map(({ id, domain }) => [domain.toLowerCase(), id]))
   const numberOf = createNumberOf(islands, (user, domain) => {
     const islandId = byDomain.get(domain)
     return islandId === undefined ? null : directory.numberOf(islandId, user)
   })
-  return createAgreementBook(agreements, numberOf)
+  return createAgreementBook(agreements, numberOf, decks)
 }
 
 /** Starts everything; where one part cannot start, those before it are taken down and its error is thrown. */
 export async function startHub(config: Config, options: HubOptions): Promise<RunningHub> {
-  const { log } = options
+  const { log, role = 'all' } = options
   keepEnvironment()
   await using parts = new AsyncDisposableStack()
   const { poolMax } = config.database
   const database = await openDatabase({ place: placeOf(config), poolMax, migrations, log })
   parts.defer(() => database.close())
-  const eventLog = createTableLog(database)
+  const eventLog = openEventLog(config, database, log)
+  parts.defer(() => eventLog.close())
   const party = partyOf(config)
   const directory = createDirectory({ islands: config.islands, database, clock: systemClock, log })
   await directory.start()
   parts.defer(() => directory.stop())
-  const book = bookOf(config, directory)
-  const consumer = createConsumer({
-    source: eventLog,
-    database,
-    book,
-    log,
-    onFault: error => log.error({ err: error }, 'clearing stands still: calls go on, their records wait to be charged')
-  })
-  parts.defer(() => consumer.stop())
+  const decks = createDeckVersions(config.agreements)
+  await decks.start(database, systemClock, log)
+  parts.defer(() => decks.stop())
+  const book = bookOf(config, directory, decks)
+  const clearing = role === 'hub' ? null : createClearing({ config, database, book, log, onFault: onFault(log) })
+  parts.defer(() => clearing?.stop())
+  const blind = watchBlindness(config, database, book, () => outbox.status.blindSince)
+  parts.defer(() => blind.probe.stop())
   const outbox = await openOutbox({
     dir: join(resolve(config.hub.dataDir), 'journal'),
     slots: config.events.journalSlots,
@@ -117,14 +126,16 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     node: config.hub.node,
     providerOf: party,
     eventLog,
+    onDurable: records => blind.exposure.add(records),
     log
   })
   parts.defer(async () => {
     await outbox.drain(relayMs)
     await outbox.close()
   })
-  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party, directory })
-  consumer.start()
+  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party, directory, blind })
+  clearing?.start()
+  blind.probe.start()
   const running = parts.move()
   let stopping: Promise<number> | null = null
   const stop = async (): Promise<number> => {
@@ -146,15 +157,21 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
   }
 }
 
+const onFault =
+  (log: Logger) =>
+  (error: unknown): void =>
+    log.error({ err: error }, 'clearing stands still: calls go on, their records wait to be charged')
+
 interface Below {
   readonly parts: AsyncDisposableStack
   readonly outbox: Awaited<ReturnType<typeof openOutbox>>
   readonly book: AgreementBook
   readonly party: (peerId: string) => string
   readonly directory: Directory
+  readonly blind: WatchedBlindness
 }
 
-async function signalling(config: Config, options: HubOptions, { parts, outbox, book, party, directory }: Below) {
+async function signalling(config: Config, options: HubOptions, { parts, outbox, book, party, directory, blind }: Below) {
   const { log } = options
   const { islands, operators } = config
   const clock = systemClock

@@ -6,7 +6,7 @@ import { hub } from './agreements.ts'
 import type { Agreement, AgreementBook } from './agreements.ts'
 import { printAmount, printRate } from './money.ts'
 import { rateByModel } from './pricing.ts'
-import type { Priced } from './pricing.ts'
+import type { Priced, Standing } from './pricing.ts'
 import { rateAttempt } from './rating.ts'
 import type { RateRow } from './rating.ts'
 
@@ -91,8 +91,12 @@ interface Deal {
   readonly agreement: Agreement | null
 }
 
+/** Where a record stands in its period, for prices that depend on the order; null: nobody knows yet (COM-07). */
+export type StandingOf = (agreement: Agreement, day: string) => Standing | null
+const provisional: StandingOf = () => null
+
 /** What one final record owes. */
-export function chargeOf(record: Chargeable, book: AgreementBook): Outcome {
+export function chargeOf(record: Chargeable, book: AgreementBook, standingOf: StandingOf = provisional): Outcome {
   const answered = record.t_answer ?? record.t_request
   const { side, agreement } = dealOf(record, book, answered)
   const at = agreement?.periodOf === 'end' ? record.t_end : answered
@@ -118,7 +122,8 @@ export function chargeOf(record: Chargeable, book: AgreementBook): Outcome {
   if (record.duration_ms > limits.callMsMax) return suspended('too-long')
   const isText = record.service === 'message'
   const rule = agreement.model === 'bill-and-keep' ? 'keep' : isText ? 'message' : 'call'
-  return charged(rule, row, rateByModel(agreement, row, { at: answered, durationMs: record.duration_ms, isText }))
+  const usage = { at: answered, durationMs: record.duration_ms, isText }
+  return charged(rule, row, rateByModel(agreement, row, usage, standingOf(agreement, day)))
 }
 
 const free: Priced = { billedUnits: 0, parts: [], amountMicros: 0n, steps: {} }

@@ -8,6 +8,7 @@ import type { Database } from '../store/database.ts'
 import type { AgreementBook } from './agreements.ts'
 import { mergeArrivals, positionOf, postBatch } from './ledger.ts'
 import type { Posted } from './ledger.ts'
+import { pause } from './pause.ts'
 import { releaseAll } from './release.ts'
 
 export const limits = {
@@ -117,19 +118,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 export function tell(log: Logger, topic: string, posted: Posted): void {
   log.debug({ topic, ...posted }, 'records cleared')
   if (posted.suspended > 0) log.warn({ topic, suspended: posted.suspended }, 'answered calls that nothing prices')
+  if (posted.suspenseAlarm) log.error({ topic }, 'many answered calls wait for a rate: isthmus suspense list')
   if (posted.losses > 0) log.warn({ topic, calls: posted.losses }, 'calls that cost more than they bring')
   if (posted.rejected > 0) log.error({ topic, rejected: posted.rejected }, 'records rejected')
 }
-
-/** Ends early, and quietly, when told to stop. */
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise(resolve => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-    if (signal.aborted) done()
-  })

@@ -9,6 +9,7 @@ import { rejection, takeIn } from './intake.ts'
 import type { Arrival, Final, Rejection } from './intake.ts'
 import { addMarginAlarms } from './margin.ts'
 import { addCharged, addWaiting, chargesOf, shardOfNone } from './postings.ts'
+import { isSuspenseAlarming } from './suspense.ts'
 
 export interface Batch {
   readonly topic: string
@@ -28,6 +29,8 @@ export interface Posted {
   readonly repeated: number
   /** Calls that cost more than they bring. */
   readonly losses: number
+  /** More records wait for a price than anybody should leave alone; looked at when one more does. */
+  readonly suspenseAlarm: boolean
 }
 
 export interface PostOptions {
@@ -67,6 +70,7 @@ export async function postBatch(
   await book.prepare(sql, records.map(momentOf))
   const { due, waiting } = chargesOf(records, book)
   await addWaiting(sql, waiting)
+  const suspenseAlarm = waiting.length > 0 && (await isSuspenseAlarming(sql))
   if (publish && due.length + allRejected.length > 0) {
     await sql.query('insert into topic_outbox (cdr_ids, content_hashes) values ($1::uuid[], $2::text[])', [
       arrayOf(due.map(({ record }) => record.cdr_id)),
@@ -76,7 +80,7 @@ export async function postBatch(
   const losses = await addMarginAlarms(sql, due)
   // Last: balances and sums are what others may be waiting for.
   await addCharged(sql, due, shard)
-  return { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated, losses }
+  return { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated, losses, suspenseAlarm }
 }
 
 /** Charges what could not be priced before and now can: at most `max` records after `from`, by id. */

@@ -24,7 +24,7 @@ export interface Priced extends Rated {
 export const isOrderDependent = ({ model }: Pick<Agreement, 'model'>): boolean =>
   model === 'freemium' || model === 'volume'
 
-/** `freeUnitsLeft` and `unitsBefore`: where the call stands in its period; without them the price is provisional. */
+/** Where a call stands in its period; without that its price is provisional. */
 export interface Standing {
   /** Units of the period before this call. */
   readonly unitsBefore: bigint

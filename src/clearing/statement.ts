@@ -108,7 +108,7 @@ export async function statementOf(sql: Sql, callId: string): Promise<CallStateme
        f.t_alert, f.t_answer, f.t_end, f.duration_ms, f.cause, f.final_code, f.release_side, f.incomplete, f.emergency,
        c.side, c.rule, c.agreement_id, c.rate_id, c.destination, c.currency, c.billed_units, c.amount_micros,
        c.day::text, c.explanation, s.reason
-     from cdr_final f left join charge c using (cdr_id) left join suspense s using (cdr_id)
+     from cdr_final f left join charge_now c using (cdr_id) left join suspense s using (cdr_id)
      where f.call_id = $1 order by f.leg desc, f.attempt`,
     [callId]
   )

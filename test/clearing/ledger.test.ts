@@ -30,7 +30,7 @@ async function post(records: readonly unknown[], agreements?: string): Promise<P
 }
 const count = async (table: string): Promise<number> =>
   Number((await database.query<{ n: bigint }>(`select count(*) as n from ${table}`)).rows[0]!.n)
-const nothing = { charged: 0, suspended: 0, rejected: 0, repeated: 0, losses: 0 }
+const nothing = { charged: 0, suspended: 0, rejected: 0, repeated: 0, losses: 0, suspenseAlarm: false }
 
 describe('the ledger', () => {
   it('posts the cascade of R09 and shows every step of it', async () => {

@@ -63,7 +63,7 @@ const again = `
   -- A charge made again: revision 1 follows the one in charge, and so on; what it replaces is reversed in transfer.
   create table recharge (
     cdr_id uuid not null,
-    revision int not null check (revision >= 1),
+    revision bigint not null check (revision >= 1),
     reason text not null,
     made_by text not null,
     made_at timestamptz not null default now(),
