@@ -122,6 +122,7 @@ export async function startMatrixWorld({
       random: () => 0,
       inbox: new FakeInbox(),
       newRef: () => 'matrix rooms 1',
+      linkTo: () => null,
       createCalls: () => ({ ...noCalls, onGone: (roomId, user) => void gone.push({ roomId, user }) }),
       createTexts: () => ({
         send: () => Promise.reject(new Error('no messages here')),

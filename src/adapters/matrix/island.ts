@@ -38,6 +38,7 @@ export interface IslandParts {
   readonly inbox: Inbox
   /** Of a leg or a message of this island. */
   readonly newRef: () => string
+  readonly linkTo: (mxc: string) => string | null
   readonly createCalls: CreateCallDriver
   readonly createTexts: CreateTexts
 }
@@ -47,6 +48,8 @@ export class Island implements Link, Receiver {
   readonly serverName: string
   readonly homeserver: Homeserver
   readonly addresses: Addresses
+  /** Whoever has it can read the island's files anyway: it proves links to them. */
+  readonly secret: string
   readonly calls: CallDriver
   readonly texts: Texts
   readonly #parts: IslandParts
@@ -63,11 +66,13 @@ export class Island implements Link, Receiver {
     this.serverName = island.domain.toLowerCase()
     this.homeserver = createHomeserver({ url: island.homeserver, asToken, limits })
     this.addresses = createAddresses({ island, numberOf })
+    this.secret = asToken
     const { homeserver, addresses, islandId } = this
     const common = { islandId, homeserver, limits, clock, log }
     const store = createStore(database, islandId)
     const { inbox, newRef } = parts
-    const options = { island, link: this, addresses, inbox, clock, log, newRef, neighbour: island.homeserver }
+    const neighbour = island.homeserver
+    const options = { island, link: this, addresses, inbox, clock, log, newRef, neighbour, linkTo: parts.linkTo }
     this.calls = parts.createCalls({ ...options, newLeg: () => newRef() as LegRef })
     this.texts = parts.createTexts(options)
     this.#rooms = new Rooms({

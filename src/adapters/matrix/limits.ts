@@ -42,6 +42,23 @@ export const limits = {
   /** How long a ghost is shown writing without hearing more. */
   typingMs: 30_000,
   displayCharactersMax: 64,
-  textBytesMax: 32_768
+  textBytesMax: 32_768,
+  /** Messages whose verdict is awaited. */
+  textsWaitingMax: 1_000,
+  /** For receipts, and for who takes a message back. */
+  textsRememberedMax: 10_000,
+  textsRememberedMs: 86_400_000,
+  /** Messages of one room whose reading is awaited. */
+  unreadMax: 100,
+  /** How long a message for a user is tried, and a notice. */
+  textMs: 25_000,
+  noticeMs: 60_000,
+  /** Between two warnings in one room that it is encrypted. */
+  warningMs: 3_600_000,
+  /** Rooms in which somebody is writing. */
+  typingRoomsMax: 1_000,
+  /** Files on their way to phones at once, and the largest. */
+  filesAtOnceMax: 16,
+  fileBytesMax: 104_857_600
 } as const
 export type Limits = { readonly [Name in keyof typeof limits]: number }

@@ -1,6 +1,5 @@
 // The Matrix world: islands whose users call and write in rooms with ghosts, over the Application Service API.
 
-import type { FastifyInstance } from 'fastify'
 import { HubError } from '../../errors.ts'
 import type { IslandConfig, MatrixConfig, MatrixIslandConfig } from '../../config.ts'
 import type { Logger } from '../../log.ts'
@@ -12,10 +11,14 @@ import type { Receipt, TextRef } from '../../session/text.ts'
 import type { Database } from '../../store/database.ts'
 import { startEndpoint } from './endpoint.ts'
 import type { Endpoint, EndpointParts } from './endpoint.ts'
+import { createFiles } from './files.ts'
+import type { Files } from './files.ts'
 import { Island } from './island.ts'
 import { limits as defaultLimits } from './limits.ts'
 import type { Limits } from './limits.ts'
 import type { CallDriver, CreateCallDriver, CreateTexts } from './parts.ts'
+import { publicUrlOf } from './registration.ts'
+import { createTexts as createRoomTexts } from './texts.ts'
 
 export interface MatrixParts {
   readonly config: { readonly matrix: MatrixConfig; readonly islands: readonly IslandConfig[] }
@@ -28,9 +31,8 @@ export interface MatrixParts {
   /** A user's number by the provider's table. */
   readonly numberOf: (islandId: string, user: string) => string | null
   readonly createCalls: CreateCallDriver
-  readonly createTexts: CreateTexts
-  /** What is served beside the API. */
-  readonly routes?: (server: FastifyInstance) => void
+  /** Messages by rooms, unless a test has others. */
+  readonly createTexts?: CreateTexts
   readonly limits?: Partial<Limits>
   /** 0 <= n < 1, for the jitter of waits. */
   readonly random?: () => number
@@ -77,15 +79,29 @@ class MatrixAdapter implements Matrix {
     return this.#endpoint?.url ?? ''
   }
 
+  /** Where users reach it. */
+  get publicUrl(): string {
+    const { matrix } = this.#parts.config
+    return publicUrlOf(matrix, Number(new URL(this.url === '' ? 'http://localhost' : this.url).port))
+  }
+
   ready(islandId: string): boolean {
     return this.#islands.get(islandId)?.up ?? false
   }
 
   /** Listens; does not wait for the homeservers. Throws HUB_LISTEN, HUB_DATABASE. */
   async start(inbox: Inbox): Promise<void> {
-    const { config, tls, log, routes } = this.#parts
+    const { config, tls, log, clock } = this.#parts
+    const files = createFiles({
+      sources: this.#islands,
+      publicUrl: () => this.publicUrl,
+      linkMs: config.matrix.fileLinkMs,
+      limits: this.#limits,
+      clock,
+      log
+    })
     for (const { island, asToken } of this.#configured) {
-      this.#islands.set(island.id, this.#island(island, asToken, inbox))
+      this.#islands.set(island.id, this.#island(island, asToken, inbox, files))
     }
     for (const island of this.#islands.values()) await island.start()
     this.#endpoint = await startEndpoint({
@@ -94,7 +110,7 @@ class MatrixAdapter implements Matrix {
         const receiver = this.#islands.get(island.id)
         return receiver === undefined ? [] : [{ hsToken, receiver }]
       }),
-      ...(routes === undefined ? {} : { routes }),
+      routes: server => files.serve(server),
       limits: this.#limits,
       log
     })
@@ -171,14 +187,23 @@ class MatrixAdapter implements Matrix {
     return this.#islands.get(islandIn(leg))?.calls
   }
 
-  #island(island: MatrixIslandConfig, asToken: string, inbox: Inbox): Island {
-    const { database, numberOf, clock, log, random = Math.random, createCalls, createTexts } = this.#parts
+  #island(island: MatrixIslandConfig, asToken: string, inbox: Inbox, files: Files): Island {
+    const {
+      database,
+      numberOf,
+      clock,
+      log,
+      random = Math.random,
+      createCalls,
+      createTexts = createRoomTexts
+    } = this.#parts
     const newRef = (): string => {
       this.#made += 1
       return `matrix ${island.id} ${this.#made}`
     }
     const common = { database, numberOf, clock, log, random, createCalls, createTexts, inbox, newRef }
-    return new Island({ ...common, island, asToken, limits: this.#limits })
+    const linkTo = (mxc: string): string | null => files.linkTo(island.id, mxc)
+    return new Island({ ...common, island, asToken, linkTo, limits: this.#limits })
   }
 }
 

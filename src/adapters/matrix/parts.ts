@@ -16,6 +16,8 @@ export interface PartOptions {
   readonly log: Logger
   /** Of a leg or a message of this island. */
   readonly newRef: () => string
+  /** A link to a file of this island, for phones; null for what is no address of one. */
+  readonly linkTo: (mxc: string) => string | null
   /** For records: where the homeserver is. */
   readonly neighbour: string
 }

@@ -4,6 +4,7 @@
 import { xml } from '@xmpp/xml'
 import type { Element } from '@xmpp/xml'
 import type { Reason, ReleaseCause } from '../../session/model.ts'
+import { wordsOf } from '../../session/words.ts'
 import { limits } from './limits.ts'
 
 /** Stanza error conditions and the type that goes with each (RFC 6120, 8.3.3). */
@@ -57,65 +58,56 @@ export type JingleReason = (typeof jingleReasons)[number]
 interface Row {
   readonly condition: Condition
   readonly jingle: JingleReason
-  /** What the user reads where nobody gave words of their own. */
-  readonly text: string
 }
 
 /** A new cause does not compile without its row. */
 export const xmppOf = {
-  normal: { condition: 'recipient-unavailable', jingle: 'success', text: 'the call has ended' },
-  cancelled: { condition: 'recipient-unavailable', jingle: 'cancel', text: 'the caller has given up' },
-  'answered-elsewhere': { condition: 'recipient-unavailable', jingle: 'cancel', text: 'answered on another device' },
-  busy: { condition: 'recipient-unavailable', jingle: 'busy', text: 'the called party is busy' },
-  declined: { condition: 'recipient-unavailable', jingle: 'decline', text: 'the called party has declined' },
-  'no-answer': { condition: 'recipient-unavailable', jingle: 'timeout', text: 'nobody has answered' },
-  'not-found': { condition: 'item-not-found', jingle: 'gone', text: 'nobody is known under this address' },
-  gone: { condition: 'gone', jingle: 'gone', text: 'this address is no longer in use' },
-  'address-incomplete': { condition: 'item-not-found', jingle: 'gone', text: 'the number is incomplete' },
-  unavailable: { condition: 'recipient-unavailable', jingle: 'gone', text: 'the called party cannot be reached now' },
+  normal: { condition: 'recipient-unavailable', jingle: 'success' },
+  cancelled: { condition: 'recipient-unavailable', jingle: 'cancel' },
+  'answered-elsewhere': { condition: 'recipient-unavailable', jingle: 'cancel' },
+  busy: { condition: 'recipient-unavailable', jingle: 'busy' },
+  declined: { condition: 'recipient-unavailable', jingle: 'decline' },
+  'no-answer': { condition: 'recipient-unavailable', jingle: 'timeout' },
+  'not-found': { condition: 'item-not-found', jingle: 'gone' },
+  gone: { condition: 'gone', jingle: 'gone' },
+  'address-incomplete': { condition: 'item-not-found', jingle: 'gone' },
+  unavailable: { condition: 'recipient-unavailable', jingle: 'gone' },
   unreachable: {
     condition: 'remote-server-timeout',
-    jingle: 'general-error',
-    text: 'the way to the called party is interrupted'
+    jingle: 'general-error'
   },
   'incompatible-media': {
     condition: 'not-acceptable',
-    jingle: 'incompatible-parameters',
-    text: 'the two sides have no media in common'
+    jingle: 'incompatible-parameters'
   },
-  forbidden: { condition: 'forbidden', jingle: 'security-error', text: 'this is not allowed' },
+  forbidden: { condition: 'forbidden', jingle: 'security-error' },
   'no-agreement': {
     condition: 'forbidden',
-    jingle: 'security-error',
-    text: 'there is no agreement with the provider of the called party'
+    jingle: 'security-error'
   },
-  'no-rate': { condition: 'forbidden', jingle: 'security-error', text: 'there is no price for this destination' },
-  'no-credit': { condition: 'forbidden', jingle: 'security-error', text: 'there is no credit left' },
+  'no-rate': { condition: 'forbidden', jingle: 'security-error' },
+  'no-credit': { condition: 'forbidden', jingle: 'security-error' },
   'limit-reached': {
     condition: 'resource-constraint',
-    jingle: 'general-error',
-    text: 'a limit is reached, try again later'
+    jingle: 'general-error'
   },
   'anonymity-refused': {
     condition: 'forbidden',
-    jingle: 'security-error',
-    text: 'the called party takes nothing from anonymous senders'
+    jingle: 'security-error'
   },
   'identity-failed': {
     condition: 'forbidden',
-    jingle: 'security-error',
-    text: 'the identity of the caller could not be verified'
+    jingle: 'security-error'
   },
-  unwanted: { condition: 'recipient-unavailable', jingle: 'decline', text: 'the called party does not want this' },
-  congestion: { condition: 'resource-constraint', jingle: 'general-error', text: 'too much traffic, try again later' },
-  'media-lost': { condition: 'internal-server-error', jingle: 'connectivity-error', text: 'the media has stopped' },
+  unwanted: { condition: 'recipient-unavailable', jingle: 'decline' },
+  congestion: { condition: 'resource-constraint', jingle: 'general-error' },
+  'media-lost': { condition: 'internal-server-error', jingle: 'connectivity-error' },
   'peer-failed': {
     condition: 'internal-server-error',
-    jingle: 'general-error',
-    text: 'the network of the called party has failed'
+    jingle: 'general-error'
   },
-  expired: { condition: 'remote-server-timeout', jingle: 'expired', text: 'it has timed out' },
-  internal: { condition: 'internal-server-error', jingle: 'general-error', text: 'the hub has failed' }
+  expired: { condition: 'remote-server-timeout', jingle: 'expired' },
+  internal: { condition: 'internal-server-error', jingle: 'general-error' }
 } as const satisfies Record<ReleaseCause, Row>
 
 /** What an island's server or client means by an error (RFC 7247, 6). */
@@ -182,13 +174,6 @@ const jingleByStatus: Readonly<Record<number, JingleReason>> = {
   501: 'unsupported-applications',
   504: 'timeout',
   580: 'failed-transport'
-}
-
-/** In words for the user, one line within bounds. */
-export function wordsOf({ cause, text }: Reason): string {
-  // oxlint-disable-next-line no-control-regex
-  const plain = (text ?? '').replace(/[\u0000-\u001f\u007f]/g, ' ').trim()
-  return plain === '' ? xmppOf[cause].text : plain.slice(0, limits.reasonCharactersMax)
 }
 
 export const jingleOf = ({ cause, sip }: Reason): JingleReason =>

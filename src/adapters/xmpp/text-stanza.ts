@@ -2,7 +2,7 @@
 
 import { xml } from '@xmpp/xml'
 import type { Element } from '@xmpp/xml'
-import type { Receipt, TextBody, TypingState } from '../../session/text.ts'
+import type { Receipt, TypingState } from '../../session/text.ts'
 import { ns } from './stanza.ts'
 
 export const chatStates = ['active', 'composing', 'paused', 'inactive', 'gone'] as const
@@ -119,14 +119,3 @@ export const stateStanza = ({ from, to, id }: Address, state: TypingState): Elem
 /** A plain word from the gateway itself. */
 export const noticeStanza = ({ from, to, id }: Address, text: string): Element =>
   xml('message', { type: 'chat', from, to, id }, xml('body', {}, text))
-
-/** CPIM (RFC 3862, 2): headers, an empty line, the headers of the content, an empty line, the content. */
-const cpim = /^[\s\S]*?\r?\n\r?\n([\s\S]*?)\r?\n\r?\n([\s\S]*)$/
-
-/** The words of a body; null for what is no text. */
-export function plainText({ type, text }: TextBody): string | null {
-  if (type === 'text/plain') return text
-  const [, headers = '', content] = cpim.exec(text) ?? []
-  const contentType = /^content-type:\s*(\S+)/im.exec(headers)?.[1]?.toLowerCase() ?? 'text/plain'
-  return content === undefined || !contentType.startsWith('text/plain') ? null : content
-}

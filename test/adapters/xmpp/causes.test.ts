@@ -9,9 +9,9 @@ import {
   jingleReasons,
   reasonElement,
   reasonFrom,
-  wordsOf,
   xmppOf
 } from '../../../src/adapters/xmpp/causes.ts'
+import { causeWords, wordsOf } from '../../../src/session/words.ts'
 import { conditionOf, errorOf } from '../../../src/adapters/xmpp/stanza.ts'
 import { releaseCauses } from '../../../src/session/model.ts'
 
@@ -55,7 +55,7 @@ describe('causes towards an island', () => {
   it('words are one line within bounds', () => {
     expect(wordsOf({ cause: 'busy', text: 'a\nb\u0000c' })).toBe('a b c')
     expect(wordsOf({ cause: 'busy', text: 'x'.repeat(1_000) })).toHaveLength(160)
-    expect(wordsOf({ cause: 'busy', text: ' ' })).toBe(xmppOf.busy.text)
+    expect(wordsOf({ cause: 'busy', text: ' ' })).toBe(causeWords.busy)
   })
 })
 

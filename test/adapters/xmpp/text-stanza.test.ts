@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import parse from '@xmpp/xml/lib/parse.js'
 import type { Element } from '@xmpp/xml'
-import { plainText, read, textStanza } from '../../../src/adapters/xmpp/text-stanza.ts'
+import { read, textStanza } from '../../../src/adapters/xmpp/text-stanza.ts'
+import { plainText } from '../../../src/session/plain-text.ts'
 import { printStanza } from '../../../src/adapters/xmpp/stanza.ts'
 
 const of = (inside: string): Element => parse(`<message xmlns='jabber:client'>${inside}</message>`)

@@ -1,0 +1,22 @@
+// What a ghost says in a room on the hub's behalf, for people.
+
+const quoteCharactersMax = 120
+
+const quoted = (text: string): string => {
+  const line = text.replace(/\s+/g, ' ').trim()
+  return line.length > quoteCharactersMax ? `${line.slice(0, quoteCharactersMax - 1)}…` : line
+}
+
+export const notices = {
+  encrypted:
+    'This room is encrypted, and the phone network cannot read it: nothing you write here is delivered. ' +
+    'Start a new, unencrypted chat with this contact.',
+  encryptedCall: 'This room is encrypted: calls from it cannot reach the phone network. Call from an unencrypted chat.',
+  undelivered: (why: string): string => `Your message was not delivered: ${why}.`,
+  callFailed: (why: string): string => `The call did not go through: ${why}.`,
+  missed: 'You missed a call.',
+  notRinging:
+    'Somebody called you, but none of your devices can take such a call here: use a client with classic calls.',
+  /** To a phone. */
+  takenBack: (was: string): string => `[taken back: “${quoted(was)}”]`
+} as const
