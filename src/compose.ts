@@ -22,6 +22,7 @@ import { openOutbox } from './events/outbox.ts'
 import type { Logger } from './log.ts'
 import { createMediaAnchor } from './media/media.ts'
 import { createNni } from './nni/nni.ts'
+import { withinBlindness, withoutBlindCredit } from './qos-policy/blind.ts'
 import { createPolicy } from './qos-policy/policy.ts'
 import { postpaid } from './qos-policy/postpaid.ts'
 import { createDirectory, directoryMigrations } from './routing/directory.ts'
@@ -83,7 +84,7 @@ export const partyOf = ({ islands, operators }: Config): ((peerId: string) => st
 }
 
 /** The agreements; users without a number in the configuration may have one in the directory. */
-export export function bookOf(
+export function bookOf(
   { agreements, islands }: Config,
   directory: Pick<Directory, 'numberOf'>,
   decks: DeckVersions = createDeckVersions(agreements)
@@ -116,7 +117,8 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
   const book = bookOf(config, directory, decks)
   const clearing = role === 'hub' ? null : createClearing({ config, database, book, log, onFault: onFault(log) })
   parts.defer(() => clearing?.stop())
-  const blind = watchBlindness(config, database, book, () => outbox.status.blindSince)
+  let logSince: () => number | null = () => null
+  const blind = watchBlindness(config, database, book, () => logSince())
   parts.defer(() => blind.probe.stop())
   const outbox = await openOutbox({
     dir: join(resolve(config.hub.dataDir), 'journal'),
@@ -129,6 +131,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     onDurable: records => blind.exposure.add(records),
     log
   })
+  logSince = () => outbox.status.blindSince
   parts.defer(async () => {
     await outbox.drain(relayMs)
     await outbox.close()
@@ -171,16 +174,22 @@ interface Below {
   readonly blind: WatchedBlindness
 }
 
-async function signalling(config: Config, options: HubOptions, { parts, outbox, book, party, directory, blind }: Below) {
+async function signalling(
+  config: Config,
+  options: HubOptions,
+  { parts, outbox, book, party, directory, blind }: Below
+) {
   const { log } = options
   const { islands, operators } = config
   const clock = systemClock
   const router = createRouter({ islands, operators, ownerOf: number => directory.ownerOf(number) })
-  const policy = createPolicy({
+  const granting = createPolicy({
     peers: [...islands, ...operators].map(({ id, enabled, codecs, limits }) => ({ id, enabled, codecs, ...limits })),
     agreements: createAgreements(book, party),
     clock
   })
+  const { blindness, limits } = blind
+  const policy = withinBlindness(granting, { blindness, limits, now: () => clock.now() })
   const engine = await startEngine(config, log, parts)
   const sipWs = createSipWs({
     config: { sipWs: config.sipWs, islands, hub: config.hub },
@@ -213,7 +222,7 @@ async function signalling(config: Config, options: HubOptions, { parts, outbox, 
     adapters: [nni, sipWs, ...(xmpp === null ? [] : [xmpp])],
     router,
     policy,
-    credit: postpaid,
+    credit: withoutBlindCredit(postpaid, blindness),
     media,
     cdrs: outbox,
     clock,

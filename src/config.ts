@@ -9,6 +9,7 @@ import { agreement } from './config/agreements.ts'
 import { host, id, ioi, port, sipTransport, tls } from './config/basics.ts'
 import { events } from './config/events.ts'
 import { island } from './config/islands.ts'
+import { limits } from './config/limits.ts'
 import { operator } from './config/operators.ts'
 import { HubError, messageOf } from './errors.ts'
 import { logLevels } from './log.ts'
@@ -39,6 +40,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   events,
+  limits,
   media: z
     .strictObject({
       /** `none` passes SDP through: a signalling-only transit hub. */

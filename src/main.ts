@@ -17,6 +17,7 @@ const sameSignalMs = 1_000
 const help = `npm start [-- OPTIONS]     run the hub
 
   --config FILE   the configuration; ${defaultFile} unless named, embedded defaults if there is none
+  --role ROLE     all, or hub: calls alone, while \`isthmus clearing\` runs beside it
   --json          print one JSON line once everything listens, and nothing else on standard output
   --check         check the configuration and leave
   --help          this text
@@ -86,11 +87,18 @@ function createStopper(log: Logger): Stopper {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const options = { config: { type: 'string' }, json: { type: 'boolean' }, check: { type: 'boolean' } } as const
-  const { values } = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } } })
+  const words = { config: { type: 'string' }, role: { type: 'string', default: 'all' } } as const
+  const flags = { json: { type: 'boolean' }, check: { type: 'boolean' } } as const
+  const asked = { help: { type: 'boolean', short: 'h' } } as const
+  const { values } = parseArgs({ args: [...args], options: { ...words, ...flags, ...asked } })
   if (values.help === true) {
     say(help)
     return 0
+  }
+  const { role } = values
+  if (role !== 'all' && role !== 'hub') {
+    complain(`--role is all or hub, not ${role}; clearing alone is \`isthmus clearing\``)
+    return 2
   }
   const { config, from } = configuration(values.config)
   if (values.check === true) {
@@ -100,7 +108,7 @@ async function main(args: readonly string[]): Promise<number> {
   const log = createLog(config.log.level)
   // Before anything is started that could stay behind.
   const stopper = createStopper(log)
-  const hub = await startHub(config, { log })
+  const hub = await startHub(config, { log, role })
   const left = stopper.left(hub)
   if (stopper.asked) return left
   if (values.json === true) say(JSON.stringify({ ready: true, pid: process.pid, listening: hub.listening }))

@@ -12,6 +12,7 @@ import type { AgreementBook } from './agreements.ts'
 import { tell } from './consumer.ts'
 import { mergeArrivals, positionOf, postBatch } from './ledger.ts'
 import type { Posted } from './ledger.ts'
+import { pause } from './pause.ts'
 import { releaseAll } from './release.ts'
 
 export const kafkaConsumerLimits = {
@@ -22,6 +23,9 @@ export const kafkaConsumerLimits = {
   releasePageMax: 500,
   releaseRetryMs: 5_000
 } as const
+
+/** So many records that wait are a backlog. */
+const busyRecords = 10_000n
 
 export interface KafkaConsumerOptions {
   readonly kafka: Kafka
@@ -36,9 +40,11 @@ export interface KafkaConsumerOptions {
 }
 
 /** What a process has posted since it began, and how far it is behind. */
-export interface KafkaConsumerStatus extends ReaderStatus, Posted {
+export interface KafkaConsumerStatus extends ReaderStatus, Omit<Posted, 'suspenseAlarm'> {
   readonly read: number
   readonly batches: number
+  /** A backlog waits. */
+  readonly isBusy: boolean
 }
 
 export interface KafkaConsumer {
@@ -88,13 +94,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): KafkaConsume
       } catch (error) {
         if (!(error instanceof HubError && error.retryable)) return onFault(error)
         log.warn({ topic, reason: messageOf(error) }, 'suspended calls cannot be looked at, trying again')
-        await new Promise<void>(resolve => {
-          const timer = setTimeout(resolve, kafkaConsumerLimits.releaseRetryMs)
-          stopping.signal.addEventListener('abort', () => {
-            clearTimeout(timer)
-            resolve()
-          })
-        })
+        await pause(kafkaConsumerLimits.releaseRetryMs, stopping.signal)
       }
     }
   }
@@ -102,7 +102,8 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): KafkaConsume
   let releasing: Promise<void> | null = null
   return {
     get status() {
-      return { ...reader.status, ...totals }
+      const { behind } = reader.status
+      return { ...reader.status, ...totals, isBusy: behind !== null && behind > busyRecords }
     },
     start() {
       releasing ??= release()

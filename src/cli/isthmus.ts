@@ -2,9 +2,10 @@
 
 import { Command } from 'commander'
 import { messageOf } from '../errors.ts'
+import { clearingCommand } from './clearing.ts'
 import { matrixCommand } from './matrix.ts'
 
-const commands: readonly (() => Command)[] = [matrixCommand]
+const commands: readonly (() => Command)[] = [clearingCommand, matrixCommand]
 
 /** Errors and exit codes are the same all the way down. */
 function adopt(parent: Command, command: Command): void {

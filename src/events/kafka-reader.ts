@@ -132,8 +132,10 @@ export class KafkaReader {
       if (performance.now() - began > this.#limits.stallMs) failures = 0
       const waitMs = Math.min(this.#limits.retryMs * 2 ** failures, this.#limits.retryMsMax)
       failures = Math.min(failures + 1, 30)
-      if (faultOf(why) === 'refused') onFault(new HubError('HUB_EVENT_LOG', `Kafka refuses us: ${messageOf(why)}`))
-      else log.warn({ topic, waitMs, reason: messageOf(why) }, 'clearing joins its group again')
+      if (faultOf(why) === 'refused') {
+        onFault(new HubError('HUB_EVENT_LOG', `Kafka refuses us: ${messageOf(why)}`, { cause: why, refused: true }))
+      }
+      log.warn({ topic, waitMs, reason: messageOf(why) }, 'clearing joins its group again')
       await this.#pause(waitMs)
     }
     await this.#watch.stop()
