@@ -7,7 +7,7 @@ import { limits as sessionLimits } from '../session/limits.ts'
 import type { Cdr, SessionId } from '../session/model.ts'
 import type { CdrSink } from '../session/ports.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
-import type { EventLog } from './event-log.ts'
+import type { EventSink } from './event-log.ts'
 import { Journal } from './journal.ts'
 import type { JournalLimits, JournalOptions } from './journal.ts'
 import { incompleteFinal, openLegs } from './recovery.ts'
@@ -25,9 +25,11 @@ import { uuidv7 } from './uuid.ts'
 export const slotsPerSession = 1 + sessionLimits.attemptsMax + 2
 
 export interface OutboxOptions extends Omit<JournalOptions, 'now' | 'limits'> {
-  readonly eventLog: EventLog
+  readonly eventLog: EventSink
   /** The commercial party of a peer. */
   readonly providerOf: (peerId: string) => string
+  /** Records that are durable from now on. */
+  readonly onDurable?: (records: readonly CdrRecord[]) => void
   readonly now?: () => number
   readonly relayLimits?: Partial<RelayLimits>
   readonly journalLimits?: Partial<JournalLimits>
@@ -86,6 +88,7 @@ export class Outbox implements CdrSink {
     for (const record of held) this.#retention.durable(record)
     journal.onDurable = records => {
       for (const record of records) this.#retention.durable(record)
+      options.onDurable?.(records)
       this.#relay.notify()
     }
     const onRelayed = (records: readonly CdrRecord[]): void =>
