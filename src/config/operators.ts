@@ -6,6 +6,14 @@ import { callLimits, codec, e164, host, id, ioi, port, prefix, sipTransport } fr
 /** Methods beyond those that every peer takes (29.165 table 6.1). */
 export const agreedMethods = ['MESSAGE', 'INFO'] as const
 
+/** Bodies of messages, and of what is told about them. */
+export const messageTypes = [
+  'text/plain',
+  'message/cpim',
+  'message/imdn+xml',
+  'application/im-iscomposing+xml'
+] as const
+
 /** Option tags that the hub knows: what a peer may require, and is told that the hub supports. */
 export const optionTags = [
   '100rel',
@@ -37,7 +45,6 @@ export const agreedFields = [
   'Call-Info',
   'Cellular-Network-Info',
   'Date',
-  'Error-Info',
   'Feature-Caps',
   'Geolocation',
   'Geolocation-Error',
@@ -131,8 +138,11 @@ export const operator = z.strictObject({
   /** `local`: the hub meets what a caller of the peer requires (RFC 3312); `off`: 420. */
   preconditions: z.enum(['off', 'local']).default('off'),
   allowOfferless: z.boolean().default(true),
-  /** Bodies of messages besides SDP and multipart, which every peer may send. */
-  mimeTypes: z.array(z.enum(['text/plain', 'message/cpim'])).default(['text/plain', 'message/cpim']),
+  /**
+   * Bodies of messages besides SDP and multipart, which every peer may send. With message/imdn+xml (beside
+   * message/cpim) both sides tell what became of a message (RFC 5438), with the last that somebody is writing.
+   */
+  mimeTypes: z.array(z.enum(messageTypes)).default(['text/plain', 'message/cpim']),
   /** Longer bodies are refused (413). */
   bodyBytesMax: z.int().min(1_024).max(65_536).default(65_536),
   timers,

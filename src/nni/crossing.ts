@@ -57,7 +57,7 @@ export function carriedOf(headers: Headers, peer: Peer, hub: HubFace): Carried {
   let places: readonly string[] | null = null
   for (const field of crossingFields) {
     if (!peer.heard.has(field) || !headers.has(field)) continue
-    places ??= placesIn(headers, peer)
+    places ??= placesIn(headers, peer, hub)
     const values = headers.all(field).slice(0, limits.crossingValuesMax)
     const hidden = withUsers.has(field) ? values.map(value => hosted(value, hub.domain)) : values
     const text = hidden.filter(value => mayCross(value, places ?? [])).join(', ')
@@ -79,13 +79,14 @@ export function carriedFields(carried: Carried, peer: Peer, withheld: boolean): 
 }
 
 /** Hosts that only the peer's own side should know: where its messages came from and through. */
-function placesIn(headers: Headers, { config, domain }: Peer): readonly string[] {
+function placesIn(headers: Headers, { config, domain }: Peer, hub: HubFace): readonly string[] {
   const hosts = [domain, config.address.host, headers.get('Call-ID')?.split('@')[1] ?? '']
   for (const via of headers.all('Via')) hosts.push(parseVia(via)?.host ?? '')
   for (const name of ['Contact', 'Record-Route', 'From'] as const) {
     for (const value of headers.all(name)) hosts.push(/sips?:(?:[^@>]*@)?([^:;>?]+)/i.exec(value)?.[1] ?? '')
   }
-  return hosts.map(host => host.toLowerCase()).filter(host => host.length > 3)
+  const own = hub.domain.toLowerCase()
+  return hosts.map(host => host.toLowerCase()).filter(host => host.length > 3 && host !== own)
 }
 
 function mayCross(value: string, places: readonly string[]): boolean {

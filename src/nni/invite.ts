@@ -3,6 +3,7 @@
 import { noFacts } from '../session/model.ts'
 import type { ChargingId, Leg, LegFacts, Sdp, Service } from '../session/model.ts'
 import type { Invitation, OutgoingText } from '../session/ports.ts'
+import { textTypes } from '../session/text.ts'
 import type { TextBody } from '../session/text.ts'
 import { parseNameAddr } from '../sip/message.ts'
 import type { Headers, SipRequest } from '../sip/message.ts'
@@ -120,14 +121,14 @@ function preconditionsOf(headers: Headers, sdp: string | null, { config }: Peer)
 export function fromMessage(message: SipRequest, at: Surroundings): Understood<IncomingText> {
   const type = typeOf(message.headers.get('Content-Type') ?? '')
   const { mimeTypes } = at.peer.config
-  const known = mimeTypes.find(one => one === type)
+  const known = textTypes.find(one => one === type && mimeTypes.includes(one))
   if (known === undefined || isBroken(message.body)) return refuse(415, { Accept: mimeTypes.join(', ') })
   const incoming = fromRequest(message, at)
   if (!incoming.ok) return incoming
   return { ok: true, value: { ...incoming.value, body: { type: known, text: message.body.toString() } } }
 }
 
-function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surroundings): Understood<Incoming> {
+export function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surroundings): Understood<Incoming> {
   const { headers } = request
   const hops = Number(headers.get('Max-Forwards') ?? limits.maxForwards)
   if (!(hops > 0)) return refuse(483)

@@ -24,6 +24,8 @@ export const limits = {
   /** A MESSAGE may not be larger than this on UDP (RFC 3428, 8); the rest is what the engine adds to it. */
   datagramBytesMax: 1_300,
   addedBytesMax: 300,
+  /** Messages whose senders want to be told of them, each way: the oldest is forgotten. */
+  reportsMax: 10_000,
   /** Provisional answers passed on for one call. */
   provisionalsMax: 32,
   /** Dialogs that lost their control connection and are ended after the next one. */

@@ -5,8 +5,9 @@ import type { OperatorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import { noFacts } from '../session/model.ts'
 import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
-import type { TextRef } from '../session/text.ts'
-import type { Clock, Inbox, Invitation, OutgoingText, SignallingAdapter, TextOutcome } from '../session/ports.ts'
+import type { Clock, Inbox, Invitation, OutgoingText, OutgoingTyping } from '../session/ports.ts'
+import type { SignallingAdapter, TextOutcome } from '../session/ports.ts'
+import type { Receipt, TextRef } from '../session/text.ts'
 import { newTag, parseVia } from '../sip/message.ts'
 import { sdpTypes } from './body.ts'
 import { createControl } from './control.ts'
@@ -24,6 +25,7 @@ import type { Refused } from './numbers.ts'
 import { OutboundLeg } from './outbound.ts'
 import { createPeers } from './peers.ts'
 import type { HubFace, Peer, Peers } from './peers.ts'
+import { Reports } from './reports.ts'
 import { receiveText, sendText } from './texts.ts'
 
 /** What the NNI sees of the configuration. */
@@ -73,6 +75,7 @@ class Border implements Nni {
   readonly #crossings = new Map<TextRef, Crossing>()
   /** Charging id and target of live calls that went out: the same coming back is a loop (RTE-08). */
   readonly #targets = new Map<string, LegRef>()
+  readonly #reports: Reports
   readonly #keepalives: Keepalive[] = []
   /** Dialogs that lost their connection: the peers in them are told after the next one. */
   readonly #orphans = new Set<string>()
@@ -86,6 +89,8 @@ class Border implements Nni {
     this.#control = control
     this.#peers = createPeers(parts.config.peers)
     this.#newId = parts.newId ?? randomUUID
+    const { clock, config } = parts
+    this.#reports = new Reports({ clock, control, newId: this.#newId, hub: config.hub })
   }
 
   async start(inbox: Inbox): Promise<void> {
@@ -110,6 +115,7 @@ class Border implements Nni {
 
   async close(): Promise<void> {
     await this.drain()
+    this.#reports.close()
     this.#control.close()
   }
 
@@ -135,7 +141,7 @@ class Border implements Nni {
     if (method === 'OPTIONS')
       return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supportedBy(peer).join(', ') } })
     if (method === 'MESSAGE' && peer.config.methods.includes('MESSAGE')) {
-      return void receiveText(request, this.#around(request, peer), this.#textParts, text => inbox.texted(text))
+      return void receiveText(request, this.#around(request, peer), this.#textParts, inbox)
     }
     if (dialogMethods.has(method)) return request.respond(481)
     const known = method === 'MESSAGE' || refusedMethods.has(method)
@@ -305,13 +311,26 @@ class Border implements Nni {
     return Promise.resolve({ taken: false, reason: { cause: 'unreachable', text: 'no such peer' }, facts: noFacts })
   }
 
-  /** MESSAGE has no word for it that operators agree on. */
-  sendReceipt(): Promise<void> {
+  sendReceipt(ref: TextRef, receipt: Receipt): Promise<void> {
+    this.#reports.receipt(ref, receipt)
+    return Promise.resolve()
+  }
+
+  sendTyping(typing: OutgoingTyping): Promise<void> {
+    const peer = this.#peers.get(typing.target.peerId)
+    if (peer !== null) this.#reports.typing(typing, peer)
     return Promise.resolve()
   }
 
   get #textParts() {
-    return { clock: this.#parts.clock, control: this.#control, newId: this.#newId, crossings: this.#crossings }
+    const { clock } = this.#parts
+    return {
+      clock,
+      control: this.#control,
+      newId: this.#newId,
+      crossings: this.#crossings,
+      reports: this.#reports
+    }
   }
 
   #started(): Inbox {

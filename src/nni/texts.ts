@@ -16,11 +16,14 @@ import { fromMessage, toMessage, traceOf } from './invite.ts'
 import type { Surroundings } from './invite.ts'
 import { limits } from './limits.ts'
 import type { Peer } from './peers.ts'
+import { hopFor } from './reports.ts'
+import type { Reports } from './reports.ts'
 
 export interface TextParts {
   readonly clock: Clock
   readonly control: Control
   readonly newId: () => string
+  readonly reports: Reports
   /** Of messages that came in and wait for the core's verdict: at most one for each the core has. */
   readonly crossings: Map<TextRef, Crossing>
 }
@@ -29,9 +32,10 @@ export interface TextParts {
 export async function receiveText(
   request: Received,
   at: Surroundings,
-  { clock, newId, crossings }: Pick<TextParts, 'clock' | 'newId' | 'crossings'>,
-  texted: Inbox['texted']
+  { clock, newId, crossings, reports }: Omit<TextParts, 'control'>,
+  inbox: Inbox
 ): Promise<void> {
+  if (reports.heard(request, at, inbox)) return
   const understood = fromMessage(request.message, at)
   if (!understood.ok) return request.respond(understood.refused.status, understood.refused)
   const { caller, called, body, facts, crossing } = understood.value
@@ -50,8 +54,9 @@ export async function receiveText(
   }
   const cancel = clock.after(limits.verdictMs, () => answer(504))
   const ref = newId() as TextRef
+  reports.came(ref, understood.value, at.peer)
   crossings.set(ref, { ...crossing, back })
-  const verdict = await texted({ ref, caller, called, body, charging, facts }).catch(() => null)
+  const verdict = await inbox.texted({ ref, caller, called, body, charging, facts }).catch(() => null)
   crossings.delete(ref)
   if (verdict === null) return answer(500)
   if (verdict.taken) return answer(200)
@@ -63,12 +68,13 @@ export async function receiveText(
 export function sendText(
   text: OutgoingText,
   at: Omit<Surroundings, 'neighbour'>,
-  { control, newId, crossings }: Pick<TextParts, 'control' | 'newId' | 'crossings'>
+  { control, newId, crossings, reports }: Omit<TextParts, 'clock'>
 ): Promise<TextOutcome> {
   const { peer, hub } = at
   const crossing = text.callerRef === undefined ? undefined : crossings.get(text.callerRef)
   const ids = { callId: newId(), fromTag: newId(), maxForwards: crossing?.hopsLeft ?? limits.maxForwards }
-  const { method, uri, headers, body } = toMessage(text, ids, at, crossing)
+  const { outgoing, id } = reports.asking(toMessage(text, ids, at, crossing), text.body, peer)
+  const { method, uri, headers, body } = outgoing
   const facts: LegFacts = {
     ...noFacts,
     dialogId: ids.callId,
@@ -83,16 +89,19 @@ export function sendText(
   if (Buffer.byteLength(body) > limits.bodyBytesMax) return refusedText('unavailable', 'the message is too long', facts)
   return new Promise(resolve => {
     control.send(
-      { method, uri, headers, body, nextHop: hopFor(peer, [uri, ...Object.entries(headers).flat(), body]) },
+      { method, uri, headers, body, nextHop: hopFor(peer, outgoing) },
       {
         answered: ({ message, local }) => {
           const { status } = message
           if (status < 200) return
           const known = learnt(facts, message, peer)
           if (crossing !== undefined) crossing.back.carried = carriedOf(message.headers, peer, hub)
-          // 200: the reader's own device has it; 202: somebody keeps it for later (RFC 3428, 7).
+          // 200: the reader's own device has it, unless that is told apart; 202: somebody keeps it for later
+          // (RFC 3428, 7).
           if (status < 300) {
-            return resolve({ taken: true, ref: newId() as TextRef, facts: known, delivered: status === 200 })
+            const ref = newId() as TextRef
+            reports.sent(peer, id, ref)
+            return resolve({ taken: true, ref, facts: known, delivered: status === 200 && id === null })
           }
           const told = peer.heard.has('Reason') ? toldIn(message.headers.all('Reason')) : []
           const reason = local ? ({ cause: 'unreachable' } as const) : reasonOfStatus(status, told)
@@ -103,12 +112,6 @@ export function sendText(
       }
     )
   })
-}
-
-/** A large one goes by TCP; where the peer takes none it is refused, not cut into datagrams. */
-function hopFor({ nextHop }: Peer, parts: readonly string[]): string {
-  const bytes = parts.reduce<number>((sum, part) => sum + Buffer.byteLength(part) + '\r\n'.length, limits.addedBytesMax)
-  return bytes <= limits.datagramBytesMax ? nextHop : nextHop.replace(/;transport=udp$/, ';transport=tcp')
 }
 
 const refusedText = (

@@ -71,7 +71,7 @@ beforeAll(async () => {
       abandon: async () => {},
       release: async () => null
     },
-    cdrs: { admit: () => true, write: async cdr => void cdrs.push(cdr), release: () => {} },
+    cdrs: { admit: () => true, note: () => {}, write: async cdr => void cdrs.push(cdr), release: () => {} },
     chargingHost: 'hub.example',
     sessionsMax: 100,
     clock: { ...clock, elapsed: () => performance.now() },

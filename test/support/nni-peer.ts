@@ -51,17 +51,20 @@ export class SipPeer {
   /** Everything received, as text. */
   readonly bytes: string[] = []
   readonly name: string
+  readonly host: string
   /** The hub. */
   to: Destination = { transport: 'udp', host: '127.0.0.1', port: 0 }
   /** Answers by itself; return false to leave it to the test. */
   onRequest: (tx: ServerTransaction) => boolean = () => false
 
-  constructor(name: string) {
+  /** `port` 0: one for each transport. */
+  constructor(name: string, host = '127.0.0.1', port = 0) {
     this.name = name
+    this.host = host
     this.stack = createStack({
       listen: [
-        { transport: 'udp', host: '127.0.0.1', port: 0 },
-        { transport: 'tcp', host: '127.0.0.1', port: 0 }
+        { transport: 'udp', host, port },
+        { transport: 'tcp', host, port }
       ],
       handler: {
         request: tx => void (this.onRequest(tx) || this.requests.push(tx)),
@@ -85,7 +88,7 @@ export class SipPeer {
     return this.stack.listening[0]!.port
   }
   get contact(): string {
-    return `<sip:${this.name}@127.0.0.1:${this.port}>`
+    return `<sip:${this.name}@${this.host}:${this.port}>`
   }
 
   /** The next request of that method that no test has taken yet. */
