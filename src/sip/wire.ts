@@ -80,10 +80,7 @@ export class Wire {
       if (to.flow.closed) failed(new Error('the connection is closed'))
       else ready(to.flow)
     } else if (isIP(to.host) > 0) this.#openAddress(to, ready, failed)
-    else
-      this.locate(to.uri ?? uriOf(to))
-        .then(targets => this.#openFirst(targets, ready, failed))
-        .catch(failed)
+    else void this.#openNamed(to, ready, failed)
   }
 
   /** Where a URI leads from here, best first (RFC 3263). Rejects with HUB_DNS where nobody could say. */
@@ -158,6 +155,18 @@ export class Wire {
       transports: [...new Set(all.map(({ transport }) => transport))],
       ipv4: all.some(({ host }) => !isIPv6(host)),
       ipv6: all.some(({ host }) => isIPv6(host))
+    }
+  }
+
+  async #openNamed(to: RemoteDestination, ready: Ready, failed: Failed): Promise<void> {
+    const { uri = uriOf(to), only } = to
+    try {
+      const targets = await this.locate(uri)
+      const allowed = only === undefined ? targets : targets.filter(({ host }) => only.allows(host))
+      if (allowed.length === 0 && only !== undefined) this.open({ flow: only.instead }, ready, failed)
+      else this.#openFirst(allowed, ready, failed)
+    } catch (error) {
+      failed(error)
     }
   }
 

@@ -10,6 +10,7 @@ import type { Decide } from './handler.ts'
 import { overloadLimits } from './overload.ts'
 import type { Overload } from './overload.ts'
 import type { SessionDefaults } from './session-timer.ts'
+import type { AllowTarget } from './targets.ts'
 import type { Usage, Usages } from './usages.ts'
 
 export const engineLimits = {
@@ -82,6 +83,8 @@ export interface Context {
   readonly overload: Overload
   readonly inbound: Map<string, Inbound>
   readonly handler: Handler | null
+  /** Null: peers may name any target. */
+  readonly allowTarget: AllowTarget | null
   /** Requests whose application is being found. */
   readonly deciding: Set<ServerTransaction>
   readonly outbound: Map<string, Outbound>

@@ -5,9 +5,10 @@ import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { ClientHandler, ClientTransaction } from '../ports.ts'
-import type { Destination } from '../transport/transport.ts'
+import type { Destination, Flow } from '../transport/transport.ts'
 import type { Path } from './app.ts'
 import type { Context } from './context.ts'
+import { restricted, wayTo } from './targets.ts'
 import type { SentAck, Usage } from './usages.ts'
 
 /** What comes back is nobody's business. */
@@ -25,7 +26,8 @@ export function endByEngine(ctx: Context, usage: Usage, reason: HeaderLine): voi
   }
   if (usage.owedAck !== null) acknowledge(ctx, usage)
   usage.reinvite?.tx.cancel()
-  const { dialog, to } = usage
+  const { dialog } = usage
+  const to = wayTo(ctx, usage)
   ctx.usages.end(usage, Date.now())
   if (dialog === null) return
   const bye = dialog.request('BYE', { headers: [reason] })
@@ -56,7 +58,8 @@ export function acknowledge(
   usage: Usage,
   parts: { readonly headers?: readonly HeaderLine[]; readonly body?: Buffer } = {}
 ): SentAck | null {
-  const { dialog, owedAck, to } = usage
+  const { dialog, owedAck } = usage
+  const to = wayTo(ctx, usage)
   if (dialog === null || owedAck === null || to === null) return null
   usage.owedAck = null
   const request = dialog.ack(owedAck, parts)
@@ -66,7 +69,7 @@ export function acknowledge(
 }
 
 /** A 2xx of another fork than the first: ACK and BYE (13.2.2.4), and the ACK again for each retransmission of it. */
-export function endFork(ctx: Context, usage: Usage, response: SipResponse): void {
+export function endFork(ctx: Context, usage: Usage, response: SipResponse, flow: Flow): void {
   const tag = tagOf(response.headers.get('To'))
   const before = usage.forkAcks.get(tag)
   if (before !== undefined) {
@@ -75,7 +78,7 @@ export function endFork(ctx: Context, usage: Usage, response: SipResponse): void
   }
   if (usage.forkAcks.size >= ctx.limits.forksMax) return
   const dialog = Dialog.uac(usage.opening, response)
-  const to = dialog.nextHop()
+  const to = restricted(ctx, dialog.nextHop(), flow)
   if (to === null) return
   const request = dialog.ack(dialog.localCseq)
   usage.forkAcks.set(tag, { request, to })

@@ -25,6 +25,7 @@ import { abandon, cancel, sendOutside, stray } from './outbound.ts'
 import { Overload } from './overload.ts'
 import { sessionDefaults } from './session-timer.ts'
 import type { SessionDefaults } from './session-timer.ts'
+import type { AllowTarget } from './targets.ts'
 import { parseAppMessage } from './text.ts'
 import type { AppMessage } from './text.ts'
 import { Usages } from './usages.ts'
@@ -38,6 +39,8 @@ export interface EngineOptions {
   readonly listen: readonly ListenOptions[]
   /** Who may send, decided before anything is parsed; see `screenPeers`. */
   readonly screen?: StackOptions['screen']
+  /** Where peers may have requests inside dialogs sent to; see `targetsOf`. Unset: anywhere. */
+  readonly allowTarget?: AllowTarget
   /** Outbound mode: new requests go to applications that the engine connects to. */
   readonly handler?: HandlerOptions
   readonly timers?: Partial<SipTimers>
@@ -86,7 +89,7 @@ export function createEngine(options: EngineOptions): Engine {
     handler: {
       request: tx => receive(ctx, tx),
       ack: (ack, flow) => acknowledged(ctx, ack, flow),
-      strayResponse: response => stray(ctx, response)
+      strayResponse: (response, flow) => stray(ctx, response, flow)
     },
     tap: (direction, message, flow) => {
       if (direction === 'in' && message.kind === 'request' && message.method === 'CANCEL') cancelledLate(ctx, message)
@@ -116,6 +119,7 @@ export function createEngine(options: EngineOptions): Engine {
     inbound: new Map(),
     handler: handlerOf(options.handler),
     deciding: new Set(),
+    allowTarget: options.allowTarget ?? null,
     outbound: new Map()
   }
   return {

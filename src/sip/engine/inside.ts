@@ -12,6 +12,7 @@ import { completeBody, contactOf, linesOf } from './fill.ts'
 import { echoRequest, faked, tellResponse } from './outbound.ts'
 import type { AppRequest } from './outbound.ts'
 import { heardSession, sessionLines } from './refresh.ts'
+import { wayTo } from './targets.ts'
 import { fieldOf } from './text.ts'
 import type { Usage } from './usages.ts'
 
@@ -38,7 +39,7 @@ export function sendInside(ctx: Context, app: App, command: Command, message: Ap
     app.refused(command.id, 'Server error: unable to find dialog for dialog id provided')
     return
   }
-  const { to } = usage
+  const to = wayTo(ctx, usage)
   if (usage.dialog === null || to === null) {
     app.refused(
       command.id,

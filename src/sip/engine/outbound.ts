@@ -232,12 +232,12 @@ function confirm(ctx: Context, usage: Usage, outbound: Outbound, response: SipRe
 }
 
 /** A 2xx after the first: again the one we know, or another fork. */
-export function stray(ctx: Context, response: SipResponse): void {
+export function stray(ctx: Context, response: SipResponse, flow: Flow): void {
   const usage = ctx.usages.tagged(response.headers.get('Call-ID') ?? '', tagOf(response.headers.get('From')))
   const known = usage?.dialog ?? null
   if (usage === undefined || known === null || usage.opening.method !== 'INVITE') return
   if (tagOf(response.headers.get('To')) !== known.remoteTag) {
-    if (usage.phase !== 'early') endFork(ctx, usage, response)
+    if (usage.phase !== 'early') endFork(ctx, usage, response, flow)
     return
   }
   const { lastAck } = usage

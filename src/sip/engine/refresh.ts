@@ -6,6 +6,7 @@ import type { Context } from './context.ts'
 import { acknowledge, endByEngine } from './ending.ts'
 import { actAfter, parseSessionExpires, printSessionExpires, termsOf } from './session-timer.ts'
 import type { SessionExpires, SessionTerms } from './session-timer.ts'
+import { wayTo } from './targets.ts'
 import type { Usage } from './usages.ts'
 
 /** The longest that Node's timers can wait. */
@@ -56,7 +57,8 @@ function act(ctx: Context, usage: Usage): void {
 
 /** UPDATE where the peer has it, since it leaves the media alone; else INVITE with the SDP as it was. */
 function refresh(ctx: Context, usage: Usage, session: SessionTerms): void {
-  const { dialog, to } = usage
+  const { dialog } = usage
+  const to = wayTo(ctx, usage)
   const busy =
     usage.refreshing ||
     usage.reinvite !== null ||

@@ -15,7 +15,7 @@ export interface ScreenedPeer {
 
 export type Screening = NonNullable<StackOptions['screen']>
 
-interface Block {
+export interface Block {
   readonly peerId: string
   readonly bits: number
   readonly family: 'ipv4' | 'ipv6'
@@ -41,7 +41,7 @@ export function screenPeers(peers: readonly ScreenedPeer[]): Screening {
       certified.add(id)
     }
     for (const text of addresses) {
-      const block = blockOf(id, text)
+      const block = addressBlock(id, text)
       places.set(id, [...(places.get(id) ?? []), block])
       if (block.bits === (block.family === 'ipv4' ? 32 : 128)) {
         const address = plainAddress(text.split('/')[0] ?? '')
@@ -61,7 +61,8 @@ export function screenPeers(peers: readonly ScreenedPeer[]): Screening {
     const peerId = addressed(remote.host)
     for (const name of certificateNames) {
       const named = byName.get(plainDomain(name))
-      if (named !== undefined && (named === peerId || isAt(places.get(named), remote.host))) return { peerId: named }
+      const home = named === undefined ? undefined : places.get(named)
+      if (named !== undefined && (home === undefined || isIn(home, remote.host))) return { peerId: named }
     }
     const proven = peerId !== undefined && !(transport === 'tls' && certified.has(peerId))
     if (proven) return { peerId }
@@ -69,15 +70,15 @@ export function screenPeers(peers: readonly ScreenedPeer[]): Screening {
   }
 }
 
-/** A peer without addresses may come from anywhere. */
-function isAt(places: readonly Block[] | undefined, host: string): boolean {
-  if (places === undefined) return true
+/** Whether an address is in one of these blocks. */
+export function isIn(places: readonly Block[], host: string): boolean {
   const address = plainAddress(host)
   const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
   return places.some(place => place.family === family && place.list.check(address, family))
 }
 
-function blockOf(peerId: string, text: string): Block {
+/** An address or CIDR block of a peer. Throws HUB_CONFIG for what is neither. */
+export function addressBlock(peerId: string, text: string): Block {
   const [host = '', length, ...more] = text.split('/')
   const version = isIP(host)
   const bitsMax = version === 6 ? 128 : 32

@@ -49,6 +49,8 @@ export interface RemoteDestination extends Address {
   readonly name?: string
   /** The URI whose host is a name: what is still to be looked up (RFC 3263). */
   readonly uri?: SipUri
+  /** Of the addresses that a name leads to only these; the path instead, where none is left. */
+  readonly only?: { allows(host: string): boolean; readonly instead: Flow }
 }
 
 export type Destination = { readonly flow: Flow } | RemoteDestination
