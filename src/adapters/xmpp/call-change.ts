@@ -43,7 +43,7 @@ import type { Act, CallEvent, CallIn, EventOf, Media, Step, TheirChange } from '
 import { content, infoOf, otherRole, printInfo, printTone } from './jingle.ts'
 import type { Content, Jingle } from './jingle.ts'
 import { isIce } from './jingle-sdp.ts'
-import { isLive } from './sdp.ts'
+import { isLive } from '../../session/sdp.ts'
 import { late } from './call-out.ts'
 
 type Active = CallIn<'active'>
@@ -323,7 +323,10 @@ function contentAdd(call: Active, jingle: Jingle): Step {
 function answered(call: Active, jingle: Jingle): Step {
   const { id, ours, media } = call
   if (ours === null) return step(call, ack)
-  const mine = jingle.contents.filter(({ name }) => ours.adding.includes(name))
+  // One client (stanza) names nothing in its rejection: it takes none of what was added.
+  const all = jingle.action === 'content-reject' && jingle.contents.length === 0
+  const said = all ? ours.adding.map(name => content(name, id.role)) : jingle.contents
+  const mine = said.filter(({ name }) => ours.adding.includes(name))
   const adding = ours.adding.filter(name => !mine.some(each => each.name === name))
   const contents = jingle.action === 'content-accept' ? usable(mine) : 'description'
   const more = typeof contents === 'string' ? media : added(media, contents, jingle.groups, id.role)

@@ -16,8 +16,8 @@ import {
   sessionLines,
   valueOf,
   withDirection
-} from './sdp.ts'
-import type { SdpDescription, SdpLine, SdpSection } from './sdp.ts'
+} from '../../session/sdp.ts'
+import type { SdpDescription, SdpLine, SdpSection } from '../../session/sdp.ts'
 
 export interface Matched {
   /** The user's words as an answer: the hub's media lines, in the hub's order and under its names. */

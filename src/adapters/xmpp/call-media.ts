@@ -25,8 +25,8 @@ import {
   sessionLines,
   valueOf,
   withDirection
-} from './sdp.ts'
-import type { SdpDescription, SdpLine, SdpSection } from './sdp.ts'
+} from '../../session/sdp.ts'
+import type { SdpDescription, SdpLine, SdpSection } from '../../session/sdp.ts'
 
 export const namesOf = ({ sections }: SdpDescription): readonly string[] => sections.map(nameOf)
 export const liveNames = ({ sections }: SdpDescription): readonly string[] =>

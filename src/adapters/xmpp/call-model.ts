@@ -4,7 +4,7 @@ import type { Reason, Refusal, Release, Sdp, Service, Tone } from '../../session
 import type { Element } from './elements.ts'
 import type { Jingle, Role } from './jingle.ts'
 import type { JmiKind, MediaKind } from './jmi.ts'
-import type { SdpDescription } from './sdp.ts'
+import type { SdpDescription } from '../../session/sdp.ts'
 
 export interface Identity {
   readonly sid: string

@@ -2,8 +2,8 @@
 
 import { namesOf } from './call-media.ts'
 import type { Media } from './call-model.ts'
-import { directionOf, isLive, valueOf } from './sdp.ts'
-import type { SdpDescription, SdpSection } from './sdp.ts'
+import { directionOf, isLive, valueOf } from '../../session/sdp.ts'
+import type { SdpDescription, SdpSection } from '../../session/sdp.ts'
 
 /** What the hub's new offer changes in the session. */
 export interface Changes {

@@ -35,7 +35,7 @@ import {
 import type { Act, Call, CallEvent, CallIn, EventOf, Identity, Media, Step } from './call-model.ts'
 import { infoOf } from './jingle.ts'
 import type { Jingle } from './jingle.ts'
-import type { SdpDescription } from './sdp.ts'
+import type { SdpDescription } from '../../session/sdp.ts'
 
 /** Asks all devices of the user. */
 export function propose(id: Identity, offer: SdpDescription): Step {

@@ -4,8 +4,8 @@ import { attributesOf, childrenOf, Element, xml } from './elements.ts'
 import { otherRole } from './jingle.ts'
 import type { Role, Senders } from './jingle.ts'
 import { namespaces } from './namespaces.ts'
-import { attribute, attributeOf, line } from './sdp.ts'
-import type { Direction, SdpLine, SdpSection } from './sdp.ts'
+import { attribute, attributeOf, line } from '../../session/sdp.ts'
+import type { Direction, SdpLine, SdpSection } from '../../session/sdp.ts'
 
 /** Who sends, said by `author` in SDP words. */
 export function toSenders(direction: Direction, author: Role): Senders {

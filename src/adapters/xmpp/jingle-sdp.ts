@@ -6,8 +6,17 @@ import { content } from './jingle.ts'
 import type { Content, Group, Role } from './jingle.ts'
 import { defaultAddress, hasCredentials, isSecure, transportLines, transportOf } from './jingle-transport.ts'
 import { namespaces } from './namespaces.ts'
-import { attribute, attributeOf, directionOf, isDirection, isLive, line, sessionLines, valueOf } from './sdp.ts'
-import type { SdpDescription, SdpLine, SdpSection } from './sdp.ts'
+import {
+  attribute,
+  attributeOf,
+  directionOf,
+  isDirection,
+  isLive,
+  line,
+  sessionLines,
+  valueOf
+} from '../../session/sdp.ts'
+import type { SdpDescription, SdpLine, SdpSection } from '../../session/sdp.ts'
 
 export interface Contents {
   readonly contents: readonly Content[]

@@ -3,8 +3,8 @@
 import { isIP } from 'node:net'
 import { attributesOf, childrenOf, Element, xml } from './elements.ts'
 import { namespaces } from './namespaces.ts'
-import { attribute, attributeOf, valueOf } from './sdp.ts'
-import type { SdpLine } from './sdp.ts'
+import { attribute, attributeOf, valueOf } from '../../session/sdp.ts'
+import type { SdpLine } from '../../session/sdp.ts'
 
 const taken: ReadonlySet<string> = new Set([
   'ice-ufrag',

@@ -10,7 +10,7 @@ import { initiate, propose } from '../../../src/adapters/xmpp/call-out.ts'
 import { stepCall } from '../../../src/adapters/xmpp/call.ts'
 import { jingleActions, parseJingle } from '../../../src/adapters/xmpp/jingle.ts'
 import type { Jingle } from '../../../src/adapters/xmpp/jingle.ts'
-import { parseSdp } from '../../../src/adapters/xmpp/sdp.ts'
+import { parseSdp } from '../../../src/session/sdp.ts'
 import { mulberry32, seedFromEnvironment } from '../../support/random.ts'
 import { bundleXml, contentXml, infoXml, phone, sdp, shape, tablet, transportXml } from '../../support/xmpp-island.ts'
 

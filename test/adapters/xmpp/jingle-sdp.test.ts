@@ -9,8 +9,8 @@ import { canonical } from '../../../src/adapters/xmpp/elements.ts'
 import { parseJingle, printJingle } from '../../../src/adapters/xmpp/jingle.ts'
 import type { Jingle, Role } from '../../../src/adapters/xmpp/jingle.ts'
 import { fromSdp, midFromName, nameOf, problemOf, toSdp } from '../../../src/adapters/xmpp/jingle-sdp.ts'
-import { parseSdp, printSdp } from '../../../src/adapters/xmpp/sdp.ts'
-import type { SdpDescription } from '../../../src/adapters/xmpp/sdp.ts'
+import { parseSdp, printSdp } from '../../../src/session/sdp.ts'
+import type { SdpDescription } from '../../../src/session/sdp.ts'
 
 const folder = join(import.meta.dirname, 'fixtures')
 const names = readdirSync(folder)

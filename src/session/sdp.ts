@@ -1,4 +1,4 @@
-// SDP as lines (RFC 8866), every line kept in its order: what Jingle is translated from and to.
+// SDP as lines (RFC 8866), every line kept in its order: for adapters whose own dialect is not SIP.
 
 export interface SdpLine {
   readonly type: string
