@@ -1,16 +1,41 @@
 // Structured logs (pino, JSON lines on stderr). Secrets never reach them.
 
-import { pino } from 'pino'
-import type { Logger } from 'pino'
+import { pino, stdSerializers } from 'pino'
+import type { DestinationStream, Logger } from 'pino'
 
 export type { Logger } from 'pino'
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-const secret = ['password', 'secret', 'ha1', 'authorization', 'sdp', 'token', 'key', 'cert']
+/** Fields that never show their value, down to the third level. */
+const secrets: ReadonlySet<string> = new Set('password secret ha1 authorization sdp token key cert'.split(' '))
+const levelsMax = 3
+const censor = '[redacted]'
 
-export function createLog(level: LogLevel): Logger {
-  const paths = secret.flatMap(name => [name, `*.${name}`, `*.*.${name}`])
-  return pino({ level, base: null, redact: { paths, censor: '[redacted]' } }, pino.destination({ fd: 2, sync: true }))
+type Fields = Readonly<Record<string, unknown>>
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !(value instanceof Error)
+
+/** The same object where it holds no secret. By hand: pino's own takes eight times as long as the rest of the line. */
+function redacted(fields: Fields, levels = levelsMax): Record<string, unknown> {
+  let copy: Record<string, unknown> | null = null
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]
+    const shown = secrets.has(name) ? censor : levels > 1 && isFields(value) ? redacted(value, levels - 1) : value
+    if (shown === value) continue
+    copy ??= { ...fields }
+    copy[name] = shown
+  }
+  return copy ?? fields
+}
+
+/** Errors become fields first, so that what they carry is looked at too. */
+const errorFields = (error: unknown): unknown =>
+  error instanceof Error ? redacted({ ...stdSerializers.err(error) }, levelsMax - 1) : error
+
+export function createLog(level: LogLevel, to: DestinationStream = pino.destination({ fd: 2, sync: true })): Logger {
+  // Also for the fields of a child, which `formatters` do not see.
+  const hidden = Object.fromEntries(Array.from(secrets, name => [name, () => censor]))
+  return pino({ level, base: null, formatters: { log: redacted }, serializers: { ...hidden, err: errorFields } }, to)
 }

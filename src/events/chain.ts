@@ -1,6 +1,6 @@
 // The audit chain of a node's records (EOS-04): each hash covers the record and the hash before it.
 
-import { createHash } from 'node:crypto'
+import { hash as digest } from 'node:crypto'
 import { asWritten, newestRecord, schemaVersion, streamRecord } from './cdr.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 
@@ -20,11 +20,32 @@ export function canonical(value: unknown): string {
   return text === '' ? '{}' : `${text}}`
 }
 
-/** With the list of all keys in order JSON.stringify does the same for a record, three times as fast. */
-const recordKeys = [...new Set([...Object.keys(newestRecord.shape), ...Object.keys(streamRecord.shape)])].sort()
+type Fields = Readonly<Record<string, unknown>>
 
-const hashed = (previous: string, text: string): string =>
-  createHash('sha256').update(previous).update(text).digest('hex')
+/** Nothing in every field, names in order: a copy of it, filled, is what JSON.stringify is fastest with. */
+const blankOf = (names: readonly string[]): Fields => {
+  const text = [...names].sort().map(name => `${JSON.stringify(name)}:null`)
+  const blank = JSON.parse(`{${text.join(',')}}`) as Record<string, unknown>
+  for (const name of names) blank[name] = undefined
+  return blank
+}
+const blankRecord = blankOf(Object.keys(newestRecord.shape).filter(name => name !== 'hash' && name !== 'prev_hash'))
+const blankStream = blankOf(Object.keys(streamRecord.shape))
+
+function inOrder(fields: Fields, blank: Fields): Record<string, unknown> {
+  const ordered: Record<string, unknown> = { ...blank }
+  for (const name of Object.keys(fields)) ordered[name] = fields[name]
+  return ordered
+}
+
+/** What `canonical` says of a new record, seven times as fast. */
+function textOf(numbered: Fields, media: CdrBody['media']): string {
+  const ordered = inOrder(numbered, blankRecord)
+  ordered['media'] = media.map(stream => inOrder(stream, blankStream))
+  return JSON.stringify(ordered)
+}
+
+const hashed = (previous: string, text: string): string => digest('sha256', previous + text, 'hex')
 
 export interface Place {
   readonly hubId: string
@@ -36,7 +57,7 @@ export interface Place {
 /** A body in its place in the chain; `json` is the whole record as text. */
 export function chained(body: CdrBody, { hubId, nodeId, seq, previous }: Place): { record: CdrRecord; json: string } {
   const numbered = { schema_version: schemaVersion, hub_id: hubId, node_id: nodeId, seq, ...body } as const
-  const text = JSON.stringify(numbered, recordKeys)
+  const text = textOf(numbered, body.media)
   const hash = hashed(previous, text)
   return {
     record: { ...numbered, prev_hash: previous, hash },

@@ -224,6 +224,7 @@ const boundedOrNull = (text: string | null, bytesMax: number): string | null =>
 
 /** No control characters and no half characters, which PostgreSQL would refuse; and not longer than the bound. */
 export function bounded(text: string, bytesMax: number): string {
+  if (text.length <= bytesMax && !unusual.test(text)) return text
   const clean = text
     .slice(0, bytesMax)
     .replaceAll(/\p{Cc}/gu, ' ')
@@ -239,5 +240,8 @@ export function bounded(text: string, bytesMax: number): string {
   }
   return kept
 }
+
+/** What is no byte of its own in JSON. */
+const unusual = /[^ !#-[\]-~]/
 
 const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text)) - 2
