@@ -11,6 +11,7 @@ import type { Clock, Invitation } from '../../src/session/ports.ts'
 import { createEngine } from '../../src/sip/engine/engine.ts'
 import type { Engine } from '../../src/sip/engine/engine.ts'
 import { screenPeers } from '../../src/sip/engine/screening.ts'
+import { freePorts } from './free-port.ts'
 import { FakeInbox } from './inbox.ts'
 import { hubFace, operator, sdpWith } from './nni.ts'
 import { SipPeer } from './nni-peer.ts'
@@ -42,6 +43,8 @@ export interface Border {
 
 export interface BorderOptions {
   readonly peer?: Record<string, unknown>
+  /** The operator takes requests over TCP at the port of UDP. */
+  readonly onePort?: boolean
   /** The engine tells no verified peer, as a drachtio-server would. */
   readonly unscreened?: boolean
   readonly sessionExpiresSeconds?: number
@@ -57,7 +60,8 @@ export const borderDefaults: { link: 'direct' | 'drachtio-srf' } = { link: 'dire
 const log = createLog('silent')
 
 export async function startBorder(options: BorderOptions = {}): Promise<Border> {
-  const alpha = await new SipPeer('alpha').start()
+  const [port = 0] = options.onePort === true ? await freePorts(1) : []
+  const alpha = await new SipPeer('alpha', '127.0.0.1', port).start()
   const peers = [operator('alpha', alpha.port, { trust: 'network', ioi: 'alpha.example', ...options.peer })]
   const engine = createEngine({
     control: { host: '127.0.0.1', port: 0, secret: 'cymru' },
