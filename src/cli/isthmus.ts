@@ -4,8 +4,17 @@ import { Command } from 'commander'
 import { messageOf } from '../errors.ts'
 import { clearingCommand } from './clearing.ts'
 import { matrixCommand } from './matrix.ts'
+import { ratesCommand } from './rates.ts'
+import { rateCommand, rerateCommand, suspenseCommand } from './rerate.ts'
 
-const commands: readonly (() => Command)[] = [clearingCommand, matrixCommand]
+const commands: readonly (() => Command)[] = [
+  clearingCommand,
+  matrixCommand,
+  rateCommand,
+  ratesCommand,
+  rerateCommand,
+  suspenseCommand
+]
 
 /** Errors and exit codes are the same all the way down. */
 function adopt(parent: Command, command: Command): void {
