@@ -201,6 +201,8 @@ describe('the house rules', () => {
       sipp: /\b(startSipp|runSipp)\b/,
       chromium: /support\/browser(-media)?\.ts/,
       rtpengine: /\bstartRtpengine\b/,
+      knot: /support\/dns-server\.ts/,
+      openssl: /support\/certificates\.ts/,
       prosody: /support\/(prosody|xmpp-world)\.ts/,
       ejabberd: /support\/(ejabberd|xmpp-world)\.ts/
     }

@@ -153,7 +153,7 @@ export class Wire {
     const all = this.listening
     return {
       transports: [...new Set(all.map(({ transport }) => transport))],
-      ipv4: all.some(({ host }) => !isIPv6(host)),
+      ipv4: all.some(({ host }) => !isIPv6(host) || host === '::'),
       ipv6: all.some(({ host }) => isIPv6(host))
     }
   }

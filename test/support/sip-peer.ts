@@ -5,6 +5,7 @@ import { createHeaders, makeRequest, makeResponse, newCallId, newTag, parseMessa
 import type { HeaderInit, SipMessage, SipRequest, SipResponse } from '../../src/sip/message.ts'
 import { createStack } from '../../src/sip/stack.ts'
 import type { ClientTransaction, ServerTransaction, SipStack, StackOptions } from '../../src/sip/stack.ts'
+import { hostPort } from '../../src/sip/transport/transport.ts'
 import type { Destination } from '../../src/sip/transport/transport.ts'
 import { fast, quiet } from './engine.ts'
 import { until } from './until.ts'
@@ -75,8 +76,13 @@ export class SipPeer {
     return this.stack.listening[0]?.port ?? 0
   }
 
+  get host(): string {
+    return this.stack.listening[0]?.host ?? '127.0.0.1'
+  }
+
   get uri(): string {
-    return `sip:peer@127.0.0.1:${this.port}${this.transport === 'udp' ? '' : `;transport=${this.transport}`}`
+    const at = hostPort({ host: this.host, port: this.port })
+    return `sip:peer@${at}${this.transport === 'udp' ? '' : `;transport=${this.transport}`}`
   }
 
   get contact(): string {
@@ -106,20 +112,22 @@ export class SipPeer {
     return response
   }
 
-  /** A request outside dialogs, to a port on loopback. */
-  ask(port: number, { method, uri = `sip:hub@127.0.0.1:${port}`, headers = [], body = '' }: Ask): Exchange {
+  /** A request outside dialogs, to a port on this peer's own address. */
+  ask(port: number, { method, uri, headers = [], body = '' }: Ask): Exchange {
+    const { host } = this
+    const target = uri ?? `sip:hub@${hostPort({ host, port })}`
     const all = createHeaders(headers)
     const defaults: readonly (readonly [string, string])[] = [
-      ['From', `<sip:caller@127.0.0.1:${this.port}>;tag=${newTag()}`],
-      ['To', `<${uri}>`],
+      ['From', `<sip:caller@${hostPort({ host, port: this.port })}>;tag=${newTag()}`],
+      ['To', `<${target}>`],
       ['Call-ID', newCallId()],
       ['CSeq', `1 ${method}`],
       ['Contact', this.contact]
     ]
     for (const [name, value] of defaults) if (!all.has(name)) all.add(name, value)
     if (body !== '' && !all.has('Content-Type')) all.add('Content-Type', 'application/sdp')
-    const request = makeRequest({ method, uri, headers: all, body })
-    return this.send(request, { transport: this.transport, host: '127.0.0.1', port })
+    const request = makeRequest({ method, uri: target, headers: all, body })
+    return this.send(request, { transport: this.transport, host, port })
   }
 
   send(request: SipRequest, to: Destination): Exchange {

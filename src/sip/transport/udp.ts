@@ -2,7 +2,8 @@
 
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
-import { isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
+import { plainHost } from '../hop.ts'
 import { answerStun, isStun } from './stun.ts'
 import { advertised, newFlowId } from './transport.ts'
 import type { Address, Flow, Listening, ListenOptions, TransportPort } from './transport.ts'
@@ -87,11 +88,14 @@ export class UdpListener {
     return new UdpFlow(this, remote, peerId)
   }
 
-  send(bytes: Buffer, { host, port }: Address, failed?: (error: unknown) => void): void {
+  send(bytes: Buffer, to: Address, failed?: (error: unknown) => void): void {
     if (this.closed) {
       failed?.(new Error('the socket is closed'))
       return
     }
+    const { port } = to
+    // IPv4 over a socket of both families.
+    const host = this.ipv6 && isIPv4(to.host) ? `::ffff:${to.host}` : to.host
     try {
       if (failed === undefined) this.#socket.send(bytes, port, host)
       else this.#socket.send(bytes, port, host, error => (error === null ? undefined : failed(error)))
@@ -107,7 +111,8 @@ export class UdpListener {
     await new Promise<void>(resolve => this.#socket.close(resolve))
   }
 
-  #receive(bytes: Buffer, host: string, port: number): void {
+  #receive(bytes: Buffer, from: string, port: number): void {
+    const host = plainHost(from)
     const remote = { host, port }
     const verdict = this.#port.screen({ transport: 'udp', remote, certificateNames: noNames })
     if (typeof verdict === 'string' || this.#port.admit(host) > 0) {

@@ -16,10 +16,10 @@ describe('STUN keepalives (RFC 5626, 4.4.2)', () => {
 
   it('are answered with the address they came from, as RFC 5769 writes it for IPv4 (2.2) and IPv6 (2.3)', () => {
     expect(answerStun(request(), { host: '192.0.2.1', port: 32_853 })?.toString('hex')).toBe(
-      `0101000c2112a442${id}00200008` + '0001a147e112a643'
+      `0101000c2112a442${id}002000080001a147e112a643`
     )
     expect(answerStun(request(), { host: '2001:db8:1234:5678:11:2233:4455:6677', port: 32_853 })?.toString('hex')).toBe(
-      `010100182112a442${id}00200014` + '0002a1470113a9faa5d3f179bc25f4b5bed2b9d9'
+      `010100182112a442${id}002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9`
     )
   })
 
