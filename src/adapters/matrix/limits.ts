@@ -43,6 +43,18 @@ export const limits = {
   typingMs: 30_000,
   displayCharactersMax: 64,
   textBytesMax: 32_768,
+  /** How long a user's devices ring (the specification asks for 90 s at least). */
+  ringMs: 90_000,
+  /** An invitation of a user's with less time left than this is not worth a call: its client stops ringing. */
+  ringMsMin: 3_000,
+  /** How long an answer or a hangup is tried. */
+  answerMs: 60_000,
+  negotiateMs: 30_000,
+  /** How long the first candidates of an offer without any are waited for. */
+  candidatesMs: 400,
+  candidatesMax: 64,
+  /** Calls of one island that are alive. */
+  callsMax: 2_000,
   /** Messages whose verdict is awaited. */
   textsWaitingMax: 1_000,
   /** For receipts, and for who takes a message back. */

@@ -30,7 +30,8 @@ export interface MatrixParts {
   readonly secretOf: (at: MatrixIslandConfig['asToken']) => string
   /** A user's number by the provider's table. */
   readonly numberOf: (islandId: string, user: string) => string | null
-  readonly createCalls: CreateCallDriver
+  /** Calls by m.call.* events, unless a test has others. */
+  readonly createCalls?: CreateCallDriver
   /** Messages by rooms, unless a test has others. */
   readonly createTexts?: CreateTexts
   readonly limits?: Partial<Limits>

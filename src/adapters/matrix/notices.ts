@@ -14,9 +14,11 @@ export const notices = {
   encryptedCall: 'This room is encrypted: calls from it cannot reach the phone network. Call from an unencrypted chat.',
   undelivered: (why: string): string => `Your message was not delivered: ${why}.`,
   callFailed: (why: string): string => `The call did not go through: ${why}.`,
+  callEnded: (why: string): string => `The call has ended: ${why}.`,
   missed: 'You missed a call.',
-  notRinging:
-    'Somebody called you, but none of your devices can take such a call here: use a client with classic calls.',
+  otherCall:
+    'Calls of this kind (Element Call, MatrixRTC) cannot reach the phone network. ' +
+    'Use a client with classic calls in direct chats.',
   /** To a phone. */
   takenBack: (was: string): string => `[taken back: “${quoted(was)}”]`
 } as const
