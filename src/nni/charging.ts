@@ -36,7 +36,7 @@ export function chargingOf(headers: Headers, peer: Peer): Charging | null {
 }
 
 /** `name.index` with a name of letters and digits, or `void`. */
-const transit = /^(?:void|[A-Za-z][A-Za-z0-9]*\.[0-9]{1,4})$/
+const transit = /^(?:void|(?!void\.)[A-Za-z][A-Za-z0-9]*\.[0-9]{1,4})$/
 
 /** The entries of a list; empty where one is malformed, since the places of the rest say nothing then. */
 function transitsOf(text: string): readonly string[] {

@@ -229,10 +229,14 @@ describe('a caller who withholds the number', () => {
       ['Privacy', 'id']
     ] as const
     const call = alpha.request('INVITE', number, { headers, body: sdpWith(40_000) })
-    beta.answer(await beta.take('INVITE'), 486)
+    const invite = await beta.take('INVITE')
+    beta.answer(invite, 486)
     await call.final()
     await until(() => finals().length === 2)
-    expect(beta.bytes.join('')).not.toMatch(/1632960083|Ann|alpha/)
+    // Of this call: an ACK of the one before may come late.
+    const ours = beta.bytes.filter(text => text.includes(invite.request.headers.get('Call-ID')!))
+    expect(ours.length).toBeGreaterThan(0)
+    expect(ours.join('')).not.toMatch(/1632960083|Ann|alpha/)
     expect(finals().map(({ calling }) => calling)).toEqual(['tel:+441632960083', 'tel:+441632960083'])
   })
 })

@@ -160,10 +160,10 @@ describe('messages', () => {
 
   it('one over 1300 bytes goes by TCP, and is refused where the peer takes none', async () => {
     const body = { type: 'text/plain', text: 'x'.repeat(1_200) } as const
-    const [port = 0] = await freePorts(1)
+    const [nobody = 0, port = 0] = await freePorts(2)
+    const deaf = await open({ peer: { address: { host: '127.0.0.1', port: nobody } } })
+    expect(await deaf.nni.sendText(text({ body }))).toMatchObject({ taken: false, reason: { cause: 'unreachable' } })
     const border = await open({ peer: { address: { host: '127.0.0.1', port } } })
-    const deaf = await border.nni.sendText(text({ body }))
-    expect(deaf).toMatchObject({ taken: false, reason: { cause: 'unreachable' } })
     let heard = ''
     const server = createServer(socket => {
       socket.on('error', () => {})

@@ -50,6 +50,8 @@ export class SipPeer {
   readonly acks: SipRequest[] = []
   /** Everything received, as text. */
   readonly bytes: string[] = []
+  /** Everything sent, as text. */
+  readonly sent: string[] = []
   readonly name: string
   readonly host: string
   /** The hub. */
@@ -71,7 +73,7 @@ export class SipPeer {
         ack: ack => void this.acks.push(ack)
       },
       tap: (direction: string, message: SipMessage) =>
-        void (direction === 'in' && this.bytes.push(printMessage(message).toString()))
+        void (direction === 'in' ? this.bytes : this.sent).push(printMessage(message).toString())
     })
   }
 
