@@ -3,6 +3,7 @@
 import { noFacts } from '../../session/model.ts'
 import type { LegRef, Reason, Refusal, Release, Sdp, Shown } from '../../session/model.ts'
 import { wordsOf } from '../../session/words.ts'
+import { CallLine } from './call-line.ts'
 import { described, unchanged, withCandidates } from './call-sdp.ts'
 import type { CallEvent, Candidate } from './call-events.ts'
 import { matrixOf, reasonFrom } from './causes.ts'
@@ -39,8 +40,7 @@ interface Offered {
 
 export class Call {
   readonly #parts: CallParts
-  /** Ours: a device of the ghost's, for this call alone. */
-  readonly #party: string
+  readonly #line: CallLine
   readonly #stream: string
   #phase: Phase = 'opening'
   #roomId = ''
@@ -54,12 +54,11 @@ export class Call {
   #offered: Offered | null = null
   /** An offer of theirs that the core has. */
   #asked: Sdp | null = null
-  #sequence = 0
   #timers = new Set<() => void>()
 
   constructor(parts: CallParts) {
     this.#parts = parts
-    this.#party = `isthmus-${parts.link.newId().slice(0, 16)}`
+    this.#line = new CallLine(parts, () => this.#roomId)
     this.#stream = `isthmus-${parts.callId.slice(0, 24).replace(/[^A-Za-z0-9-]/g, '')}`
   }
 
@@ -96,7 +95,7 @@ export class Call {
       if (this.#phase !== 'opening') return
       this.#roomId = room.roomId
       if (room.encrypted) {
-        await this.#notice(notices.encryptedCall)
+        await this.#line.notice(notices.encryptedCall)
         return this.#lost({ cause: 'unavailable', text: 'the chat of this user is encrypted' })
       }
       // Nothing rings for somebody who has not joined yet.
@@ -104,27 +103,26 @@ export class Call {
         return this.#lost({ cause: 'unavailable', text: 'the user has not joined the chat' })
       }
       if (this.#phase !== 'opening') return
-      const { sdp: text, metadata } = described(sdp, this.#stream)
       this.#said = sdp
-      const lifetime = limits.ringMs
-      const expiresAt = clock.now() + lifetime
-      await this.#send(
-        'm.call.invite',
-        { lifetime, invitee: user, offer: { type: 'offer', sdp: text }, capabilities, sdp_stream_metadata: metadata },
-        expiresAt
-      )
-      // `end` may have come meanwhile; it has left the hangup to us, or it would have overtaken the invitation.
-      if (this.#isOver()) return void this.#sendQuietly('m.call.hangup', { reason: 'user_hangup' })
+      // From here on their answer may come, even before we hear that the invitation stands there.
       this.#phase = 'ringing'
-      this.#after(Math.max(0, expiresAt - clock.now()), () => this.#expire())
-      this.#parts.inbox.alerting(this.#parts.leg)
+      await this.#invite(sdp)
     } catch (error) {
       this.#lost(lostBy(error))
     }
   }
 
-  #isOver(): boolean {
-    return this.#phase === 'over'
+  async #invite(sdp: Sdp): Promise<void> {
+    const { user, clock, inbox, leg } = this.#parts
+    const { sdp: text, metadata } = described(sdp, this.#stream)
+    const lifetime = limits.ringMs
+    const expiresAt = clock.now() + lifetime
+    const offer = { type: 'offer', sdp: text }
+    const content = { lifetime, invitee: user, offer, capabilities, sdp_stream_metadata: metadata }
+    await this.#line.send('m.call.invite', content, expiresAt)
+    if (this.#phase !== 'ringing') return
+    this.#after(Math.max(0, expiresAt - clock.now()), () => this.#expire())
+    inbox.alerting(leg)
   }
 
   heard(event: CallEvent): void {
@@ -159,12 +157,12 @@ export class Call {
     this.#phase = 'answered'
     this.#cancelTimers()
     this.#theirs = event.partyId
-    if (!event.isOld) this.#sendQuietly('m.call.select_answer', { selected_party_id: event.partyId })
+    if (!event.isOld) this.#line.quietly('m.call.select_answer', { selected_party_id: event.partyId })
     inbox.answered(leg, { sdp: withCandidates(event.sdp, this.#candidates), party: null })
   }
 
   #selected(selected: string | null): void {
-    if (this.#parts.direction !== 'from-user' || this.#phase !== 'answered' || selected === this.#party) return
+    if (this.#parts.direction !== 'from-user' || this.#phase !== 'answered' || selected === this.#line.party) return
     // Another party of the room has taken the call.
     this.#lost({ cause: 'answered-elsewhere' })
   }
@@ -192,7 +190,7 @@ export class Call {
   /** Our call gave way to one of theirs in the same room at the same time. */
   yield(): void {
     if (this.#phase === 'over') return
-    this.#sendQuietly('m.call.hangup', { reason: 'replaced' })
+    this.#line.quietly('m.call.hangup', { reason: 'replaced' })
     this.#lost({ cause: 'busy', text: 'they are calling at the same moment' })
   }
 
@@ -215,7 +213,7 @@ export class Call {
     const { sdp: text, metadata } = described(said, this.#stream)
     const { clock, inbox, leg } = this.#parts
     const content = { answer: { type: 'answer', sdp: text }, capabilities, sdp_stream_metadata: metadata }
-    this.#send('m.call.answer', content, clock.now() + limits.answerMs).then(
+    this.#line.send('m.call.answer', content, clock.now() + limits.answerMs).then(
       () => inbox.acknowledged(leg, null),
       (error: unknown) => this.#lost(lostBy(error))
     )
@@ -229,7 +227,7 @@ export class Call {
     if (id === ghost) return
     const identity = { asserted_identity: { id, display_name: display ?? undefined } }
     for (const type of ['m.call.asserted_identity', 'org.matrix.call.asserted_identity']) {
-      this.#sendQuietly(type, identity)
+      this.#line.quietly(type, identity)
     }
   }
 
@@ -268,9 +266,9 @@ export class Call {
   #negotiate(type: 'offer' | 'answer', sdp: Sdp, expiresAt?: number, failed?: () => void): void {
     const { sdp: text, metadata } = described(sdp, this.#stream)
     const content = { lifetime: limits.negotiateMs, description: { type, sdp: text }, sdp_stream_metadata: metadata }
-    this.#send('m.call.negotiate', content, expiresAt ?? this.#parts.clock.now() + limits.answerMs).catch(() =>
-      failed?.()
-    )
+    this.#line
+      .send('m.call.negotiate', content, expiresAt ?? this.#parts.clock.now() + limits.answerMs)
+      .catch(() => failed?.())
   }
 
   #negotiated(sdp: Sdp): void {
@@ -306,13 +304,13 @@ export class Call {
     if (phase === 'opening') return
     if (phase === 'ringing' && direction === 'from-user') {
       // A callee's hangup before the answer is not heeded, and version 0 knows no reject.
-      this.#sendQuietly(isOld ? 'm.call.hangup' : 'm.call.reject', { reason: reject })
-      if (told) void this.#notice(notices.callFailed(wordsOf(release)))
+      this.#line.quietly(isOld ? 'm.call.hangup' : 'm.call.reject', { reason: reject })
+      if (told) void this.#line.notice(notices.callFailed(wordsOf(release)))
       return
     }
-    this.#sendQuietly('m.call.hangup', { reason: hangup })
-    if (phase === 'ringing' && release.cause !== 'answered-elsewhere') void this.#notice(notices.missed)
-    if (phase === 'answered' && told) void this.#notice(notices.callEnded(wordsOf(release)))
+    this.#line.quietly('m.call.hangup', { reason: hangup })
+    if (phase === 'ringing' && release.cause !== 'answered-elsewhere') void this.#line.notice(notices.missed)
+    if (phase === 'answered' && told) void this.#line.notice(notices.callEnded(wordsOf(release)))
   }
 
   /** Rings for too long. */
@@ -320,8 +318,8 @@ export class Call {
     const { direction } = this.#parts
     if (this.#phase !== 'ringing') return
     if (direction === 'from-user') return this.#lost({ cause: 'expired', text: 'the invitation has expired' })
-    this.#sendQuietly('m.call.hangup', { reason: 'invite_timeout' satisfies HangupReason })
-    void this.#notice(notices.missed)
+    this.#line.quietly('m.call.hangup', { reason: 'invite_timeout' satisfies HangupReason })
+    void this.#line.notice(notices.missed)
     // Whether somebody was there or no device could ring: Matrix does not say.
     this.#lost({ cause: 'unavailable', text: 'no device of the user has answered' })
   }
@@ -353,39 +351,6 @@ export class Call {
   #cancelTimers(): void {
     for (const cancel of this.#timers) cancel()
     this.#timers.clear()
-  }
-
-  async #send(type: string, content: object, expiresAt: number): Promise<void> {
-    const { link, ghost, callId, isOld, leg } = this.#parts
-    this.#sequence += 1
-    const version = isOld ? { version: 0 } : { version: '1', party_id: this.#party }
-    await link.send({
-      ghost,
-      roomId: this.#roomId,
-      type,
-      content: { call_id: callId, ...version, ...content },
-      txnId: `${this.#party}-${this.#sequence}-${leg.replaceAll(' ', '-')}`,
-      expiresAt
-    })
-  }
-
-  /** The call goes on without it. */
-  #sendQuietly(type: string, content: object): void {
-    const { clock, log, island } = this.#parts
-    this.#send(type, content, clock.now() + limits.answerMs).catch((error: unknown) => {
-      log.info({ err: error, island: island.id, type }, 'a call event was not sent')
-    })
-  }
-
-  async #notice(body: string): Promise<void> {
-    const { link, ghost, clock, log, island } = this.#parts
-    this.#sequence += 1
-    const txnId = `${this.#party}-notice-${this.#sequence}`
-    const content = { msgtype: 'm.notice', body }
-    const event = { ghost, roomId: this.#roomId, type: 'm.room.message', content, txnId }
-    await link.send({ ...event, expiresAt: clock.now() + limits.noticeMs }).catch((error: unknown) => {
-      log.info({ err: error, island: island.id }, 'a notice could not be shown')
-    })
   }
 }
 

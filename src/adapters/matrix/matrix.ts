@@ -11,6 +11,7 @@ import type { Receipt, TextRef } from '../../session/text.ts'
 import type { Database } from '../../store/database.ts'
 import { startEndpoint } from './endpoint.ts'
 import type { Endpoint, EndpointParts } from './endpoint.ts'
+import { createCalls as createRoomCalls } from './calls.ts'
 import { createFiles } from './files.ts'
 import type { Files } from './files.ts'
 import { Island } from './island.ts'
@@ -195,7 +196,7 @@ class MatrixAdapter implements Matrix {
       clock,
       log,
       random = Math.random,
-      createCalls,
+      createCalls = createRoomCalls,
       createTexts = createRoomTexts
     } = this.#parts
     const newRef = (): string => {
