@@ -105,3 +105,6 @@ export function oneLine(text: string): string {
   if (!text.includes('\r') && !text.includes('\n') && !text.includes('\0')) return text
   return text.replaceAll('\r\n', ' ').replaceAll('\r', ' ').replaceAll('\n', ' ').replaceAll('\0', ' ')
 }
+
+/** The same text with nothing behind it: a piece cut out of a message keeps the whole of it in memory. */
+export const ownText = (text: string): string => (text === '' ? text : ` ${text}`.slice(1))

@@ -1,6 +1,7 @@
 // Dialogs (RFC 3261, section 12): route sets, CSeq rules, target refresh, requests inside them.
 
 import { isIP } from 'node:net'
+import { ownText } from './characters.ts'
 import { tagOf } from './hop.ts'
 import { createHeaders, makeRequest, makeResponse, parseCSeq, parseNameAddr } from './message.ts'
 import type { HeaderLine, Headers, SipRequest, SipResponse } from './message.ts'
@@ -82,15 +83,15 @@ export class Dialog {
   #remoteCseq: number | null
 
   private constructor(init: DialogInit) {
-    this.callId = init.callId
-    this.local = init.local
-    this.remote = init.remote
+    this.callId = ownText(init.callId)
+    this.local = ownText(init.local)
+    this.remote = ownText(init.remote)
     this.localTag = tagOf(init.local)
     this.remoteTag = tagOf(init.remote)
-    this.id = `${init.callId};${this.localTag};${this.remoteTag}`
+    this.id = `${this.callId};${this.localTag};${this.remoteTag}`
     this.localContact = init.localContact
     this.#routeSet = init.routeSet
-    this.#remoteTarget = init.remoteTarget
+    this.#remoteTarget = ownText(init.remoteTarget)
     this.#localCseq = init.localCseq
     this.#remoteCseq = init.remoteCseq
   }

@@ -1,5 +1,6 @@
 // Server transactions: runs the two server machines (RFC 3261 17.2, RFC 6026), matches ACK, CANCEL and merged requests.
 
+import { ownText } from './characters.ts'
 import type { Runtime } from './client-transactions.ts'
 import { hasCookie, mergeKey, serverKey, tagOf } from './hop.ts'
 import { keepable, makeResponse, newTag } from './message.ts'
@@ -253,11 +254,13 @@ export class ServerTransactions {
   create(request: SipRequest, key: string, flow: Flow, back: AnswerPath, bytes: number): ServerTransaction | null {
     const merge = mergeKey(request)
     if (merge !== null && this.#merges.has(merge)) return null
-    const record = new ServerRecord(this, { own: key, merge }, request.method === 'INVITE', back, bytes)
+    const own = ownText(key)
+    const keys = { own, merge: merge === null ? null : ownText(merge) }
+    const record = new ServerRecord(this, keys, request.method === 'INVITE', back, bytes)
     this.heldBytes += bytes
     record.handle = new ServerHandle(request, flow, record)
-    this.#records.set(key, record)
-    if (merge !== null) this.#merges.set(merge, record)
+    this.#records.set(own, record)
+    if (keys.merge !== null) this.#merges.set(keys.merge, record)
     return record.handle
   }
 

@@ -11,10 +11,87 @@ export function timersFrom(given: Partial<SipTimers> = {}): SipTimers {
   return { ...derived, trying: 200, ...given }
 }
 
-/** Node's timers keep equal delays in one list, so one for each transaction is cheap. They keep no process alive. */
+/** One timer that runs. It is its own place in the list of its length. */
+interface Entry {
+  due: number
+  run: ((subject: never) => void) | null
+  subject: unknown
+  before: Entry
+  after: Entry
+}
+
+/**
+ * Timers of one length: the first set is the first due, so one of Node's is enough for all of them. A busy stack has
+ * hundreds of thousands, nearly all of which are cleared, or only tell that it may forget.
+ */
+class Line {
+  readonly #ms: number
+  readonly #ring: Entry
+  #running = false
+
+  constructor(ms: number) {
+    this.#ms = ms
+    const ring = { due: 0, run: null, subject: null } as unknown as Entry
+    ring.before = ring.after = ring
+    this.#ring = ring
+  }
+
+  set(run: (subject: never) => void, subject: unknown): Entry {
+    const ring = this.#ring
+    const entry: Entry = { due: performance.now() + this.#ms, run, subject, before: ring.before, after: ring }
+    ring.before.after = entry
+    ring.before = entry
+    if (!this.#running) this.#sleep(this.#ms)
+    return entry
+  }
+
+  #sleep(ms: number): void {
+    this.#running = true
+    // They keep no process alive.
+    setTimeout(() => this.#work(), ms).unref()
+  }
+
+  #work(): void {
+    const ring = this.#ring
+    const now = performance.now()
+    this.#running = false
+    try {
+      for (let first = ring.after; first !== ring && first.due <= now; first = ring.after) {
+        const { run, subject } = first
+        remove(first)
+        run?.(subject as never)
+      }
+    } finally {
+      if (!this.#running && ring.after !== ring) this.#sleep(Math.max(1, Math.ceil(ring.after.due - now)))
+    }
+  }
+}
+
+function remove(entry: Entry): void {
+  if (entry.run === null) return
+  entry.before.after = entry.after
+  entry.after.before = entry.before
+  entry.run = entry.subject = null
+}
+
+/** Lengths are a handful: those of the timer table, and what T1 doubles to. */
+const linesMax = 256
+const lines = new Map<number, Line>()
+
 export const systemClock: TimerPort = {
-  set: (ms, run, subject) => setTimeout(run, ms, subject).unref(),
-  clear: handle => clearTimeout(handle as NodeJS.Timeout)
+  set(ms, run, subject) {
+    let line = lines.get(ms)
+    if (line === undefined) {
+      if (lines.size >= linesMax) return setTimeout(run, ms, subject).unref()
+      line = new Line(ms)
+      lines.set(ms, line)
+    }
+    return line.set(run, subject)
+  },
+  clear(handle) {
+    if (handle !== null && typeof handle === 'object' && 'after' in handle) remove(handle as Entry)
+    else clearTimeout(handle as NodeJS.Timeout)
+  }
 }
 
 /** What a machine's runtime is to its timers. */

@@ -81,7 +81,7 @@ export function endFork(ctx: Context, usage: Usage, response: SipResponse, flow:
   const to = restricted(ctx, dialog.nextHop(), flow)
   if (to === null) return
   const request = dialog.ack(dialog.localCseq)
-  usage.forkAcks.set(tag, { request, to })
+  usage.addForkAck(tag, { request, to })
   ctx.stack.sendAck(request, to)
   const reason = { name: 'Reason', value: 'SIP;cause=200;text="Call completed elsewhere"' }
   trySend(ctx, dialog.request('BYE', { headers: [reason] }), to)

@@ -209,7 +209,7 @@ function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipRespon
   }
   if (usage.forks.size >= ctx.limits.forksMax) return
   const dialog = Dialog.uac(tx.request, response)
-  usage.forks.set(tag, { dialog, rseq: Number.isNaN(rseq) ? null : rseq })
+  usage.addFork(tag, { dialog, rseq: Number.isNaN(rseq) ? null : rseq })
   usage.dialog ??= dialog
 }
 
@@ -220,7 +220,7 @@ function confirm(ctx: Context, usage: Usage, outbound: Outbound, response: SipRe
   const before = usage.forks.get(tagOf(response.headers.get('To')))?.dialog
   before?.confirm(response)
   usage.dialog = before ?? Dialog.uac(request, response)
-  usage.forks.clear()
+  usage.forks = new Map()
   usage.phase = 'confirmed'
   usage.peerAllowsUpdate = response.headers.all('Allow').includes('UPDATE')
   if (request.body.length > 0) usage.localBody = request.body

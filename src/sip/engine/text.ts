@@ -92,7 +92,11 @@ export function appFields(
     else if (typeof value === 'string') fields.push({ name: usual, key, value })
     else for (const one of value) fields.push({ name: usual, key, value: one })
   }
-  return { fields, skipped, body: typeof body !== 'string' ? body : body === '' ? emptyBody : Buffer.from(body) }
+  return {
+    fields,
+    skipped,
+    body: typeof body !== 'string' ? body : body === '' ? emptyBody : keepable(Buffer.from(body))
+  }
 }
 const emptyBody = Buffer.alloc(0)
 

@@ -2,6 +2,7 @@
 
 import { routeOf } from '../dialog.ts'
 import type { Dialog } from '../dialog.ts'
+import { ownText } from '../characters.ts'
 import type { HeaderLine, SipRequest } from '../message.ts'
 import type { Destination, Flow } from '../transport/transport.ts'
 import { parseUri } from '../uri.ts'
@@ -24,6 +25,17 @@ export interface SentAck {
   readonly to: Destination
 }
 
+/** An early dialog, and the RSeq that it acknowledged last. */
+export interface Fork {
+  readonly dialog: Dialog
+  rseq: number | null
+}
+
+// Most calls fork nowhere, and every one of them is kept for a while.
+const noForks: ReadonlyMap<string, Fork> = new Map()
+const noAcks: ReadonlyMap<string, SentAck> = new Map()
+const noBody = Buffer.alloc(0)
+
 export interface UsageInit {
   readonly role: 'uas' | 'uac'
   readonly callId: string
@@ -40,13 +52,13 @@ export class Usage {
   readonly role: 'uas' | 'uac'
   readonly callId: string
   readonly localTag: string
-  readonly opening: SipRequest
+  opening: SipRequest
   readonly app: App
   phase: 'early' | 'confirmed' | 'ended' = 'early'
   /** Null until the peer's tag is known. */
   dialog: Dialog | null = null
   /** Early dialogs of an INVITE sent, by the peer's tag; the RSeq each acknowledged last. */
-  readonly forks = new Map<string, { readonly dialog: Dialog; rseq: number | null }>()
+  forks: ReadonlyMap<string, Fork> = noForks
   /** The path of the peer's last message. */
   flow: Flow | null = null
   /** Reached over the connection it registered on, whatever its Contact says. */
@@ -58,7 +70,7 @@ export class Usage {
   owedAck: number | null = null
   lastAck: (SentAck & { readonly cseq: number }) | null = null
   /** ACKs to answered forks beyond the first. */
-  readonly forkAcks = new Map<string, SentAck>()
+  forkAcks: ReadonlyMap<string, SentAck> = noAcks
   /** Requests of the peer that the application has not answered. */
   readonly open = new Set<Inbound>()
   /** Our INVITE inside this dialog that has no final answer. */
@@ -77,7 +89,7 @@ export class Usage {
   constructor({ role, callId, localTag, fromTag, opening, app }: UsageInit) {
     this.id = dialogName(callId, fromTag)
     this.role = role
-    this.callId = callId
+    this.callId = ownText(callId)
     this.localTag = localTag
     this.opening = opening
     this.app = app
@@ -90,6 +102,21 @@ export class Usage {
     if (flow === null) return dialog.nextHop()
     const connected = flow.transport !== 'udp' && !flow.closed && dialog.routeSet.length === 0
     return connected && (this.pinned || isUnreachable(dialog.remoteTarget)) ? { flow } : routeOf(dialog, flow)
+  }
+
+  addFork(tag: string, fork: Fork): void {
+    this.forks = new Map(this.forks).set(tag, fork)
+  }
+
+  addForkAck(tag: string, ack: SentAck): void {
+    this.forkAcks = new Map(this.forkAcks).set(tag, ack)
+  }
+
+  /** What a late 2xx still needs is little. */
+  forget(): void {
+    this.forks = noForks
+    this.localBody = null
+    this.opening = { ...this.opening, body: noBody }
   }
 
   /** The dialog of the peer with that tag. */
@@ -155,8 +182,10 @@ export class Usages {
     usage.sessionTimer = null
     if (this.#byId.get(usage.id) === usage) this.#byId.delete(usage.id)
     const key = keyOf(usage.callId, usage.localTag)
-    if (usage.role === 'uac' && usage.opening.method === 'INVITE') this.#ended.push({ key, at: now })
-    else this.#byTag.delete(key)
+    if (usage.role === 'uac' && usage.opening.method === 'INVITE') {
+      usage.forget()
+      this.#ended.push({ key, at: now })
+    } else this.#byTag.delete(key)
     this.#sweep(now)
   }
 
