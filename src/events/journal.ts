@@ -6,65 +6,27 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { HubError, messageOf } from '../errors.ts'
-import type { Logger } from '../log.ts'
 import { takeLock } from '../store/lock.ts'
 import type { Lock } from '../store/lock.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 import { chained } from './chain.ts'
-import { firstHeader, readHeader, replay } from './replay.ts'
+import { journalLimits } from './journal-options.ts'
+import type { JournalLimits, JournalOptions } from './journal-options.ts'
+import { Notes } from './notes.ts'
+import { firstHeader, partsOf, readHeader, replay, slotText } from './replay.ts'
 import { Queue } from './queue.ts'
-import type { JournalHeader, Replayed } from './replay.ts'
+import type { Held, HeldNote, JournalHeader, Replayed } from './replay.ts'
+import { legOf } from './retention.ts'
+import { headerBody, writeRound } from './round.ts'
+import type { Emptied, Pending, Round } from './round.ts'
 import { allocate, bodyBytesMax, openDisk, SlotFile } from './slots.ts'
-import type { Disk } from './slots.ts'
-
-export const journalLimits = {
-  /** Of one write. */
-  recordsMax: 512,
-  emptiedMax: 1_024,
-  /** From one write to the next: under load a few records go to the disk together, the first never waits. */
-  gatherMs: 5,
-  /** Durable records kept in memory until they are relayed; more are read from the file again. */
-  cacheMax: 4_096,
-  /** After a failed write, doubled each time up to the maximum: the same bytes again. */
-  retryMs: 100,
-  retryMsMax: 5_000,
-  /** How long `close` waits for a disk that fails. */
-  closeMs: 10_000
-} as const
-export type JournalLimits = { readonly [Name in keyof typeof journalLimits]: number }
-
-export interface JournalOptions {
-  readonly dir: string
-  /** At least so many; a file that has more keeps them. */
-  readonly slots: number
-  readonly hubId: string
-  /** The node's name; a new journal adds an incarnation to it, and the journal remembers both. */
-  readonly node: string
-  readonly heartbeatMs: number
-  readonly now: () => number
-  readonly log: Logger
-  readonly limits?: Partial<JournalLimits>
-  readonly disk?: (path: string) => Promise<Disk>
-}
 
 export interface Opened {
   readonly journal: Journal
   /** What it held when it was opened, in order. */
-  readonly held: readonly CdrRecord[]
-}
-
-interface Pending {
-  readonly index: number
-  readonly record: CdrRecord
-  readonly body: Buffer
-  readonly resolve: (record: CdrRecord) => void
-  readonly reject: (error: unknown) => void
-}
-
-interface Emptied {
-  readonly index: number
-  readonly seq: number
-  readonly done: () => void
+  readonly held: readonly Held[]
+  /** Attempts that had said nothing when the hub died, or whose first record came with its death. */
+  readonly notes: readonly HeldNote[]
 }
 
 interface Waiting {
@@ -77,6 +39,8 @@ export class Journal {
   readonly nodeId: string
   /** When the hub that wrote this journal last was alive; of a new journal: now. */
   readonly lastAliveAt: number
+  /** The steady clock of that hub then; null where it did not say. */
+  readonly lastElapsedMs: number | null
   readonly #options: JournalOptions
   readonly #limits: JournalLimits
   readonly #file: SlotFile
@@ -90,6 +54,8 @@ export class Journal {
   #headerSeq: number
   readonly #pending = new Queue<Pending>()
   #toEmpty: Emptied[] = []
+  readonly #notes = new Notes()
+  #noteTimer: NodeJS.Timeout | null = null
   readonly #waiting: Queue<Waiting>
   #cached = 0
   #last: Promise<unknown> = Promise.resolve()
@@ -103,20 +69,22 @@ export class Journal {
   onDurable: (records: readonly CdrRecord[]) => void = () => undefined
 
   private constructor(options: JournalOptions, file: SlotFile, lock: Lock, header: JournalHeader, found: Replayed) {
-    const { held, seq, hash } = found
+    const { held, notes, seq, hash } = found
     this.#options = options
     this.#limits = { ...journalLimits, ...options.limits }
     this.#file = file
     this.#lock = lock
     this.nodeId = header.nodeId
     this.lastAliveAt = header.heartbeatAt
+    this.lastElapsedMs = header.elapsedMs
     this.#seq = seq
     this.#hash = hash
     this.#durable = { seq, hash }
     this.#headerSeq = header.seq
     for (const { index, record } of held) this.#indexes.set(record.seq, index)
     this.#waiting = new Queue(held.map(({ index, record }) => ({ index, seq: record.seq, record: null })))
-    const used = new Set(held.map(({ index }) => index))
+    for (const { index, body } of notes) this.#notes.found(legOf(body), index)
+    const used = new Set([...held, ...notes].map(({ index }) => index))
     const indexes = Array.from({ length: file.slots }, (_, index) => index)
     this.#freeSlots = new Queue(indexes.filter(index => !used.has(index)))
   }
@@ -146,10 +114,10 @@ export class Journal {
         log.warn({ slots: replayed.leftovers }, 'the journal dropped what a crash had left half written')
         await file.empty(replayed.leftovers)
       }
-      await file.writeHeader(bodyOf(header))
+      await file.writeHeader(headerBody(header))
       await file.sync()
       const journal = new Journal(options, file, lock, header, replayed)
-      return { journal, held: replayed.held.map(({ record }) => record) }
+      return { journal, held: replayed.held, notes: replayed.notes }
     } catch (error) {
       await file?.close()
       lock.release()
@@ -186,7 +154,8 @@ export class Journal {
     const { hubId } = this.#options
     const seq = this.#seq + 1
     const { record, json } = chained(body, { hubId, nodeId: this.nodeId, seq, previous: this.#hash })
-    const bytes = Buffer.from(json)
+    const elapsedMs = this.elapsedMs()
+    const bytes = Buffer.from(slotText(json, elapsedMs))
     if (bytes.length > bodyBytesMax) {
       const message = `a record of ${bytes.length} bytes is larger than a slot (${bodyBytesMax})`
       return Promise.reject(new HubError('HUB_JOURNAL', message, { cdrId: body.cdr_id }))
@@ -197,12 +166,42 @@ export class Journal {
     }
     this.#seq = seq
     this.#hash = record.hash
+    this.#freed(this.#notes.overtake(legOf(record)))
     const durable = new Promise<CdrRecord>((resolve, reject) => {
-      this.#pending.push({ index, record, body: bytes, resolve, reject })
+      this.#pending.push({ index, record, elapsedMs, body: bytes, resolve, reject })
     })
     this.#last = durable
     this.#write()
     return durable
+  }
+
+  /**
+   * Keeps a leg that has said nothing yet, from about `noteMs` on, until its first record is durable. Nobody waits for
+   * it. False: no free slot. `onGone`: its slot is free again.
+   */
+  note(body: CdrBody, onGone: () => void): boolean {
+    const leg = legOf(body)
+    if (this.#closed || this.#notes.has(leg)) return false
+    const [index] = this.#freeSlots.take(1)
+    if (index === undefined) return false
+    this.#notes.add({ body, elapsedMs: this.elapsedMs() }, index, onGone)
+    this.#noteSoon()
+    return true
+  }
+
+  /** The leg has a record, or never will. */
+  forget(leg: string): void {
+    this.#freed(this.#notes.drop(leg))
+    if (this.#notes.due) this.#noteSoon()
+  }
+
+  #freed(index: number | null): void {
+    if (index !== null) this.#freeSlots.push(index)
+  }
+
+  /** The steady clock. */
+  elapsedMs(): number {
+    return Math.round((this.#options.elapsed ?? steady)())
   }
 
   /** Gives slots back; resolves once that is durable. The records were relayed, and nothing refers to them any more. */
@@ -213,7 +212,9 @@ export class Journal {
       return index === undefined ? [] : [{ seq, index }]
     })
     if (known.length === 0 || this.#closed) return Promise.resolve()
-    const emptied = Promise.all(known.map(slot => new Promise<void>(done => this.#toEmpty.push({ ...slot, done }))))
+    const emptied = Promise.all(
+      known.map(slot => new Promise<void>(done => this.#toEmpty.push({ ...slot, done, ripe: false })))
+    )
     this.#write()
     return emptied.then(() => undefined)
   }
@@ -253,6 +254,8 @@ export class Journal {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    if (this.#noteTimer !== null) clearTimeout(this.#noteTimer)
+    this.#beatDue ||= this.#notes.due
     const timer = setTimeout(() => this.#giveUp.abort(), this.#limits.closeMs)
     if (this.#beating !== null) {
       clearInterval(this.#beating)
@@ -269,34 +272,54 @@ export class Journal {
     this.#writing ??= this.#run()
   }
 
+  /** With the next write, or soon: no call waits for it. */
+  #noteSoon(): void {
+    this.#noteTimer ??= setTimeout(() => {
+      this.#noteTimer = null
+      this.#beatDue ||= this.#notes.due
+      if (this.#beatDue) this.#write()
+    }, this.#limits.noteMs).unref()
+  }
+
   async #run(): Promise<void> {
     // What comes in during one turn of the event loop goes to the disk together.
     await new Promise(resolve => setImmediate(resolve))
     while (this.#pending.length > 0 || this.#toEmpty.length > 0 || this.#beatDue) {
       this.#beatDue = false
-      const records = this.#pending.take(this.#limits.recordsMax)
-      const mayGo = this.#toEmpty.filter(({ seq }) => seq <= this.#headerSeq).slice(0, this.#limits.emptiedMax)
-      const going = new Set(mayGo)
-      this.#toEmpty = this.#toEmpty.filter(slot => !going.has(slot))
+      const round = this.#nextRound()
       const stated = this.#durable.seq
-      if (await this.#writePatiently(records, mayGo)) {
+      if (await this.#writePatiently(round)) {
         this.#headerSeq = stated
-        this.#settle(records, mayGo)
-      } else this.#abandon(records, mayGo)
+        this.#settle(round)
+      } else this.#abandon(round)
       if (this.#limits.gatherMs > 0) await wait(this.#limits.gatherMs)
     }
     // In the same turn as the look at what is left: whoever adds more from now on starts the next run.
     this.#writing = null
   }
 
+  /** A record goes after every note that went before it: a leg's note never outlives its final. */
+  #nextRound(): Round {
+    const records = this.#pending.take(this.#limits.recordsMax)
+    const { notes, leaving } = this.#notes.take(this.#limits.recordsMax)
+    const emptied = this.#toEmpty
+      .filter(({ seq, ripe }) => seq <= this.#headerSeq && (ripe || leaving.length === 0))
+      .slice(0, this.#limits.emptiedMax)
+    const going = new Set(emptied)
+    this.#toEmpty = this.#toEmpty.filter(slot => !going.has(slot))
+    for (const slot of this.#toEmpty) slot.ripe = true
+    return { records, notes, emptied, leaving }
+  }
+
   /** False: `close` has waited long enough. */
-  async #writePatiently(records: readonly Pending[], emptied: readonly Emptied[]): Promise<boolean> {
+  async #writePatiently(round: Round): Promise<boolean> {
     const { log, now } = this.#options
     for (let retryMs: number = this.#limits.retryMs; ; retryMs = Math.min(retryMs * 2, this.#limits.retryMsMax)) {
       try {
         const { seq, hash } = this.#durable
-        const heartbeatAt = this.#beating === null ? this.lastAliveAt : now()
-        await this.#writeOnce(records, emptied, { version: 1, nodeId: this.nodeId, seq, hash, heartbeatAt })
+        const [heartbeatAt, elapsedMs] =
+          this.#beating === null ? [this.lastAliveAt, this.lastElapsedMs] : [now(), this.elapsedMs()]
+        await writeRound(this.#file, round, { version: 1, nodeId: this.nodeId, seq, hash, heartbeatAt, elapsedMs })
         if (this.#failing) log.info('the journal can be written again')
         this.#failing = false
         return true
@@ -309,17 +332,11 @@ export class Journal {
     }
   }
 
-  async #writeOnce(records: readonly Pending[], emptied: readonly Emptied[], header: JournalHeader): Promise<void> {
-    const since = records[0]?.record.seq ?? 0
-    const byIndex = (a: { readonly index: number }, b: { readonly index: number }): number => a.index - b.index
-    const slots = records.map(({ index, record, body }) => ({ index, content: { seq: record.seq, since, body } }))
-    await this.#file.write(slots.sort(byIndex))
-    await this.#file.empty(emptied.map(({ index }) => index).sort((a, b) => a - b))
-    await this.#file.writeHeader(bodyOf(header))
-    await this.#file.sync()
-  }
-
-  #settle(records: readonly Pending[], emptied: readonly Emptied[]): void {
+  #settle({ records, emptied, leaving }: Round): void {
+    for (const { index, onGone } of leaving) {
+      this.#freeSlots.push(index)
+      onGone()
+    }
     for (const { index, done } of [...emptied].sort((a, b) => a.index - b.index)) {
       this.#freeSlots.push(index)
       done()
@@ -335,7 +352,7 @@ export class Journal {
     for (const { record, resolve } of records) resolve(record)
   }
 
-  #abandon(records: readonly Pending[], emptied: readonly Emptied[]): void {
+  #abandon({ records, emptied }: Round): void {
     const error = new HubError('HUB_JOURNAL', 'the journal was closed before it could be written')
     for (const { reject } of [...records, ...this.#pending.take(this.#pending.length)]) reject(error)
     for (const { done } of [...emptied, ...this.#toEmpty]) done()
@@ -348,8 +365,8 @@ export class Journal {
     if (slot === null || slot.seq !== seq) {
       throw new HubError('HUB_JOURNAL', `record ${seq} cannot be read back from the journal`)
     }
-    return JSON.parse(slot.body.toString('utf8')) as CdrRecord
+    return JSON.parse(partsOf(slot.body).json) as CdrRecord
   }
 }
 
-const bodyOf = (header: JournalHeader): Buffer => Buffer.from(JSON.stringify(header))
+const steady = (): number => performance.now()

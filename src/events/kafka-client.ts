@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Kafka, logLevel } from 'kafkajs'
-import type { LogEntry, RetryOptions, SASLOptions } from 'kafkajs'
+import type { ISocketFactory, LogEntry, RetryOptions, SASLOptions } from 'kafkajs'
 import type { KafkaConfig } from '../config/events.ts'
 import { HubError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -28,16 +28,19 @@ export interface KafkaAccess {
   readonly password: string | null
   readonly clientId: string
   readonly log: Logger
+  /** What opens connections, where that is not left to kafkajs. */
+  readonly socketFactory?: ISocketFactory
 }
 
 /** Connects to nothing yet. Throws HUB_CONFIG for a certificate that cannot be read. */
-export function createKafkaClient({ config, password, clientId, log }: KafkaAccess): Kafka {
+export function createKafkaClient({ config, password, clientId, log, socketFactory }: KafkaAccess): Kafka {
   const { brokers, tls, sasl } = config
   return new Kafka({
     clientId,
     brokers: [...brokers],
     ...(tls === undefined ? {} : { ssl: materialOf(tls) }),
     ...(sasl === undefined ? {} : { sasl: loginOf(sasl, password ?? '') }),
+    ...(socketFactory === undefined ? {} : { socketFactory }),
     connectionTimeout: clientLimits.connectMs,
     requestTimeout: clientLimits.requestMs,
     retry: patientRetry,

@@ -9,28 +9,36 @@ import type { CdrSink } from '../session/ports.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 import type { EventSink } from './event-log.ts'
 import { Journal } from './journal.ts'
-import type { JournalLimits, JournalOptions } from './journal.ts'
-import { incompleteFinal, openLegs } from './recovery.ts'
+import type { Opened } from './journal.ts'
+import type { JournalLimits, JournalOptions } from './journal-options.ts'
+import type { Note } from './notes.ts'
+import { incompleteFinal, openLegs, unheardFinal } from './recovery.ts'
+import type { Last } from './recovery.ts'
 import { Relay } from './relay.ts'
 import type { RelayLimits } from './relay.ts'
 import { legOf, Retention } from './retention.ts'
 import { toRecord } from './to-record.ts'
 import { uuidv7 } from './uuid.ts'
 
+/** Notes of one session at a time: of the ingress leg and of the attempt under way. */
+export const notesPerSession = 2
+
 /**
- * What one session may need in the journal, all at once: a final for the ingress leg and for each attempt, and the
- * start records of the two legs that talked. Interim records are written while there is room to spare: a crash bills to
+ * What one session may need in the journal, all at once: a final for the ingress leg and for each attempt, the start
+ * records of the two legs that talked, and what is noted of legs that have said nothing yet. Interim records are written while there is room to spare: a crash bills to
  * the last heartbeat with or without them.
  */
-export const slotsPerSession = 1 + sessionLimits.attemptsMax + 2
+export const slotsPerSession = 1 + sessionLimits.attemptsMax + 2 + notesPerSession
 
-export interface OutboxOptions extends Omit<JournalOptions, 'now' | 'limits'> {
+export interface OutboxOptions extends Omit<JournalOptions, 'now' | 'elapsed' | 'limits'> {
   readonly eventLog: EventSink
   /** The commercial party of a peer. */
   readonly providerOf: (peerId: string) => string
   /** Records that are durable from now on. */
   readonly onDurable?: (records: readonly CdrRecord[]) => void
   readonly now?: () => number
+  /** Milliseconds of a clock that nobody sets. */
+  readonly elapsed?: () => number
   readonly relayLimits?: Partial<RelayLimits>
   readonly journalLimits?: Partial<JournalLimits>
 }
@@ -49,23 +57,36 @@ export interface OutboxStatus {
 }
 
 interface Held {
-  /** Slots still set aside. */
+  /** Slots still set aside, for records and for notes. */
   left: number
+  notesLeft: number
   /** By natural key: the same record again gets the same promise. */
   readonly written: Map<string, Promise<void>>
   /** The last start or interim record of each leg, by leg. */
-  readonly open: Map<string, CdrBody>
+  readonly open: Map<string, Last>
+  /** What was noted of each leg that has no record yet. */
+  readonly noted: Map<string, Note>
   readonly finals: Map<string, Promise<void>>
 }
 
 /** Opens the journal of `dir`, closes what a crash left open, and starts to relay. Throws HUB_JOURNAL. */
 export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
   const now = options.now ?? Date.now
-  const { dir, slots, hubId, node, heartbeatMs, log, disk, journalLimits: limits = {} } = options
-  const asked = { dir, slots, hubId, node, heartbeatMs, log, now, limits }
-  const { journal, held } = await Journal.open(disk === undefined ? asked : { ...asked, disk })
-  const outbox = new Outbox(options, journal, held)
-  await outbox.recover(held)
+  const { dir, slots, hubId, node, heartbeatMs, log, disk, elapsed, journalLimits: limits = {} } = options
+  const opened = await Journal.open({
+    dir,
+    slots,
+    hubId,
+    node,
+    heartbeatMs,
+    log,
+    now,
+    limits,
+    ...(elapsed === undefined ? {} : { elapsed }),
+    ...(disk === undefined ? {} : { disk })
+  })
+  const outbox = new Outbox(options, opened)
+  await outbox.recover(opened)
   return outbox
 }
 
@@ -79,15 +100,18 @@ export class Outbox implements CdrSink {
   readonly #sessions = new Map<SessionId, Held>()
   #reserved = 0
 
-  constructor(options: OutboxOptions, journal: Journal, held: readonly CdrRecord[]) {
+  constructor(options: OutboxOptions, { journal, held }: Opened) {
     const { log, eventLog, providerOf, relayLimits = {}, now = Date.now } = options
     this.#log = log
     this.#providerOf = providerOf
     this.#now = now
     this.#journal = journal
-    for (const record of held) this.#retention.durable(record)
+    for (const { record } of held) this.#retention.durable(record)
     journal.onDurable = records => {
-      for (const record of records) this.#retention.durable(record)
+      for (const record of records) {
+        this.#retention.durable(record)
+        journal.forget(legOf(record))
+      }
       options.onDurable?.(records)
       this.#relay.notify()
     }
@@ -97,13 +121,19 @@ export class Outbox implements CdrSink {
   }
 
   /** Once, before anything else. Doing it again after dying half-way changes nothing that was done. */
-  async recover(held: readonly CdrRecord[]): Promise<void> {
-    const ending = { at: this.#journal.lastAliveAt, reason: 'hub stopped during the call' }
-    const open = openLegs(held)
-    await Promise.all(open.map(last => this.#append(incompleteFinal(last, ending, uuidv7(this.#now())))))
-    if (open.length > 0) {
+  async recover({ held, notes }: Opened): Promise<void> {
+    const { lastAliveAt: at, lastElapsedMs: elapsedMs } = this.#journal
+    const ending = { at, elapsedMs, reason: 'hub stopped during the call' }
+    const told = new Set(held.map(({ record }) => legOf(record)))
+    const finals = [
+      ...openLegs(held).map(last => incompleteFinal(last, ending, uuidv7(this.#now()))),
+      ...notes.filter(({ body }) => !told.has(legOf(body))).map(note => unheardFinal(note, ending, uuidv7(this.#now())))
+    ]
+    await Promise.all(finals.map(final => this.#append(final)))
+    for (const { body } of notes) this.#journal.forget(legOf(body))
+    if (finals.length > 0) {
       const billedTo = new Date(ending.at).toISOString()
-      this.#log.warn({ legs: open.length, billedTo }, 'calls that a crash cut off were closed in the records')
+      this.#log.warn({ legs: finals.length, billedTo }, 'calls that a crash cut off were closed in the records')
     }
     const { nodeId, slots, waiting } = this.#journal
     const callsMax = Math.floor(slots / slotsPerSession)
@@ -120,15 +150,36 @@ export class Outbox implements CdrSink {
   admit(id: SessionId): boolean {
     if (this.#sessions.has(id)) return true
     if (!this.#journal.healthy || this.#spare < slotsPerSession) return false
-    this.#sessions.set(id, newHeld(slotsPerSession))
+    this.#sessions.set(id, newHeld(slotsPerSession - notesPerSession, notesPerSession))
     this.#reserved += slotsPerSession
     return true
   }
 
+  note(cdr: Cdr): void {
+    const session = this.#sessions.get(cdr.callId)
+    if (session === undefined) return
+    const body = this.#bodyOf(cdr)
+    const leg = legOf(body)
+    if (session.noted.has(leg) || session.open.has(leg) || session.finals.has(leg)) return
+    // Attempts that follow each other fast: what the former ones still hold is taken from what is spare.
+    const isMine = session.notesLeft > 0
+    if (!isMine && this.#spare <= 0) return
+    const onGone = (): void => {
+      if (!isMine || this.#sessions.get(cdr.callId) !== session) return
+      session.notesLeft += 1
+      this.#reserved += 1
+    }
+    if (!this.#journal.note(body, onGone)) return
+    session.noted.set(leg, { body, elapsedMs: this.#journal.elapsedMs() })
+    if (!isMine) return
+    session.notesLeft -= 1
+    this.#reserved -= 1
+  }
+
   write(cdr: Cdr): Promise<void> {
-    const session = this.#sessions.get(cdr.callId) ?? newHeld(0)
+    const session = this.#sessions.get(cdr.callId) ?? newHeld(0, 0)
     this.#sessions.set(cdr.callId, session)
-    const body = toRecord(cdr, { cdrId: uuidv7(this.#now()), providerOf: this.#providerOf })
+    const body = this.#bodyOf(cdr)
     const leg = legOf(body)
     const key = `${leg}/${body.partial_seq}`
     // A leg has one final, and nothing to say after it.
@@ -139,10 +190,11 @@ export class Outbox implements CdrSink {
     }
     const written = this.#append(body)
     session.written.set(key, written)
+    session.noted.delete(leg)
     if (body.kind === 'final') {
       session.finals.set(leg, written)
       session.open.delete(leg)
-    } else session.open.set(leg, body)
+    } else session.open.set(leg, { record: body, elapsedMs: this.#journal.elapsedMs() })
     written.catch(() => {
       // It may be tried again.
       session.written.delete(key)
@@ -156,11 +208,14 @@ export class Outbox implements CdrSink {
     if (session === undefined) return
     this.#sessions.delete(id)
     // The session was given up without its finals: its legs end now.
+    const ending = { at: this.#now(), elapsedMs: this.#journal.elapsedMs(), reason: 'the hub gave the call up' }
     for (const last of session.open.values()) {
-      const ending = { at: this.#now(), reason: 'the hub gave the call up' }
       if (this.#takeRoom(session, 'final')) void this.#closeLeg(incompleteFinal(last, ending, uuidv7(this.#now())))
     }
-    this.#reserved -= session.left
+    for (const note of session.noted.values()) {
+      if (this.#takeRoom(session, 'final')) void this.#closeLeg(unheardFinal(note, ending, uuidv7(this.#now())))
+    }
+    this.#reserved -= session.left + session.notesLeft
   }
 
   /** Everything written is durable; true: and relayed, within `relayMs`. */
@@ -187,6 +242,10 @@ export class Outbox implements CdrSink {
     return true
   }
 
+  #bodyOf(cdr: Cdr): CdrBody {
+    return toRecord(cdr, { cdrId: uuidv7(this.#now()), providerOf: this.#providerOf })
+  }
+
   async #append(body: CdrBody): Promise<void> {
     await this.#journal.append(body)
   }
@@ -205,4 +264,11 @@ export class Outbox implements CdrSink {
   }
 }
 
-const newHeld = (left: number): Held => ({ left, written: new Map(), open: new Map(), finals: new Map() })
+const newHeld = (left: number, notesLeft: number): Held => ({
+  left,
+  notesLeft,
+  written: new Map(),
+  open: new Map(),
+  noted: new Map(),
+  finals: new Map()
+})

@@ -3,30 +3,45 @@
 
 import { closingOf } from './cdr.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
+import type { Note } from './notes.ts'
 import { secondsOf } from './to-record.ts'
 import { legOf } from './retention.ts'
 
 export interface Ending {
   readonly at: number
+  /** The steady clock then, of the process that wrote the records; null where it did not say. */
+  readonly elapsedMs: number | null
   readonly reason: string
 }
 
+/** What a leg said last, and the steady clock when it did. */
+export interface Last {
+  readonly record: CdrRecord | CdrBody
+  readonly elapsedMs: number | null
+}
+
 /** The last start or interim record of every leg that has no final, in the order they were written. */
-export function openLegs(held: readonly CdrRecord[]): readonly CdrRecord[] {
-  const open = new Map<string, CdrRecord>()
-  const closed = new Set(held.flatMap(record => (record.kind === 'final' ? [legOf(record)] : [])))
-  for (const record of held) {
-    const name = legOf(record)
+export function openLegs(held: readonly Last[]): readonly Last[] {
+  const open = new Map<string, Last>()
+  const closed = new Set(held.flatMap(({ record }) => (record.kind === 'final' ? [legOf(record)] : [])))
+  for (const one of held) {
+    const name = legOf(one.record)
     if (closed.has(name)) continue
     const last = open.get(name)
-    if (last === undefined || last.partial_seq < record.partial_seq) open.set(name, record)
+    if (last === undefined || last.record.partial_seq < one.record.partial_seq) open.set(name, one)
   }
   return [...open.values()]
 }
 
-/** The final of a leg whose session is lost. Never before its answer or its last interim record. */
-export function incompleteFinal(last: CdrRecord | CdrBody, { at, reason }: Ending, cdrId: string): CdrBody {
-  const t_end = Math.max(at, last.t_answer ?? 0, last.t_end)
+/**
+ * The final of a leg whose session is lost: it lasted as long as the steady clock went on, whatever was done to the
+ * wall clock. Never before its answer or its last interim record.
+ */
+export function incompleteFinal({ record: last, elapsedMs }: Last, ending: Ending, cdrId: string): CdrBody {
+  const { at, reason } = ending
+  const isSteady = elapsedMs !== null && ending.elapsedMs !== null
+  const aliveAt = isSteady ? last.t_end + ending.elapsedMs - elapsedMs : at
+  const t_end = Math.max(aliveAt, last.t_answer ?? 0, last.t_end)
   const duration_ms = last.t_answer === null ? 0 : t_end - last.t_answer
   const final: CdrBody = {
     ...bodyOf(last),
@@ -45,6 +60,11 @@ export function incompleteFinal(last: CdrRecord | CdrBody, { at, reason }: Endin
     incomplete: true
   }
   return { ...final, cause_closing: closingOf(final) }
+}
+
+/** The only record of an attempt that had said nothing: never answered, never charged. */
+export function unheardFinal({ body, elapsedMs }: Note, ending: Ending, cdrId: string): CdrBody {
+  return { ...incompleteFinal({ record: body, elapsedMs }, ending, cdrId), partial_seq: body.partial_seq }
 }
 
 function bodyOf(record: CdrRecord | CdrBody): CdrBody {

@@ -6,6 +6,8 @@ import { HubError } from '../errors.ts'
 import { cdrRecord } from './cdr.ts'
 import type { CdrRecord } from './cdr.ts'
 import { genesis, isIntact } from './chain.ts'
+import { decodeNote } from './notes.ts'
+import type { Note } from './notes.ts'
 import type { Found, Slot } from './slots.ts'
 
 /** Speaks of what was durable before the write that it was part of: it never knows of more than the disk holds. */
@@ -16,18 +18,27 @@ export const journalHeader = z.strictObject({
   seq: z.int().min(0),
   hash: z.hex().length(64),
   /** Epoch milliseconds: the hub was alive then. */
-  heartbeatAt: z.int().min(0)
+  heartbeatAt: z.int().min(0),
+  /** The steady clock of its process then: wall clocks are set, and a call lasts as long as it lasted. */
+  elapsedMs: z.int().min(0).nullable().default(null)
 })
 export type JournalHeader = z.infer<typeof journalHeader>
 
 export interface Held {
   readonly index: number
   readonly record: CdrRecord
+  /** The steady clock of its process when it was written; null in a journal of an older hub. */
+  readonly elapsedMs: number | null
+}
+
+export interface HeldNote extends Note {
+  readonly index: number
 }
 
 export interface Replayed {
   /** In the order of their seq. */
   readonly held: readonly Held[]
+  readonly notes: readonly HeldNote[]
   readonly seq: number
   readonly hash: string
   /** Slots with something that was never acknowledged, or not wholly emptied. */
@@ -43,7 +54,7 @@ export function readHeader(slot: Slot | null, found: readonly Found[]): JournalH
     if (found.some(({ state }) => state === 'used')) throw damaged('it has records but no header')
     return null
   }
-  const parsed = journalHeader.safeParse(parseJson(slot.body))
+  const parsed = journalHeader.safeParse(parseJson(slot.body.toString('utf8')))
   if (!parsed.success) throw damaged('its header is of another kind or version')
   return parsed.data
 }
@@ -51,9 +62,15 @@ export function readHeader(slot: Slot | null, found: readonly Found[]): JournalH
 /** Throws HUB_JOURNAL where something acknowledged is missing or was changed. */
 export function replay(found: readonly Found[], header: JournalHeader): Replayed {
   const held: (Held & { readonly since: number })[] = []
+  const notes: HeldNote[] = []
   const leftovers: number[] = []
   found.forEach((content, index) => {
-    if (content.state === 'used') held.push({ index, since: content.slot.since, record: recordOf(content.slot, index) })
+    if (content.state === 'used') held.push({ index, since: content.slot.since, ...recordOf(content.slot, index) })
+    if (content.state === 'note') {
+      const note = decodeNote(content.body.toString('utf8'))
+      if (note === null) leftovers.push(index)
+      else notes.push({ ...note, index })
+    }
     if (content.state !== 'broken') return
     const { seq, halfEmptied } = content
     // A record up to the header's was durable, unless its slot was being emptied.
@@ -83,6 +100,7 @@ export function replay(found: readonly Found[], header: JournalHeader): Replayed
   const dropped = new Set(leftovers)
   return {
     held: held.filter(({ index }) => !dropped.has(index)),
+    notes,
     seq,
     hash,
     leftovers: leftovers.sort((a, b) => a - b)
@@ -100,16 +118,26 @@ function requireChain(settled: readonly Held[], header: JournalHeader): void {
   if (last !== null && last.seq === header.seq && last.hash !== header.hash) throw damaged('its last hash is another')
 }
 
-function recordOf({ seq, body }: Slot, index: number): CdrRecord {
-  const parsed = cdrRecord.safeParse(parseJson(body))
-  if (!parsed.success) throw damaged(`slot ${index} holds no record`)
-  if (parsed.data.seq !== seq || !isIntact(parsed.data)) throw damaged(`record ${seq} was changed`)
-  return parsed.data
+/** A slot holds the record as JSON and, on a line of its own, the steady clock when it was written. */
+export const slotText = (json: string, elapsedMs: number): string => `${json}\n${elapsedMs}`
+
+/** The two parts of what `slotText` made. */
+export function partsOf(body: Buffer): { readonly json: string; readonly elapsedMs: number | null } {
+  const [json = '', elapsed = ''] = body.toString('utf8').split('\n')
+  return { json, elapsedMs: /^[0-9]+$/.test(elapsed) ? Number(elapsed) : null }
 }
 
-function parseJson(body: Buffer): unknown {
+function recordOf({ seq, body }: Slot, index: number): Pick<Held, 'record' | 'elapsedMs'> {
+  const { json, elapsedMs } = partsOf(body)
+  const parsed = cdrRecord.safeParse(parseJson(json))
+  if (!parsed.success) throw damaged(`slot ${index} holds no record`)
+  if (parsed.data.seq !== seq || !isIntact(parsed.data)) throw damaged(`record ${seq} was changed`)
+  return { record: parsed.data, elapsedMs }
+}
+
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(body.toString('utf8'))
+    return JSON.parse(text)
   } catch {
     return null
   }
@@ -120,5 +148,6 @@ export const firstHeader = (nodeId: string, now: number): JournalHeader => ({
   nodeId,
   seq: 0,
   hash: genesis,
-  heartbeatAt: now
+  heartbeatAt: now,
+  elapsedMs: null
 })

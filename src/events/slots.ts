@@ -27,8 +27,8 @@ const sectorBytes = 512
 const runSlotsMax = 256
 const emptyRun = Buffer.alloc(slotBytes * runSlotsMax)
 
-const magics = { header: 0x49534a48, record: 0x49534a52 } as const
-type Kind = keyof typeof magics
+const magics = { header: 0x49534a48, record: 0x49534a52, note: 0x49534a4e } as const
+export type Kind = keyof typeof magics
 
 /** One slot's content. `since`: the first of the records that were made durable together with this one. */
 export interface Slot {
@@ -40,6 +40,8 @@ export interface Slot {
 export type Found =
   | { readonly state: 'free' }
   | { readonly state: 'used'; readonly slot: Slot }
+  /** Something outside the chain, that nobody was promised. */
+  | { readonly state: 'note'; readonly body: Buffer }
   /** Half written, half emptied, or damaged. `seq` null: not even the head can be read. */
   | { readonly state: 'broken'; readonly seq: number | null; readonly halfEmptied: boolean }
 
@@ -57,11 +59,15 @@ export function decodeSlot(from: Buffer, at: number, kind: Kind): Found {
   const head = from.subarray(at, at + headBytes)
   if (head.readUInt32BE(0) === 0) return { state: 'free' }
   const length = head.readUInt32BE(4)
-  const headIntact = head.readUInt32BE(0) === magics[kind] && crc32(head.subarray(0, 28)) === head.readUInt32BE(28)
+  const isNote = kind === 'record' && head.readUInt32BE(0) === magics.note
+  const isKnown = isNote || head.readUInt32BE(0) === magics[kind]
+  const headIntact = isKnown && crc32(head.subarray(0, 28)) === head.readUInt32BE(28)
   if (!headIntact || length > bodyBytesMax) return { state: 'broken', seq: null, halfEmptied: false }
   const seq = Number(head.readBigUInt64BE(8))
   const body = from.subarray(at + headBytes, at + headBytes + length)
-  if (crc32(body) === head.readUInt32BE(24)) {
+  const bodyIntact = crc32(body) === head.readUInt32BE(24)
+  if (isNote) return bodyIntact ? { state: 'note', body } : { state: 'broken', seq: null, halfEmptied: false }
+  if (bodyIntact) {
     return { state: 'used', slot: { seq, since: Number(head.readBigUInt64BE(16)), body } }
   }
   return { state: 'broken', seq, halfEmptied: hasEmptySector(from, at, length) }
@@ -161,12 +167,14 @@ export class SlotFile {
   }
 
   /** Slots in rising order of index; neighbours are written together. */
-  async write(slots: readonly { readonly index: number; readonly content: Slot }[]): Promise<void> {
+  async write(
+    slots: readonly { readonly index: number; readonly kind: 'record' | 'note'; readonly content: Slot }[]
+  ): Promise<void> {
     for (const run of runsOf(slots.map(({ index }) => index))) {
       const buffer = Buffer.alloc(run.count * slotBytes)
       for (let i = 0; i < run.count; i++) {
         const slot = slots[run.at + i]
-        if (slot !== undefined) encodeSlot(buffer, i * slotBytes, 'record', slot.content)
+        if (slot !== undefined) encodeSlot(buffer, i * slotBytes, slot.kind, slot.content)
       }
       await this.#write(buffer, headerSlots + run.first)
     }

@@ -140,6 +140,8 @@ export class Carrier {
         live.timers.get(command.timer)?.()
         live.timers.delete(command.timer)
         return
+      case 'cdr.note':
+        return void this.ask(id, command.type, async () => cdrs.note(command.cdr))
       case 'cdr.write': {
         const key = keyOf(command.cdr)
         return void this.ask(

@@ -253,6 +253,11 @@ export interface Credit {
 export interface CdrSink {
   /** Sets room aside for the worst case of one session; false: no room, so no call (EOS-01). */
   admit(id: SessionId): boolean
+  /**
+   * This leg has reached the wire and has no record yet: should the hub die before it has one, it is closed as
+   * incomplete. Nothing waits for it and nothing is promised. Called in the order in which things happen.
+   */
+  note(cdr: Cdr): void
   /** Resolves once the record is durable. The same key twice is harmless. */
   write(cdr: Cdr): Promise<void>
   /** The session is over: the room it did not use is free again. */

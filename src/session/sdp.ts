@@ -119,10 +119,11 @@ export function withDirection(section: SdpSection, direction: Direction): SdpSec
 /** Not rejected and not removed: a port, or a life inside a bundle (RFC 9143, 6). */
 export const isLive = ({ port, lines }: SdpSection): boolean => port !== 0 || has(lines, 'bundle-only')
 
-/** The same media line, rejected or removed (RFC 3264, 6 and 8.2). */
+/** The same media line, rejected or removed (RFC 3264, 6 and 8.2). Every line has an address (RFC 8866, 5.7). */
 export const rejected = ({ kind, protocol, formats, lines }: SdpSection): SdpSection => {
   const mid = valueOf(lines, 'mid')
-  return { kind, port: 0, protocol, formats, lines: mid === null ? [] : [attribute('mid', mid)] }
+  const named = mid === null ? [] : [attribute('mid', mid)]
+  return { kind, port: 0, protocol, formats, lines: [line('c', 'IN IP4 0.0.0.0'), ...named] }
 }
 
 const ways: Readonly<Record<Direction, readonly [sends: boolean, receives: boolean]>> = {

@@ -52,6 +52,7 @@ export type TextCommand =
   | { readonly type: 'policy.free'; readonly grantId: string }
   | { readonly type: 'text.send'; readonly attempt: number; readonly target: Target; readonly from: Shown }
   | { readonly type: 'text.verdict'; readonly verdict: TextVerdict }
+  | { readonly type: 'cdr.note'; readonly cdr: Cdr }
   | { readonly type: 'cdr.write'; readonly cdr: Cdr }
   | { readonly type: 'timer.set'; readonly timer: TextTimer; readonly afterMs: number }
   | { readonly type: 'timer.clear'; readonly timer: TextTimer }
@@ -145,15 +146,22 @@ function decided(session: TextSession, attempt: number, decision: PolicyDecision
   }
   if (!decision.admit) return failed(session, by('hub', decision.reason), at)
   const { target } = session.attempt
+  const sending = { ...session, phase: 'sending', grant: decision.grant } as const
+  const unheard = { attempt: session.attempt, release: null, at } as const
   return {
-    session: { ...session, phase: 'sending', grant: decision.grant },
+    session: sending,
     commands: [
       { type: 'timer.clear', timer: 'call-reply' },
       { type: 'text.send', attempt, target, from: shownTo(target.trust, session.caller.party) },
+      note(record(sending, { ...unheard, leg: 'ingress', facts: session.facts, number: 1 })),
+      note(record(sending, { ...unheard, leg: 'egress', facts: noFacts, number: attempt })),
       { type: 'timer.set', timer: 'text-reply', afterMs: limits.textReplyMs }
     ]
   }
 }
+
+/** Neither taken nor refused yet. */
+const note = (cdr: Cdr): TextCommand => ({ type: 'cdr.note', cdr: { ...cdr, kind: 'start', answeredAt: null } })
 
 function ask(base: Base, target: Target, targets: readonly Target[], number: number, at: EpochMs): TextStep {
   return {

@@ -155,6 +155,8 @@ export class Texts {
         return this.#send(id, live, command)
       case 'text.verdict':
         return live.tell(command.verdict)
+      case 'cdr.note':
+        return void this.#guard(id, command.type, async () => cdrs.note(command.cdr))
       case 'cdr.write': {
         const key = keyOf(command.cdr)
         return void this.#guard(

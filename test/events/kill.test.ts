@@ -63,7 +63,7 @@ describe('a hub killed again and again', () => {
     const cutOff = records.filter(({ incomplete }) => incomplete)
     expect(cutOff.length).toBeGreaterThan(0)
     expect(new Set(cutOff.map(({ reason }) => reason))).toEqual(new Set(['hub stopped during the call']))
-  })
+  }, 120_000)
 
   it('lets go of its journal, which a living one does not', async () => {
     const dir = folder()

@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CdrRecord } from '../../src/events/cdr.ts'
 import { chainFault } from '../../src/events/chain.ts'
-import { openOutbox, slotsPerSession } from '../../src/events/outbox.ts'
+import { notesPerSession, openOutbox, slotsPerSession } from '../../src/events/outbox.ts'
 import type { Outbox, OutboxOptions } from '../../src/events/outbox.ts'
 import { createLog } from '../../src/log.ts'
 import type { Cdr, SessionId } from '../../src/session/model.ts'
 import { answeredAt, cdrOf, startOf } from '../support/cdrs.ts'
 import { eventually } from '../support/child.ts'
 import { memoryLog } from '../support/memory-log.ts'
+import type { MemoryLog } from '../support/memory-log.ts'
 import { weakDisk } from '../support/power-cut.ts'
 import type { WeakDisk } from '../support/power-cut.ts'
 import { mulberry32, seedFromEnvironment } from '../support/random.ts'
@@ -40,6 +41,7 @@ async function open(more: Partial<OutboxOptions> = {}): Promise<Outbox> {
     providerOf: peer => peer,
     log: createLog('silent'),
     now: () => clock,
+    elapsed: () => clock - Date.UTC(2026, 0),
     relayLimits,
     ...more
   })
@@ -91,13 +93,13 @@ describe('the outbox', () => {
 
   it('admits a call only where its worst case fits, and gives the room back', async () => {
     const outbox = await open({ slots: 64 })
-    const ids = Array.from({ length: 6 }, () => call().id)
-    expect(ids.map(id => outbox.admit(id))).toEqual([true, true, true, true, true, false])
-    expect(outbox.status.reserved).toBe(5 * slotsPerSession)
+    const ids = Array.from({ length: 5 }, () => call().id)
+    expect(ids.map(id => outbox.admit(id))).toEqual([true, true, true, true, false])
+    expect(outbox.status.reserved).toBe(4 * slotsPerSession)
     expect(outbox.admit(ids[0]!)).toBe(true)
     outbox.release(ids[0]!)
     outbox.release(ids[0]!)
-    expect(outbox.admit(ids[5]!)).toBe(true)
+    expect(outbox.admit(ids[4]!)).toBe(true)
   })
 
   it('has room for the worst that an admitted call can do, whatever the others write', async () => {
@@ -109,7 +111,8 @@ describe('the outbox', () => {
     const [ingress, egress] = finals
     const attempts = Array.from({ length: 8 }, (_, i) => ({ ...egress!, attempt: i + 1, partialSeq: i === 7 ? 1 : 0 }))
     await writeAll(outbox, [starts[0]!, { ...starts[1]!, attempt: 8 }, ...attempts, ingress!])
-    expect(outbox.status).toMatchObject({ free: 0, reserved: 0 })
+    // What is left is for notes.
+    expect(outbox.status).toMatchObject({ free: notesPerSession, reserved: notesPerSession })
   })
 
   it('an interim record never takes the room of a final', async () => {
@@ -221,6 +224,18 @@ describe('while the event log is away', () => {
   })
 })
 
+/** A hub that dies after `work`, and what its disk held then. */
+async function killed(
+  clocks: Pick<OutboxOptions, 'now' | 'elapsed'>,
+  eventLog: MemoryLog,
+  work: (of: ReturnType<typeof call>, outbox: Outbox) => Promise<void>
+): Promise<{ readonly outbox: Outbox; readonly image: Buffer }> {
+  let disk: WeakDisk | null = null
+  const outbox = await open({ ...clocks, eventLog, heartbeatMs: 5, disk: async path => (disk = weakDisk(path)) })
+  await work(call(), outbox)
+  return { outbox, image: (disk as WeakDisk | null)?.cut(() => 0) ?? Buffer.alloc(0) }
+}
+
 describe('after the hub died in a call', () => {
   it('each open leg gets one final, billed to the last heartbeat, however often it dies again', async () => {
     const eventLog = memoryLog()
@@ -253,6 +268,31 @@ describe('after the hub died in a call', () => {
     const ingress = finalsOf(eventLog.records).filter(({ call_id, leg }) => call_id === id && leg === 'ingress')
     expect(ingress.map(({ incomplete }) => incomplete)).toEqual([false])
     expect(chainFault(eventLog.records)).toBeNull()
+  })
+
+  it('is billed for as long as it lasted, whoever set the wall clock in the call', async () => {
+    for (const stepMs of [-86_400_000, 3_600_000]) {
+      const eventLog = memoryLog()
+      let [wall, steady] = [answeredAt, 5_000]
+      const clocks = { now: () => wall, elapsed: () => steady }
+      const { outbox, image } = await killed(clocks, eventLog, async ({ id, starts }, running) => {
+        running.admit(id)
+        await writeAll(running, starts)
+        steady += 30_000
+        wall += 30_000 + stepMs
+        await running.write(cdrOf())
+      })
+      await outbox.close()
+      const dir = folder()
+      writeFileSync(join(dir, 'journal'), image)
+      // The next process has a steady clock of its own.
+      const again = await open({ dir, eventLog, now: () => wall + 60_000, elapsed: () => 3 })
+      expect(await again.drain(60_000)).toBe(true)
+      const cutOff = eventLog.records.filter(({ incomplete }) => incomplete)
+      expect(cutOff.map(({ duration_ms, units, t_end }) => [duration_ms, units, t_end])).toEqual(
+        [1, 2].map(() => [30_000, 30, answeredAt + 30_000])
+      )
+    }
   })
 
   it(`wherever the power was cut: nothing lost, nothing closed twice (seed ${seedFromEnvironment})`, async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import * as fc from 'fast-check'
 import { cdrBody, cdrRecord } from '../../src/events/cdr.ts'
 import { chained, genesis, isIntact } from '../../src/events/chain.ts'
+import { slotText } from '../../src/events/replay.ts'
 import { bodyBytesMax } from '../../src/events/slots.ts'
 import { bounded, numberOf, recordLimits, toRecord } from '../../src/events/to-record.ts'
 import { uuidv7 } from '../../src/events/uuid.ts'
@@ -253,7 +254,7 @@ describe('whatever a peer sends', () => {
         expect(isIntact(record)).toBe(true)
         expect(JSON.parse(json)).toEqual(record)
         expect(cdrRecord.safeParse(record).error).toBeUndefined()
-        expect(Buffer.byteLength(json)).toBeLessThanOrEqual(bodyBytesMax)
+        expect(Buffer.byteLength(slotText(json, place.seq))).toBeLessThanOrEqual(bodyBytesMax)
       }),
       { seed: seedFromEnvironment, numRuns: 300, endOnFailure: true }
     )
@@ -326,7 +327,7 @@ describe('whatever a peer sends', () => {
     })
     const body = toRecord(cdr, { ...naming, providerOf: () => long })
     expect(body.reason).toHaveLength(recordLimits.reason)
-    const bytes = Buffer.byteLength(chained(body, place).json)
+    const bytes = Buffer.byteLength(slotText(chained(body, place).json, place.seq))
     expect(bytes).toBeLessThanOrEqual(bodyBytesMax)
     expect(bytes).toBeGreaterThan(bodyBytesMax * 0.75)
   })

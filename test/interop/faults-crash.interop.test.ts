@@ -63,7 +63,7 @@ async function booksAreRight(running: HubProcess): Promise<void> {
 }
 
 describe('kill -9 in a call', () => {
-  it('closes both legs as incomplete, once, billed to the last heartbeat; a call that only rang is left out', async () => {
+  it('closes both legs as incomplete, once, billed to the last heartbeat; those of a call that only rang cost nothing', async () => {
     const first = await start()
     const ringing = async (): Promise<void> => {
       onCall = () => undefined
@@ -87,25 +87,32 @@ describe('kill -9 in a call', () => {
     const second = await start({ folder: first.folder })
     const finals = await eventually('both finals', async () => {
       const records = (await second.records()).filter(({ kind }) => kind === 'final')
-      return records.length >= 2 && records
+      return records.length >= 4 && records
     })
-    equal(new Set(finals.map(({ leg }) => leg)), new Set(['ingress', 'egress']))
+    const byKind = Map.groupBy(finals, ({ t_answer }) => (t_answer === null ? 'rang' : 'talked'))
+    const [talked = [], rang = []] = [byKind.get('talked'), byKind.get('rang')]
+    for (const legs of [talked, rang]) equal(legs.map(({ leg }) => leg).sort(), ['egress', 'ingress'])
+    equal(
+      rang.map(r => [r.duration_ms, r.units, r.cause_closing, r.partial_seq]),
+      rang.map(() => [0, 0, 'unsuccessful', 0])
+    )
+    ok(rang.every(({ t_request, t_end }) => t_request <= t_end && t_end <= killedAt))
     equal(
       finals.map(r => [r.incomplete, r.cause, r.reason, r.release_side]),
       finals.map(() => [true, 'internal', 'hub stopped during the call', 'hub'])
     )
-    for (const { t_end, t_answer, duration_ms, units } of finals) {
+    for (const { t_end, t_answer, duration_ms, units } of talked) {
       ok(t_answer !== null && t_end > t_answer && t_end <= killedAt, `${t_answer} ${t_end} ${killedAt}`)
       equal([duration_ms, units], [t_end - t_answer, Math.ceil((t_end - t_answer) / 1_000)])
     }
     await booksAreRight(second)
     const database = await second.database()
     const { rows } = await database.query<{ side: string; billed: bigint; paid: boolean }>(
-      'select side, billed_units as billed, amount_micros > 0 as paid from charge order by side'
+      'select side, billed_units as billed, amount_micros > 0 as paid from charge order by paid, side'
     )
     equal(
       rows.map(({ side, billed, paid }) => [side, Number(billed), paid]),
-      ['buy', 'sell'].map(side => [side, finals[0]?.units, true])
+      [false, true].flatMap(paid => ['buy', 'sell'].map(side => [side, paid ? talked[0]?.units : 0, paid]))
     )
     const before = await second.records()
 

@@ -56,9 +56,7 @@ try {
         const fresh = records.filter(({ cdr_id }) => !known.has(cdr_id))
         appendFileSync(logFile, fresh.map(record => `${JSON.stringify(record)}\n`).join(''))
         for (const { cdr_id } of fresh) known.add(cdr_id)
-      },
-      read: () => Promise.reject(new Error('not here')),
-      newest: () => Promise.reject(new Error('not here'))
+      }
     },
     providerOf: peer => peer,
     log: createLog('silent')

@@ -89,7 +89,7 @@ function twoIslands(start: 'A' | 'B' = 'A') {
       abandon: async () => {},
       release: async (): Promise<MediaStats> => ({ caller: [], callee: [] })
     },
-    cdrs: { admit: () => true, write: async cdr => void cdrs.push(cdr), release: () => {} },
+    cdrs: { admit: () => true, note: () => {}, write: async cdr => void cdrs.push(cdr), release: () => {} },
     chargingHost: 'hub.example',
     sessionsMax: 10,
     clock: new FakeClock(),
