@@ -13,6 +13,8 @@ export interface Child {
   readonly lines: readonly string[]
   /** The first line, from the beginning, that starts so; without the start. Rejects when the child ends first. */
   line(start: string): Promise<string>
+  /** The last of what it wrote to standard error. */
+  readonly errors: string
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals | null>
 }
@@ -42,6 +44,9 @@ export function startProgram(program: string, args: readonly string[], options: 
     pid: child.pid ?? 0,
     lines,
     ended,
+    get errors() {
+      return errors
+    },
     async line(start) {
       for (const end = Date.now() + lineMs; Date.now() < end; await wait(10)) {
         const found = lines.find(line => line.startsWith(start))

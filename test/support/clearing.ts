@@ -139,22 +139,36 @@ export const memoryLog = (records: readonly unknown[]): RecordSource => ({
   }
 })
 
+const identical = {
+  charges: `select cdr_id, side, rule, agreement_id, rate_id, currency, billed_units, amount_micros,
+    day::text, explanation
+    from charge order by 1`,
+  transfers: 'select entry_id, cdr_id, debit, credit, currency, amount_micros, day::text from transfer order by 1',
+  balances: 'select * from balance order by 1, 2',
+  rollup: 'select day::text as on_day, rollup.* from rollup order by 1, 3, 4, 5, 6, 7, 8, 9',
+  suspense: 'select cdr_id, reason, day::text from suspense order by 1',
+  rejected: 'select content_hash, reason, detail, record from rejected order by 1',
+  received: 'select node_id, seqs::text from received order by 1'
+}
+
 /** All that "identical" means for a ledger: no insert time, row id or worker (EOS-02). */
 export async function dumpOf(sql: Sql): Promise<Readonly<Record<string, readonly unknown[]>>> {
-  const tables = {
-    charges: `select cdr_id, side, rule, agreement_id, rate_id, currency, billed_units, amount_micros,
-      day::text, explanation
-      from charge order by 1`,
-    transfers: 'select entry_id, cdr_id, debit, credit, currency, amount_micros, day::text from transfer order by 1',
-    balances: 'select * from balance order by 1, 2',
-    rollup: 'select day::text as on_day, rollup.* from rollup order by 1, 3, 4, 5, 6, 7, 8, 9',
-    suspense: 'select cdr_id, reason, day::text from suspense order by 1',
-    rejected: 'select content_hash, reason, detail, record from rejected order by 1',
-    received: 'select node_id, seqs::text from received order by 1'
-  }
   const dump: Record<string, readonly unknown[]> = {}
-  for (const [name, query] of Object.entries(tables)) dump[name] = (await sql.query(query)).rows
+  for (const [name, query] of Object.entries(identical)) dump[name] = (await sql.query(query)).rows
   return dump
+}
+
+/** The same for a large ledger: how many rows of each kind, and a digest of them. */
+export async function digestOf(sql: Sql): Promise<Readonly<Record<string, string>>> {
+  const digests: Record<string, string> = {}
+  for (const [name, query] of Object.entries(identical)) {
+    const { rows } = await sql.query<{ readonly digest: string }>(
+      `select count(*) || ' rows ' || md5(coalesce(string_agg(x::text, '' order by x::text), '')) as digest
+       from (${query}) as x`
+    )
+    digests[name] = rows[0]?.digest ?? ''
+  }
+  return digests
 }
 
 /** The balances as they follow from the transfers, and those that stand; equal, and zero together (LED-01, LED-02). */

@@ -18,6 +18,8 @@ export interface TestDatabase extends Database {
 export interface TestPostgres {
   /** A database of its own, owned by a plain role; close it or leave that to `stop`. */
   fresh(migrations: readonly Migration[], poolMax?: number): Promise<TestDatabase>
+  /** Another connection to a database that somebody has migrated, closed by `stop`. */
+  open(url: string): Promise<Database>
   /** The URL of a new, empty database. */
   freshUrl(): Promise<string>
   /** One statement as the superuser, in the maintenance database. */
@@ -86,6 +88,11 @@ export async function startTestPostgres(settings: readonly string[] = fastSettin
       const database = await openDatabase({ place: { url }, poolMax, migrations, log: quiet })
       opened.push(database)
       return { ...database, url }
+    },
+    async open(url) {
+      const database = await openDatabase({ place: { url }, poolMax: 2, migrations: [], log: quiet })
+      opened.push(database)
+      return database
     },
     async stop() {
       for (const database of opened) await database.close()

@@ -53,6 +53,8 @@ export interface HubProcessOptions {
   /** The folder of an earlier one, to start again on its data. */
   readonly folder?: string
   readonly env?: Readonly<Record<string, string>>
+  /** More of the command line. */
+  readonly args?: readonly string[]
   /** By `npm start` in a process group of its own, as from a terminal; `signal` goes to the whole group. */
   readonly terminal?: boolean
 }
@@ -62,13 +64,14 @@ export async function startHubProcess({
   config,
   folder,
   env = {},
+  args = [],
   terminal = false
 }: HubProcessOptions): Promise<HubProcess> {
   const home = folder ?? openTempDir('isthmus-hub-')
   const file = join(home, 'isthmus.yaml')
   await writeFile(file, stringify(withDefaults(config, home)))
   const [program, before] = terminal ? ['npm', ['start', '--silent', '--']] : [process.execPath, ['src/main.ts']]
-  const child = spawn(program, [...before, '--config', file, '--json'], {
+  const child = spawn(program, [...before, '--config', file, '--json', ...args], {
     cwd: root,
     detached: terminal,
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...env },
