@@ -89,7 +89,7 @@ export class Call {
 
   /** To a user. */
   async place(sdp: Sdp, display: string | null): Promise<void> {
-    const { link, ghost, user, clock } = this.#parts
+    const { link, ghost, user } = this.#parts
     try {
       const room = await link.directRoom(ghost, user, display)
       if (this.#phase !== 'opening') return

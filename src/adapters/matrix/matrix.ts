@@ -1,6 +1,7 @@
 // The Matrix world: islands whose users call and write in rooms with ghosts, over the Application Service API.
 
 import { HubError } from '../../errors.ts'
+import { fileOf } from '../../config.ts'
 import type { IslandConfig, MatrixConfig, MatrixIslandConfig } from '../../config.ts'
 import type { Logger } from '../../log.ts'
 import { noFacts } from '../../session/model.ts'
@@ -23,7 +24,6 @@ import { createTexts as createRoomTexts } from './texts.ts'
 
 export interface MatrixParts {
   readonly config: { readonly matrix: MatrixConfig; readonly islands: readonly IslandConfig[] }
-  readonly tls: EndpointParts['listen']['tls']
   readonly database: Database
   readonly log: Logger
   readonly clock: Clock
@@ -93,7 +93,7 @@ class MatrixAdapter implements Matrix {
 
   /** Listens; does not wait for the homeservers. Throws HUB_LISTEN, HUB_DATABASE. */
   async start(inbox: Inbox): Promise<void> {
-    const { config, tls, log, clock } = this.#parts
+    const { config, log, clock } = this.#parts
     const files = createFiles({
       sources: this.#islands,
       publicUrl: () => this.publicUrl,
@@ -107,7 +107,7 @@ class MatrixAdapter implements Matrix {
     }
     for (const island of this.#islands.values()) await island.start()
     this.#endpoint = await startEndpoint({
-      listen: { host: config.matrix.host, port: config.matrix.port, tls },
+      listen: { host: config.matrix.host, port: config.matrix.port, tls: materialOf(config.matrix) },
       receivers: this.#configured.flatMap(({ island, hsToken }) => {
         const receiver = this.#islands.get(island.id)
         return receiver === undefined ? [] : [{ hsToken, receiver }]
@@ -207,6 +207,12 @@ class MatrixAdapter implements Matrix {
     const linkTo = (mxc: string): string | null => files.linkTo(island.id, mxc)
     return new Island({ ...common, island, asToken, linkTo, limits: this.#limits })
   }
+}
+
+function materialOf({ tls }: MatrixConfig): EndpointParts['listen']['tls'] {
+  if (tls === undefined) return null
+  const { certFile, keyFile, caFile } = tls
+  return { cert: fileOf(certFile), key: fileOf(keyFile), ...(caFile === undefined ? {} : { ca: fileOf(caFile) }) }
 }
 
 /** Names of legs and messages: `matrix <island> ...`. */
