@@ -10,7 +10,7 @@ import { tooMany } from './sheet.ts'
 const delimiters = [',', ';', '\t'] as const
 
 /** Throws HUB_CONFIG, with the line, for what is no CSV. */
-export function readCsv(name: string, bytes: Buffer): readonly SheetLine[] {
+export function readCsv(name: string, bytes: Buffer, rowsMax: number = limits.rowsMax): readonly SheetLine[] {
   if (!isUtf8(bytes)) throw new HubError('HUB_CONFIG', `${name}: it is not UTF-8; save it as "CSV UTF-8"`)
   const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
   if (text.includes('\0')) throw new HubError('HUB_CONFIG', `${name}: it is no text`)
@@ -24,7 +24,7 @@ export function readCsv(name: string, bytes: Buffer): readonly SheetLine[] {
       if (error !== undefined) trouble = new HubError('HUB_CONFIG', `${name}: line ${line}: ${error.message}`)
       else if (cells.length > limits.columnsMax) {
         trouble = new HubError('HUB_CONFIG', `${name}: line ${line}: more than ${limits.columnsMax} columns`)
-      } else if (lines.length > limits.rowsMax) trouble = tooMany(name)
+      } else if (lines.length > rowsMax) trouble = tooMany(name, rowsMax)
       else lines.push({ line, cells })
       // A quoted cell may hold line breaks.
       line += 1 + cells.reduce((sum, cell) => sum + breaksIn(cell), 0)

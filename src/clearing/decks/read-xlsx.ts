@@ -62,6 +62,6 @@ export async function readXlsx(
   const code = await ended
   if (trouble !== null) throw new HubError('HUB_CONFIG', `${name}: ${trouble}`)
   if (code !== 0) throw new HubError('HUB_CONFIG', `${name}: it is too large for an XLSX file; send CSV`)
-  if (lines.length > limits.rowsMax + 1) throw tooMany(name)
+  if (lines.length > limits.rowsMax + 1) throw tooMany(name, limits.rowsMax)
   return lines
 }

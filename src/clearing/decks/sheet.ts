@@ -45,7 +45,8 @@ export function readSheet(
   name: string,
   lines: Iterable<SheetLine>,
   of: SheetOf,
-  progress: (lines: number) => void = () => undefined
+  progress: (lines: number) => void = () => undefined,
+  rowsMax: number = limits.rowsMax
 ): Sheet {
   const problems = new Problems()
   const rows: DeckRow[] = []
@@ -72,7 +73,7 @@ export function readSheet(
         lineOf.set(row, line)
       }
     }
-    if (rows.length > limits.rowsMax) throw tooMany(name)
+    if (rows.length > rowsMax) throw tooMany(name, rowsMax)
   }
   if (header === null) throw new HubError('HUB_CONFIG', `${name}: it is empty`)
   if (rows.length === 0 && deleted.size === 0) problems.add(null, 'it has no rates')
@@ -82,5 +83,5 @@ export function readSheet(
 
 const progressEvery = 10_000
 
-export const tooMany = (name: string): HubError =>
-  new HubError('HUB_CONFIG', `${name}: more than ${limits.rowsMax} rows`)
+export const tooMany = (name: string, rowsMax: number): HubError =>
+  new HubError('HUB_CONFIG', `${name}: more than ${rowsMax} rows`)

@@ -13,6 +13,7 @@ import { diffDecks } from './diff.ts'
 import type { DeckDiff } from './diff.ts'
 import { mergeDeck } from './merge.ts'
 import type { DeckMode } from './merge.ts'
+import { tooMany } from './sheet.ts'
 import type { Sheet } from './sheet.ts'
 
 /** Held, shared, by whoever posts charges, so that no activation takes effect under a batch. */
@@ -202,7 +203,7 @@ export async function importDeck(database: Database, given: DeckImport): Promise
     const base =
       usesBase || config.rates.every(({ bands }) => bands.length === 0) ? await anyRowsOf(sql, config, baseVersion) : []
     const { rows, warnings } = mergeDeck(fileName, sheet, base, mode, now)
-    if (rows.length > limits.rowsMax) throw new HubError('HUB_CONFIG', `${fileName}: more than ${limits.rowsMax} rows`)
+    if (rows.length > limits.rowsMax) throw tooMany(fileName, limits.rowsMax)
     const diff = diffDecks(base, rows, now)
     const { rows: added } = await sql.query<{ version: number }>(
       `insert into deck_version (agreement_id, version, mode, base_version, file_name, file_sha256, rows, codes,
