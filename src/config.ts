@@ -6,7 +6,7 @@ import { hostname } from 'node:os'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { agreement } from './config/agreements.ts'
-import { host, id, ioi, port, sipTransport, tls } from './config/basics.ts'
+import { host, id, ioi, port, sipTls, sipTransport, tls } from './config/basics.ts'
 import { events } from './config/events.ts'
 import { island } from './config/islands.ts'
 import { limits } from './config/limits.ts'
@@ -84,7 +84,9 @@ export const configSchema = z.strictObject({
   nni: z
     .strictObject({
       listen: z
-        .array(z.strictObject({ transport: sipTransport, host: host.default('127.0.0.1'), port, tls: tls.optional() }))
+        .array(
+          z.strictObject({ transport: sipTransport, host: host.default('127.0.0.1'), port, tls: sipTls.optional() })
+        )
         .default([
           { transport: 'udp', host: '127.0.0.1', port: 5_060 },
           { transport: 'tcp', host: '127.0.0.1', port: 5_060 }
@@ -98,7 +100,11 @@ export const configSchema = z.strictObject({
         .default('embedded'),
       /** To the embedded engine: in memory, or by drachtio-srf over its control port as to a drachtio-server. */
       link: z.enum(['direct', 'drachtio-srf']).default('direct'),
-      sessionExpiresSeconds: z.int().min(90).default(1_800)
+      sessionExpiresSeconds: z.int().min(90).default(1_800),
+      /** Longer requests go by TCP rather than UDP where the hub listens on TCP (RFC 3261, 18.1.1). */
+      udpRequestBytesMax: z.int().min(0).max(65_535).default(1_300),
+      /** For the names of operators: addresses with or without a port; empty: those of the system. */
+      dnsServers: z.array(z.string().regex(/^[0-9.]+(:[0-9]+)?$|^\[?[0-9a-fA-F:.]+\]?(:[0-9]+)?$/)).default([])
     })
     .prefault({}),
   islands: z.array(island).default([]),

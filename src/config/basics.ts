@@ -16,4 +16,9 @@ export const callLimits = z
   .prefault({})
 export const tls = z.strictObject({ certFile: z.string(), keyFile: z.string(), caFile: z.string().optional() })
 
+/** With certificates for other names that a client may ask for (SNI). */
+export const sipTls = tls.extend({
+  named: z.array(z.strictObject({ name: host, certFile: z.string(), keyFile: z.string() })).default([])
+})
+
 export const sipTransport = z.enum(['udp', 'tcp', 'tls'])

@@ -1,7 +1,7 @@
 // The operators of the configuration: peers of the NNI, each with what was agreed with it (TS 29.165, annex C).
 
 import { z } from 'zod'
-import { callLimits, codec, e164, host, id, ioi, port, prefix, sipTransport } from './basics.ts'
+import { callLimits, codec, e164, host, id, ioi, port, prefix, sipTransport, tls } from './basics.ts'
 
 /** Methods beyond those that every peer takes (29.165 table 6.1). */
 export const agreedMethods = ['MESSAGE', 'INFO'] as const
@@ -107,9 +107,13 @@ export const operator = z.strictObject({
   address: z.strictObject({ host, port: port.default(5060), transport: sipTransport.default('udp') }),
   /** Where requests may come from: IP addresses or CIDR blocks. The address above is always among them. */
   sources: z.array(z.string()).default([]),
+  /** Where its Contact and Record-Route may point besides its own addresses (SEC-05): IP addresses or CIDR blocks. */
+  targets: z.array(z.string()).default([]),
+  /** The hub's certificate towards it, and who must vouch for its own; those of the listener unless set. */
+  tls: tls.optional(),
   /** Transports that requests of the peer may come by. */
   transports: z.array(sipTransport).min(1).default(['udp', 'tcp', 'tls']),
-  /** Names in its client certificate, any of which proves it on TLS (RFC 5922). */
+  /** Domains of which its certificate must prove one on TLS, whoever connects (RFC 5922). */
   certificateNames: z.array(z.string().min(1)).default([]),
   /** The domain written in Request-URI and To towards this peer; the address's host unless named. */
   domain: host.optional(),
