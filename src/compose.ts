@@ -1,8 +1,10 @@
 // Composition: builds the parts a hub needs from its configuration, wires them, and takes them down again in order.
 
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { createMatrix } from './adapters/matrix/matrix.ts'
+import type { Matrix } from './adapters/matrix/matrix.ts'
+import { matrixMigrations } from './adapters/matrix/store.ts'
 import { createSipWs } from './adapters/sip-ws/sip-ws.ts'
 import { createXmpp } from './adapters/xmpp/xmpp.ts'
 import type { Xmpp } from './adapters/xmpp/xmpp.ts'
@@ -11,9 +13,10 @@ import type { AgreementBook, DeckVersions } from './clearing/agreements.ts'
 import { createDeckVersions } from './clearing/decks/versions.ts'
 import { clearingMigrations } from './clearing/migrations.ts'
 import { createNumberOf } from './clearing/numbers.ts'
-import { databaseUrl, fileOf, linkSecretOf, passwordOf, providerOf, secretOf } from './config.ts'
+import { databaseUrl, linkSecretOf, passwordOf, providerOf } from './config.ts'
 import type { Config } from './config.ts'
 import { keepEnvironment } from './environment.ts'
+import { startEngine } from './compose-engine.ts'
 import { createClearing, openEventLog } from './compose-events.ts'
 import { watchBlindness } from './compose-blind.ts'
 import type { WatchedBlindness } from './compose-blind.ts'
@@ -31,9 +34,6 @@ import { createRouter } from './routing/routing.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
 import type { SteadyClock } from './session/ports.ts'
-import { createEngine } from './sip/engine/engine.ts'
-import type { EngineOptions } from './sip/engine/engine.ts'
-import { screenPeers } from './sip/engine/screening.ts'
 import { openDatabase } from './store/database.ts'
 import type { Database, DatabasePlace } from './store/database.ts'
 
@@ -75,7 +75,7 @@ export const placeOf = (config: Config, join = false): DatabasePlace => {
   return url === null ? { dataDir: resolve(config.hub.dataDir), join } : { url }
 }
 
-export const migrations = [...eventMigrations, ...clearingMigrations, ...directoryMigrations]
+export const migrations = [...eventMigrations, ...clearingMigrations, ...directoryMigrations, ...matrixMigrations]
 
 /** Which party a peer belongs to; the peers of records, charges and reports. */
 export const partyOf = ({ islands, operators }: Config): ((peerId: string) => string) => {
@@ -136,7 +136,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     await outbox.drain(relayMs)
     await outbox.close()
   })
-  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party, directory, blind })
+  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party, directory, blind, database })
   clearing?.start()
   blind.probe.start()
   const running = parts.move()
@@ -172,12 +172,13 @@ interface Below {
   readonly party: (peerId: string) => string
   readonly directory: Directory
   readonly blind: WatchedBlindness
+  readonly database: Database
 }
 
 async function signalling(
   config: Config,
   options: HubOptions,
-  { parts, outbox, book, party, directory, blind }: Below
+  { parts, outbox, book, party, directory, blind, database }: Below
 ) {
   const { log } = options
   const { islands, operators } = config
@@ -206,6 +207,16 @@ async function signalling(
         numberOf: (islandId, user) => directory.numberOf(islandId, user)
       })
     : null
+  const matrix = islands.some(({ access, enabled }) => access === 'matrix' && enabled)
+    ? createMatrix({
+        config: { matrix: config.matrix, islands },
+        database,
+        log,
+        clock,
+        secretOf: linkSecretOf,
+        numberOf: (islandId, user) => directory.numberOf(islandId, user)
+      })
+    : null
   const nni = createNni({
     config: { hub: config.hub, peers: operators, sessionExpiresSeconds: config.nni.sessionExpiresSeconds },
     log,
@@ -219,7 +230,7 @@ async function signalling(
   const media = createMediaAnchor({ config: config.media, log, clock })
   parts.defer(() => media.close())
   const hub = new Hub({
-    adapters: [nni, sipWs, ...(xmpp === null ? [] : [xmpp])],
+    adapters: [nni, sipWs, ...(xmpp === null ? [] : [xmpp]), ...(matrix === null ? [] : [matrix])],
     router,
     policy,
     credit: withoutBlindCredit(postpaid, blindness),
@@ -237,67 +248,28 @@ async function signalling(
   parts.defer(() => nni.close())
   parts.defer(() => sipWs.close())
   if (xmpp !== null) parts.defer(() => xmpp.close())
+  if (matrix !== null) parts.defer(() => matrix.close())
   await hub.start()
-  return { hub, listening: [{ what: 'SIP over WebSocket', where: sipWs.url }, ...linksOf(xmpp), ...engine.listening] }
+  return {
+    hub,
+    listening: [
+      { what: 'SIP over WebSocket', where: sipWs.url },
+      ...linksOf(xmpp),
+      ...endpointOf(matrix),
+      ...engine.listening
+    ]
+  }
 }
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as {
   readonly version: string
 }
 
+const endpointOf = (matrix: Matrix | null): RunningHub['listening'] =>
+  matrix === null ? [] : [{ what: 'Matrix homeservers', where: matrix.url }]
+
 const linksOf = (xmpp: Xmpp | null): RunningHub['listening'] =>
   (xmpp?.links ?? []).map(where => ({ what: 'XMPP', where }))
-
-/** The embedded engine, or the drachtio-server that the configuration names. */
-async function startEngine({ nni, operators }: Config, log: Logger, parts: AsyncDisposableStack) {
-  if (nni.engine !== 'embedded') {
-    const { host, port, secretEnv } = nni.engine
-    const connect = { host, port, secret: secretOf({ env: secretEnv }) }
-    return { connect, listening: [{ what: 'drachtio-server', where: `${host}:${port}` }] }
-  }
-  const secret = randomBytes(16).toString('hex')
-  const listen: EngineOptions['listen'] = nni.listen.map(({ tls, ...place }) => ({
-    ...place,
-    ...(tls === undefined ? {} : { tls: material(tls) })
-  }))
-  const engine = createEngine({
-    control: nni.link === 'direct' ? null : { host: '127.0.0.1', port: 0, secret },
-    listen,
-    screen: screenPeers(
-      operators.map(({ id, address, sources, certificateNames }) => ({
-        id,
-        addresses: [...(/^[0-9.]+$|:/.test(address.host) ? [address.host] : []), ...sources],
-        certificateNames
-      }))
-    ),
-    userAgent: 'isthmus',
-    log
-  })
-  await engine.start()
-  parts.defer(() => engine.close())
-  const { host, port } = engine.control
-  return {
-    connect: nni.link === 'direct' ? engine : { host, port, secret },
-    listening: engine.listening.map(({ transport, host, port }) => ({
-      what: `operators, SIP/${transport.toUpperCase()}`,
-      where: `sip:${host.includes(':') ? `[${host}]` : host}:${port};transport=${transport}`
-    }))
-  }
-}
-
-const material = ({
-  certFile,
-  keyFile,
-  caFile
-}: {
-  certFile: string
-  keyFile: string
-  caFile?: string | undefined
-}) => ({
-  cert: fileOf(certFile),
-  key: fileOf(keyFile),
-  ...(caFile === undefined ? {} : { ca: fileOf(caFile) })
-})
 
 /** Debug for every step, one info line for every finished call. */
 function report(seen: Observed, log: Logger): void {
