@@ -122,6 +122,11 @@ export function createEngine(options: EngineOptions): Engine {
     allowTarget: options.allowTarget ?? null,
     outbound: new Map()
   }
+  return engineOf(ctx)
+}
+
+function engineOf(ctx: Context): Engine {
+  const { stack, control } = ctx
   return {
     async start() {
       await stack.start()

@@ -48,7 +48,7 @@ export function receive(ctx: Context, tx: ServerTransaction): void {
 const refuse = (tx: ServerTransaction, status: number, headers: HeaderInit = []): void =>
   tx.respond(makeResponse(tx.request, status, { headers, toTag: tx.localTag }))
 
-/** Applications read frames as UTF-8, so other bytes would reach them broken. What only ends something is let through. */
+/** Applications read frames as UTF-8, other bytes would reach them broken. What only ends something is let through. */
 function readable(app: App, tx: ServerTransaction): boolean {
   const { method, body } = tx.request
   if (app.binary || method === 'BYE' || method === 'PRACK' || isText(body)) return true

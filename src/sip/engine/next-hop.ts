@@ -15,8 +15,8 @@ const unavailable: Refused = { refused: 'requested protocol/transport not availa
 const myself: Refused = { refused: 'can not send request to myself' }
 
 /**
- * `uri` is the next hop that the application named, else the Request-URI. A `name` is still to be located. The texts are
- * drachtio-server's.
+ * `uri` is the next hop that the application named, else the Request-URI. A `name` is still to be located. The texts
+ * are drachtio-server's.
  */
 export function nextHop(uri: string, listening: readonly Listening[]): NextHop {
   const found = destinationOf(uri)

@@ -23,9 +23,9 @@ export interface Block {
 }
 
 /**
- * A screen over a table of peers. By address the longest prefix decides, then the order of the table. On TLS a peer that
- * names certificates must prove one of the names, and come from one of its addresses if it has any. Unknown: silence
- * on UDP, `refuse` elsewhere. Throws HUB_CONFIG for an address that is none.
+ * A screen over a table of peers. By address the longest prefix decides, then the order of the table. On TLS a peer
+ * that names certificates must prove one of the names, and come from one of its addresses if it has any. Unknown:
+ * silence on UDP, `refuse` elsewhere. Throws HUB_CONFIG for an address that is none.
  */
 export function screenPeers(peers: readonly ScreenedPeer[]): Screening {
   const byAddress = new Map<string, string>()

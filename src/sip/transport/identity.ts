@@ -44,8 +44,8 @@ export function sipIdentities(certificate: CertificateNames): readonly string[] 
 }
 
 /**
- * Whether a certificate proves one of these domains. No wildcards (7.2). An IP address, which is no SIP domain, is proven
- * by an address in the certificate: for a peer that has no name.
+ * Whether a certificate proves one of these domains. No wildcards (7.2). An IP address, which is no SIP domain, is
+ * proven by an address in the certificate: for a peer that has no name.
  */
 export function proves(certificate: CertificateNames, domains: readonly string[]): boolean {
   const identities = sipIdentities(certificate)

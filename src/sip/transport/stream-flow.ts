@@ -95,7 +95,7 @@ export class StreamFlow implements Flow {
     this.#lost()
   }
 
-  /** The other end has agreed to pings (RFC 6223): `seconds` apart at most, 0 leaves it to us. Only the first counts. */
+  /** The other end has agreed to pings (RFC 6223), `seconds` apart at most; 0 leaves it to us. The first counts. */
   keepAlive(seconds: number): void {
     if (this.#pings !== null || this.closed || !this.#outgoing) return
     const { keepAliveMs, pongMs } = this.#port.limits

@@ -65,8 +65,8 @@ function clientOptions(
     checkServerIdentity: (_host, certificate) =>
       proves(certificate, domains)
         ? undefined
-        : new Error(
-            `the certificate proves ${sipIdentities(certificate).join(', ') || 'no SIP domain'}, not ${domains.join(', ')}`
-          )
+        : new Error(`the certificate proves ${listOf(sipIdentities(certificate))}, not ${listOf(domains)}`)
   }
 }
+
+const listOf = (names: readonly string[]): string => names.join(', ') || 'no SIP domain'
