@@ -33,6 +33,7 @@ import type { Directory } from './routing/directory.ts'
 import { createRouter } from './routing/routing.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
+import { inWords } from './session/plain.ts'
 import type { SteadyClock } from './session/ports.ts'
 import { openDatabase } from './store/database.ts'
 import type { Database, DatabasePlace } from './store/database.ts'
@@ -279,6 +280,7 @@ function report(seen: Observed, log: Logger): void {
   log.debug({ sessionId, command: command.type })
   if (command.type !== 'cdr.write' || command.cdr.kind !== 'final' || command.cdr.leg !== 'ingress') return
   const { peerId, otherPeerId, durationMs, release, charging } = command.cdr
-  const { cause = null, from = null, text = null } = release ?? {}
-  log.info({ sessionId, icid: charging.icid, peerId, otherPeerId, durationMs, cause, from, text }, 'call closed')
+  const { cause = null, from = null } = release ?? {}
+  const why = release === null ? null : inWords(release)
+  log.info({ sessionId, icid: charging.icid, peerId, otherPeerId, durationMs, cause, from, why }, 'call closed')
 }

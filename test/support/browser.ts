@@ -28,12 +28,30 @@ export interface PhoneEvent {
 /** `device`: the fake microphone of the browser; a number: a pure tone in hertz. */
 export type Microphone = 'device' | number
 
+export interface BrowserStats {
+  readonly packetsSent: number
+  readonly packetsReceived: number
+  readonly packetsLost: number
+  readonly codec: string | null
+  readonly video: { readonly packetsSent: number; readonly packetsReceived: number; readonly framesReceived: number }
+}
+
 export interface BrowserUser {
   readonly page: Page
   /** Connects and registers. Rejects with the cause of the refusal. */
-  start(as: { url: string; uri: string; password: string; displayName?: string; expires?: number }): Promise<void>
-  call(target: string, microphone?: Microphone): Promise<void>
-  answer(microphone?: Microphone): Promise<void>
+  start(as: {
+    url: string
+    uri: string
+    password: string
+    displayName?: string
+    expires?: number
+    /** `max-bundle` unless given; `balanced` gives each medium a transport of its own where it must have one. */
+    bundlePolicy?: 'balanced'
+  }): Promise<void>
+  call(target: string, microphone?: Microphone, options?: { readonly video?: boolean }): Promise<void>
+  answer(microphone?: Microphone, options?: { readonly video?: boolean }): Promise<void>
+  /** A picture more in a call that talks. */
+  addVideo(): Promise<void>
   reject(status?: number): Promise<void>
   hangUp(): Promise<void>
   hold(): Promise<void>
@@ -46,19 +64,24 @@ export interface BrowserUser {
   /** The first event of that type, at once if it has happened already. `nth` counts from 1. */
   wait(type: string, options?: { nth?: number; ms?: number }): Promise<PhoneEvent>
   heard(): Promise<{ hz: number; decibels: number }>
-  stats(): Promise<{ packetsSent: number; packetsReceived: number; packetsLost: number; codec: string | null }>
+  stats(): Promise<BrowserStats>
 }
 
 export interface TestBrowser {
   /** What the page sends as Origin: put it in the island's `origins`. */
   readonly origin: string
   user(): Promise<BrowserUser>
+  /** A page with the script, for another kind of phone. */
+  page(): Promise<Page>
   close(): Promise<void>
 }
 
-/** Starts Chromium and a page server on loopback. One browser serves many users, each in a context of its own. */
-export async function openBrowser(): Promise<TestBrowser> {
-  const script = await bundle()
+/**
+ * Starts Chromium and a page server on loopback. One browser serves many users, each in a context of its own. `entry`:
+ * the page's script, in `page/`.
+ */
+export async function openBrowser(entry = 'phone.js'): Promise<TestBrowser> {
+  const script = await bundle(entry)
   const server = createServer((request, response) => {
     const isScript = request.url === '/phone.js'
     response.writeHead(200, { 'content-type': `${isScript ? 'text/javascript' : 'text/html'}; charset=utf-8` })
@@ -67,14 +90,16 @@ export async function openBrowser(): Promise<TestBrowser> {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags })
+  const page = async (): Promise<Page> => {
+    const context = await browser.newContext({ permissions: ['microphone', 'camera'] })
+    const made = await context.newPage()
+    await made.goto(origin)
+    return made
+  }
   return {
     origin,
-    async user() {
-      const context = await browser.newContext({ permissions: ['microphone', 'camera'] })
-      const page = await context.newPage()
-      await page.goto(origin)
-      return userOf(page)
-    },
+    user: async () => userOf(await page()),
+    page,
     async close() {
       await browser.close()
       server.closeAllConnections()
@@ -83,8 +108,8 @@ export async function openBrowser(): Promise<TestBrowser> {
   }
 }
 
-async function bundle(): Promise<string> {
-  const entry = fileURLToPath(new URL('page/phone.js', import.meta.url))
+async function bundle(name: string): Promise<string> {
+  const entry = fileURLToPath(new URL(`page/${name}`, import.meta.url))
   const { outputFiles } = await build({
     entryPoints: [entry],
     bundle: true,
@@ -110,8 +135,9 @@ function userOf(page: Page): BrowserUser {
   return {
     page,
     start: as => tell('start', as),
-    call: (target, microphone = 'device') => tell('call', { target, microphone }),
-    answer: (microphone = 'device') => tell('answer', { microphone }),
+    call: (target, microphone = 'device', options = {}) => tell('call', { target, microphone, ...options }),
+    answer: (microphone = 'device', options = {}) => tell('answer', { microphone, ...options }),
+    addVideo: () => tell('addVideo'),
     reject: (status = 486) => tell('reject', { status }),
     hangUp: () => tell('hangUp'),
     hold: () => tell('hold'),
