@@ -138,7 +138,7 @@ describe('the ledger', () => {
   })
 
   it('keeps at most as much of a rejected record as its limit', async () => {
-    await post([{ junk: 'x'.repeat(limits.recordCharsMax * 2), ['y'.repeat(9_999)]: 1 }])
+    await post([{ schema_version: 2, junk: 'x'.repeat(limits.recordCharsMax * 2), ['y'.repeat(9_999)]: 1 }])
     const { rows } = await database.query('select length(record) as record, length(detail) as detail from rejected')
     deepEqual(rows, [{ record: limits.recordCharsMax, detail: limits.detailCharsMax }])
   })

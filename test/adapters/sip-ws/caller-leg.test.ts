@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { limits } from '../../../src/adapters/sip-ws/limits.ts'
+import { noFacts } from '../../../src/session/model.ts'
 import type { LegRef } from '../../../src/session/model.ts'
 import type { Reoffer, SipCall } from '../../../src/sip/call.ts'
 import type { SipRequest, SipResponse } from '../../../src/sip/message.ts'
@@ -55,11 +56,10 @@ describe('a call out of an island', () => {
       sdp: sdp('offer'),
       charging: null,
       facts: {
+        ...noFacts,
+        calledRaw: 'sip:+4930900100@island.example',
         dialogId: call.id,
         traceId: 'ab;remote=0',
-        origIoi: null,
-        termIoi: null,
-        transitIoi: [],
         neighbour: expect.stringMatching(/^127\.0\.0\.1:\d+$/)
       }
     })
