@@ -95,7 +95,7 @@ export abstract class Leg {
       case 'ACK':
         return this.acknowledged(request)
       case 'BYE':
-        request.respond(200)
+        request.respond(200, { headers: this.commonFields(true) })
         return this.over(reasonOfTold(toldIn(request.message.headers.all('Reason')), 'normal'))
       case 'INVITE':
       case 'UPDATE':

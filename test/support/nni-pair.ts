@@ -5,7 +5,7 @@ import { createNni } from '../../src/nni/nni.ts'
 import type { Nni } from '../../src/nni/nni.ts'
 import { createRouter } from '../../src/routing/routing.ts'
 import { Hub } from '../../src/session/hub.ts'
-import type { Cdr, Grant, Sdp } from '../../src/session/model.ts'
+import type { Cdr, Grant } from '../../src/session/model.ts'
 import { createEngine } from '../../src/sip/engine/engine.ts'
 import type { Engine } from '../../src/sip/engine/engine.ts'
 import { screenPeers } from '../../src/sip/engine/screening.ts'
@@ -107,7 +107,7 @@ export async function startPair(options: PairOptions = {}): Promise<Pair> {
       free: async () => {}
     },
     credit: { reserve: async () => 'no-credit', refresh: async () => 'no-credit', settle: async () => {} },
-    media: { ...passing, makeOffer: async () => ({ anchored: true, sdp: sdpWith(60_000) as Sdp }) },
+    media: { ...passing, makeOffer: async () => ({ anchored: true, sdp: sdpWith(60_000) }) },
     cdrs: { admit: () => true, note: () => {}, write: async cdr => void cdrs.push(cdr), release: () => {} },
     chargingHost: 'hub.example',
     sessionsMax: 100,
