@@ -125,8 +125,9 @@ export class AnchoredCall {
     this.#transports.clear()
     const stats = (side: Side): MediaStats[Side] =>
       this.#lines
-        .filter(({ live, meters }) => live || meters[side].read().packetsReceived > 0)
-        .map(line => line.meters[side].read())
+        .map(({ live, meters }) => ({ live, stats: meters[side].read() }))
+        .filter(({ live, stats }) => live || stats.packetsReceived + stats.packetsSent > 0)
+        .map(({ stats }) => stats)
     return { caller: stats('caller'), callee: stats('callee') }
   }
 

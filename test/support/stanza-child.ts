@@ -2,42 +2,12 @@
 // `stanza-user.ts` is its other half. The audio library is native, so it does not live inside a test's own process.
 
 import { randomUUID } from 'node:crypto'
-import wrtc from '@roamhq/wrtc'
 import * as XMPP from 'stanza'
+import { exportToSDP, importFromSDP } from 'stanza/jingle/sdp/Intermediate.js'
+import { convertIntermediateToRequest, convertRequestToIntermediate } from 'stanza/jingle/sdp/Protocol.js'
+import { Audio, MediaStream, Picture, RTCPeerConnection } from './stanza-media.ts'
+import type { PeerConnection, Track } from './stanza-media.ts'
 import type { ChildCommand, ChildEvent, ChildRequest, StanzaStats } from './stanza-user.ts'
-
-const sampleRate = 48_000
-const frameSamples = sampleRate / 100
-const frameMs = 10
-const amplitude = 8_000
-const listenSamples = sampleRate / 2
-
-/** The little of WebRTC that is used here; the project is not compiled with a browser's types. */
-interface Track {
-  readonly kind: string
-  stop(): void
-}
-interface PeerConnection {
-  readonly connectionState: string
-  addTransceiver(track: Track, options: { direction: string }): unknown
-  getReceivers(): readonly { readonly track: Track }[]
-  getStats(): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>>
-  createOffer(): Promise<unknown>
-  close(): void
-}
-interface AudioData {
-  readonly samples: Int16Array
-  readonly sampleRate: number
-  readonly channelCount?: number
-}
-const { RTCPeerConnection, nonstandard, MediaStream } = wrtc as unknown as {
-  readonly RTCPeerConnection: new (options: unknown) => PeerConnection
-  readonly MediaStream: new () => { addTrack(track: Track): void }
-  readonly nonstandard: {
-    readonly RTCAudioSource: new () => { createTrack(): Track; onData(data: unknown): void }
-    readonly RTCAudioSink: new (track: Track) => { ondata: ((data: AudioData) => void) | null; stop(): void }
-  }
-}
 
 interface Session {
   readonly sid: string
@@ -52,6 +22,13 @@ interface Session {
   end(reason?: string): void
   restartIce(): Promise<void>
   addTrack(track: Track, stream: unknown): Promise<void>
+  send(action: string, data: object): void
+  readonly role: 'initiator' | 'responder'
+  readonly peerRole: 'initiator' | 'responder'
+  readonly transportType: never
+  onContentAccept(changes: never, done: (error?: object) => void): void
+  onContentReject(changes: never, done: (error?: object) => void): void
+  onContentRemove(changes: never, done: (error?: object) => void): void
 }
 interface Jingle {
   createMediaSession(peer: string, sid: string): Session
@@ -60,66 +37,8 @@ interface Jingle {
 
 const tell = (event: ChildEvent): void => void process.send?.(event)
 
-/** Plays a tone into one call and keeps the last half second of what comes out of it. */
-class Audio {
-  readonly track: Track
-  readonly #source = new nonstandard.RTCAudioSource()
-  readonly #timer: NodeJS.Timeout
-  readonly #heard: number[] = []
-  #sink: { stop(): void } | null = null
-  #hz: number
-
-  constructor(hz: number) {
-    this.#hz = hz
-    this.track = this.#source.createTrack()
-    const begun = performance.now()
-    let frames = 0
-    this.#timer = setInterval(() => {
-      const due = Math.floor((performance.now() - begun) / frameMs)
-      if (due - frames > 20) frames = due - 20
-      for (; frames < due; frames++) this.#source.onData({ samples: this.#frame(frames), ...format })
-    }, frameMs)
-  }
-
-  listen(track: Track): void {
-    if (this.#sink !== null || track.kind !== 'audio') return
-    const sink = new nonstandard.RTCAudioSink(track)
-    sink.ondata = ({ samples, sampleRate: rate, channelCount = 1 }) => {
-      const step = channelCount * Math.max(1, Math.round(rate / 8_000))
-      for (let at = 0; at < samples.length; at += step) this.#heard.push(samples[at] ?? 0)
-      if (this.#heard.length > listenSamples / 6) this.#heard.splice(0, this.#heard.length - listenSamples / 6)
-    }
-    this.#sink = sink
-  }
-
-  play(hz: number): void {
-    this.#hz = hz
-  }
-
-  /** 8 kHz samples of the last half second. */
-  get heard(): readonly number[] {
-    return this.#heard
-  }
-
-  close(): void {
-    clearInterval(this.#timer)
-    this.#sink?.stop()
-    this.track.stop()
-  }
-
-  #frame(number: number): Int16Array {
-    const samples = new Int16Array(frameSamples)
-    if (this.#hz === 0) return samples
-    for (let index = 0; index < frameSamples; index++) {
-      const at = number * frameSamples + index
-      samples[index] = Math.round(amplitude * Math.sin((2 * Math.PI * this.#hz * at) / sampleRate))
-    }
-    return samples
-  }
-}
-const format = { sampleRate, bitsPerSample: 16, channelCount: 1, numberOfFrames: frameSamples }
-
 const audio = new Map<string, Audio>()
+const pictures = new Map<string, Picture>()
 const calls = new Map<string, Session>()
 let client: XMPP.Agent | null = null
 
@@ -144,7 +63,7 @@ function connect({ url, jid, password, jingle }: Extract<ChildCommand, { do: 'co
     jingle: {
       hasRTCPeerConnection: jingle,
       advertiseAudio: jingle,
-      advertiseVideo: false,
+      advertiseVideo: jingle,
       iceServers: [],
       createPeerConnection: (_: unknown, options: object) => new RTCPeerConnection({ ...options, iceServers: [] })
     }
@@ -165,6 +84,8 @@ function connect({ url, jid, password, jingle }: Extract<ChildCommand, { do: 'co
   on('jingle:terminated', ({ sid }: Session, reason: { condition?: string; text?: string } | undefined) => {
     audio.get(sid)?.close()
     audio.delete(sid)
+    pictures.get(sid)?.close()
+    pictures.delete(sid)
     calls.delete(sid)
     tell({ type: 'terminated', sid, reason: reason?.condition ?? null, text: reason?.text ?? null })
   })
@@ -194,31 +115,91 @@ function connect({ url, jid, password, jingle }: Extract<ChildCommand, { do: 'co
 const plain = (message: object): Record<string, unknown> =>
   JSON.parse(JSON.stringify(message)) as Record<string, unknown>
 
-async function prepared(session: Session, hz: number): Promise<void> {
+async function prepared(session: Session, hz: number, video: boolean): Promise<void> {
   const sound = new Audio(hz)
   audio.set(session.sid, sound)
   const stream = new MediaStream()
   stream.addTrack(sound.track)
   await session.addTrack(sound.track, stream)
+  if (!video) return
+  const picture = new Picture()
+  pictures.set(session.sid, picture)
+  stream.addTrack(picture.track)
+  await session.addTrack(picture.track, stream)
 }
 
 /** Receivers exist once both descriptions are set; looked for when somebody wants to know. */
 function listen(sid: string): void {
   const session = calls.get(sid)
-  for (const { track } of session?.pc.getReceivers() ?? []) audio.get(sid)?.listen(track)
+  for (const { track } of session?.pc.getReceivers() ?? []) {
+    audio.get(sid)?.listen(track)
+    pictures.get(sid)?.watch(track)
+  }
+}
+
+/** What stanza does not do by itself: a content more in a session that talks (XEP-0166, 7.2.3). */
+async function addVideo(session: Session): Promise<void> {
+  const { pc, sid, role } = session
+  const before = new Set(importFromSDP(pc.localDescription.sdp).media.map(({ mid }) => mid))
+  const picture = new Picture()
+  pictures.set(sid, picture)
+  const stream = new MediaStream()
+  stream.addTrack(picture.track)
+  pc.addTrack(picture.track, stream)
+  const offer = await pc.createOffer()
+  const { contents = [], groups = [] } = convertIntermediateToRequest(
+    importFromSDP(offer.sdp),
+    role as never,
+    session.transportType
+  )
+  const remote = importFromSDP(pc.remoteDescription.sdp)
+  await pc.setLocalDescription(offer)
+  session.onContentAccept = (changes, done) => {
+    const { media, groups: joined } = convertRequestToIntermediate(changes, session.peerRole as never)
+    remote.media.push(...media)
+    if (joined.length > 0) remote.groups = joined
+    pc.setRemoteDescription({ type: 'answer', sdp: exportToSDP(remote) }).then(
+      () => {
+        tell({ type: 'video-accepted', sid })
+        done()
+      },
+      (error: unknown) => done({ condition: 'bad-request', text: String(error) })
+    )
+  }
+  session.onContentReject = (_, done) => {
+    tell({ type: 'video-rejected', sid })
+    done()
+  }
+  const added = contents.filter(({ name }) => !before.has(name)).map(each => ({ ...each, creator: role }))
+  session.send('content-add', { contents: added, groups })
+}
+
+async function removeVideo(session: Session): Promise<void> {
+  const { pc, role, sid } = session
+  const video = importFromSDP(pc.localDescription.sdp).media.find(({ kind }) => kind === 'video')
+  for (const sender of pc.getSenders()) if (sender.track?.kind === 'video') await sender.replaceTrack(null)
+  pictures.get(sid)?.close()
+  pictures.delete(sid)
+  session.send('content-remove', { contents: [{ creator: role, name: video?.mid }] })
 }
 
 async function stats(sid: string): Promise<StanzaStats> {
   listen(sid)
   const { pc } = callOf(sid)
   const reports = [...(await pc.getStats()).values()]
-  const sum = (type: string, fact: string): number =>
-    reports.filter(report => report['type'] === type).reduce((total, report) => total + Number(report[fact] ?? 0), 0)
-  const inbound = reports.find(report => report['type'] === 'inbound-rtp')
+  const sum = (type: string, fact: string, kind: string): number =>
+    reports
+      .filter(report => report['type'] === type && (report['kind'] ?? report['mediaType']) === kind)
+      .reduce((total, report) => total + Number(report[fact] ?? 0), 0)
+  const counted = (kind: string) => ({
+    packetsReceived: sum('inbound-rtp', 'packetsReceived', kind),
+    packetsSent: sum('outbound-rtp', 'packetsSent', kind)
+  })
+  const inbound = reports.find(report => report['type'] === 'inbound-rtp' && report['kind'] === 'audio')
   const codec = reports.find(report => report['id'] === inbound?.['codecId'])
   return {
-    packetsReceived: sum('inbound-rtp', 'packetsReceived'),
-    packetsSent: sum('outbound-rtp', 'packetsSent'),
+    ...counted('audio'),
+    video: { ...counted('video'), framesReceived: pictures.get(sid)?.frames ?? 0 },
     codec: typeof codec?.['mimeType'] === 'string' ? codec['mimeType'].replace('audio/', '') : null,
     connection: pc.connectionState
   }
@@ -229,11 +210,11 @@ async function run(command: ChildCommand): Promise<unknown> {
     case 'connect':
       return connect(command)
     case 'call': {
-      const { to, hz, sid } = command
+      const { to, hz, sid, video = false } = command
       const { jingle } = connected() as unknown as { jingle: Jingle }
       const session = jingle.createMediaSession(to, sid ?? randomUUID())
       calls.set(session.sid, session)
-      await prepared(session, hz)
+      await prepared(session, hz, video)
       await session.start()
       return session.sid
     }
@@ -241,7 +222,7 @@ async function run(command: ChildCommand): Promise<unknown> {
       return callOf(command.sid).ring()
     case 'answer': {
       const session = callOf(command.sid)
-      await prepared(session, command.hz)
+      await prepared(session, command.hz, command.video === true)
       await session.accept()
       return null
     }
@@ -254,6 +235,10 @@ async function run(command: ChildCommand): Promise<unknown> {
       return callOf(command.sid).resume()
     case 'restartIce':
       return callOf(command.sid).restartIce()
+    case 'addVideo':
+      return addVideo(callOf(command.sid))
+    case 'removeVideo':
+      return removeVideo(callOf(command.sid))
     case 'play':
       audio.get(command.sid)?.play(command.hz)
       return null

@@ -2,14 +2,17 @@
 // It has no JMI (XEP-0353): it places and takes Jingle calls by session-initiate.
 
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { shareAt } from '../../src/sandbox/tone.ts'
 
 export const stanzaLimits = { waitMs: 20_000, connectMs: 20_000, pollMs: 20, eventsMax: 20_000 } as const
 
 export interface StanzaStats {
+  /** Of sound. */
   readonly packetsReceived: number
   readonly packetsSent: number
+  readonly video: { readonly packetsReceived: number; readonly packetsSent: number; readonly framesReceived: number }
   /** As its RTP says: `opus`, `PCMA`; null before the first packet. */
   readonly codec: string | null
   readonly connection: string
@@ -23,9 +26,13 @@ export type ChildCommand =
       readonly password: string
       readonly jingle: boolean
     }
-  | { readonly do: 'call'; readonly to: string; readonly hz: number; readonly sid?: string }
-  | { readonly do: 'answer' | 'play'; readonly sid: string; readonly hz: number }
-  | { readonly do: 'ring' | 'hold' | 'resume' | 'restartIce' | 'stats' | 'heard'; readonly sid: string }
+  | { readonly do: 'call'; readonly to: string; readonly hz: number; readonly sid?: string; readonly video?: boolean }
+  | { readonly do: 'answer'; readonly sid: string; readonly hz: number; readonly video?: boolean }
+  | { readonly do: 'play'; readonly sid: string; readonly hz: number }
+  | {
+      readonly do: 'ring' | 'hold' | 'resume' | 'restartIce' | 'addVideo' | 'removeVideo' | 'stats' | 'heard'
+      readonly sid: string
+    }
   | { readonly do: 'end'; readonly sid: string; readonly reason?: string }
   | { readonly do: 'message'; readonly message: Readonly<Record<string, unknown>> }
   | { readonly do: 'presence'; readonly presence: Readonly<Record<string, unknown>> }
@@ -55,21 +62,35 @@ export type ChildEvent =
   | { readonly type: 'done'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failed'; readonly id: number; readonly why: string }
 
-type CallStep = 'ringing' | 'accepted' | 'hold' | 'resumed'
+type CallStep = 'ringing' | 'accepted' | 'hold' | 'resumed' | 'video-accepted' | 'video-rejected'
 type EventOf<T extends UserEvent['type']> = Extract<UserEvent, { readonly type: T }>
+
+export interface CallMore {
+  /** With a moving picture. */
+  readonly video?: boolean
+  /** Of a session that messages have announced. */
+  readonly sid?: string
+}
 
 export interface StanzaCall {
   readonly sid: string
-  answer(hz: number): Promise<void>
+  answer(hz: number, more?: CallMore): Promise<void>
   ring(): Promise<void>
   hold(): Promise<void>
   resume(): Promise<void>
   restartIce(): Promise<void>
+  /** A content-add, which waits for `video-accepted` or `video-rejected`; a content-remove. */
+  addVideo(): Promise<void>
+  removeVideo(): Promise<void>
+  /** A digit by session-info (XEP-0181). */
+  tone(digit: string): Promise<void>
   /** `success` unless told; before an answer `cancel`, `busy`, `decline` say what they say. */
   end(reason?: string): Promise<void>
   stats(): Promise<StanzaStats>
   /** Whether most of what came in the last half second is this tone. */
   hears(hz: number): Promise<boolean>
+  /** Whether what came in the last half second is mostly these two tones together: a digit. */
+  hearsBoth(oneHz: number, otherHz: number): Promise<boolean>
   /** Why it ended; waits for it. */
   terminated(ms?: number): Promise<EventOf<'terminated'>>
   wait(type: CallStep, ms?: number): Promise<void>
@@ -81,7 +102,11 @@ export interface StanzaUser {
   readonly pid: number
   readonly events: readonly UserEvent[]
   /** Its microphone plays a tone from the start: hertz, 0 for silence. */
-  call(to: string, hz: number): Promise<StanzaCall>
+  call(to: string, hz: number, more?: CallMore): Promise<StanzaCall>
+  /** A proposal by message (XEP-0353), which stanza has no words of its own for; the sid of the session to come. */
+  propose(to: string, ...media: readonly ('audio' | 'video')[]): Promise<string>
+  /** Waits for a stanza that came in and holds all these texts. */
+  stanza(texts: readonly string[], options?: { readonly ms?: number; readonly from?: number }): Promise<string>
   /** The next call that comes in and was not asked for yet. */
   incoming(ms?: number): Promise<StanzaCall & { readonly peer: string }>
   message(message: Readonly<Record<string, unknown>>): Promise<string>
@@ -157,18 +182,25 @@ export async function startStanzaUser({ url, jid, password, jingle = true }: Sta
     }
   }
   const taken = new Set<string>()
-  const callOf = (sid: string): StanzaCall => ({
+  const callOf = (sid: string, peer: string): StanzaCall => ({
     sid,
-    answer: hz => ask({ do: 'answer', sid, hz }),
+    answer: (hz, { video = false } = {}) => ask({ do: 'answer', sid, hz, video }),
     ring: () => ask({ do: 'ring', sid }),
     hold: () => ask({ do: 'hold', sid }),
     resume: () => ask({ do: 'resume', sid }),
     restartIce: () => ask({ do: 'restartIce', sid }),
+    addVideo: () => ask({ do: 'addVideo', sid }),
+    removeVideo: () => ask({ do: 'removeVideo', sid }),
+    tone: digit => ask({ do: 'raw', xml: toneXml(peer, sid, digit) }),
     end: reason => ask({ do: 'end', sid, ...(reason === undefined ? {} : { reason }) }),
     stats: () => ask({ do: 'stats', sid }),
     hears: async hz => {
       const samples = await ask<readonly number[]>({ do: 'heard', sid })
       return samples.length > 2_000 && shareAt(samples, hz) > 0.5
+    },
+    hearsBoth: async (oneHz, otherHz) => {
+      const samples = (await ask<readonly number[]>({ do: 'heard', sid })).slice(-800)
+      return samples.length === 800 && [oneHz, otherHz].every(hz => shareAt(samples, hz) > 0.2)
     },
     terminated: (ms = stanzaLimits.waitMs) => wait('terminated', event => event.sid === sid, { ms }),
     wait: async (type, ms = stanzaLimits.waitMs) =>
@@ -179,11 +211,24 @@ export async function startStanzaUser({ url, jid, password, jingle = true }: Sta
     jid: fullJid,
     pid: child.pid ?? 0,
     events,
-    call: async (to, hz) => callOf(await ask<string>({ do: 'call', to, hz })),
+    call: async (to, hz, more = {}) => callOf(await ask<string>({ do: 'call', to, hz, ...more }), to),
+    propose: async (to, ...media) => {
+      const sid = randomUUID()
+      await ask({ do: 'raw', xml: proposal(to, sid, media.length === 0 ? ['audio'] : media) })
+      return sid
+    },
+    stanza: async (texts, options) =>
+      (
+        await wait(
+          'raw',
+          ({ direction, xml }) => direction === 'in' && texts.every(text => xml.includes(text)),
+          options
+        )
+      ).xml,
     incoming: async ms => {
       const { sid, peer } = await wait('incoming', event => !taken.has(event.sid), ms === undefined ? {} : { ms })
       taken.add(sid)
-      return { ...callOf(sid), peer }
+      return { ...callOf(sid, peer), peer }
     },
     message: message => ask({ do: 'message', message }),
     received: async (what, holds, ms = stanzaLimits.waitMs) => {
@@ -214,6 +259,13 @@ export async function startStanzaUser({ url, jid, password, jingle = true }: Sta
     }
   }
 }
+
+const toneXml = (to: string, sid: string, digit: string): string =>
+  `<iq xmlns="jabber:client" type="set" id="${randomUUID()}" to="${to}"><jingle xmlns="urn:xmpp:jingle:1" action="session-info" sid="${sid}"><dtmf xmlns="urn:xmpp:jingle:dtmf:0" code="${digit}" duration="200"/></jingle></iq>`
+const proposal = (to: string, sid: string, media: readonly string[]): string =>
+  `<message xmlns="jabber:client" to="${to}" type="chat" id="${randomUUID()}"><propose xmlns="urn:xmpp:jingle-message:0" id="${sid}">${media
+    .map(kind => `<description xmlns="urn:xmpp:jingle:apps:rtp:1" media="${kind}"/>`)
+    .join('')}</propose></message>`
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms).unref())
 

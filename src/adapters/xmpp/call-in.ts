@@ -28,8 +28,8 @@ import {
   acceptContents,
   asAnswer,
   asOffer,
-  hasCandidates,
   hubSdp,
+  isGathered,
   isVideo,
   named,
   answerFor,
@@ -58,7 +58,7 @@ export const askFirst = (id: Identity, media: readonly MediaKind[]): Step =>
 export function takeInitiate(id: Identity, initiate: Jingle, early: Trickled = new Map()): Step {
   const contents = withTrickled(initiate.contents, early)
   const whole = { ...initiate, contents }
-  if (!hasCandidates(contents) && typeof usable(contents) !== 'string') {
+  if (!isGathered(contents) && typeof usable(contents) !== 'string') {
     return step({ phase: 'gathering', id, initiate: whole, trickled: new Map() }, ack, startTimer('candidates'))
   }
   const { call, acts } = offer(id, whole)
@@ -141,7 +141,7 @@ function gatherFrom(call: CallIn<'gathering'>, { jingle }: EventOf<'jingle'>): S
   switch (jingle.action) {
     case 'transport-info': {
       const more = { ...call, trickled: trickle(call.trickled, jingle) }
-      if (!hasCandidates(jingle.contents)) return step(more, ack)
+      if (!isGathered(gathered(more).contents)) return step(more, ack)
       const { call: next, acts } = offer(call.id, gathered(more))
       return step(next, ack, stopTimer('candidates'), ...acts)
     }

@@ -106,15 +106,20 @@ export function trickle(trickled: Trickled, { contents }: Jingle): Trickled {
   return kept
 }
 const isCandidate = (child: Element): boolean =>
-  child.getName() === 'candidate' && child.toString().length <= callLimits.candidateCharactersMax
+  (child.getName() === 'candidate' || child.getName() === 'gathering-complete') &&
+  child.toString().length <= callLimits.candidateCharactersMax
 /** An empty one counts as well, or there would be no bound to them. */
 const weightOf = (transport: Element): number => Math.max(transport.children.length, 1)
-const withoutMore = (candidate: Element): Element => xml('candidate', { ...candidate.attrs, xmlns: candidate.getNS() })
+const withoutMore = (child: Element): Element => xml(child.getName(), { ...child.attrs, xmlns: child.getNS() })
 
-export const hasCandidates = (contents: readonly Content[]): boolean =>
-  contents.some(({ transport }) =>
-    transport?.children.some(child => child instanceof Element && child.getName() === 'candidate')
-  )
+/** Somewhere to send to for each content that has a transport, or there will be no more. */
+export function isGathered(contents: readonly Content[]): boolean {
+  const has = (name: string, { transport }: Content): boolean =>
+    transport?.children.some(child => child instanceof Element && child.getName() === name) === true
+  if (contents.some(each => has('gathering-complete', each))) return true
+  const transported = contents.filter(({ transport }) => transport !== null)
+  return transported.length > 0 && transported.every(each => has('candidate', each))
+}
 
 /** `sdp` in the order and under the names of `layout`: what is missing is rejected, what is unknown is left out. */
 export function arranged(sdp: SdpDescription, layout: SdpDescription): SdpDescription {

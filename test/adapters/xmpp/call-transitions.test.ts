@@ -38,7 +38,7 @@ const calls: Readonly<Record<Phase, Call>> = {
   gathering: {
     phase: 'gathering',
     id: inward,
-    initiate: action('session-initiate', contentXml({ candidate: false })),
+    initiate: action('session-initiate', contentXml({ candidate: false, ufrag: 'usr2' })),
     trickled: new Map()
   },
   offered: {
@@ -113,217 +113,79 @@ function short(before: Call, { call, acts }: Step): string {
 
 const nothing = ''
 const gone = '> ended'
-const table: Readonly<Record<Phase, Readonly<Record<Exclude<EventType, 'jingle'>, string>>>> = {
-  proposing: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
+type Row = Readonly<Record<Exclude<EventType, 'jingle'>, string>>
+/** What is not named does nothing. */
+const row = (named: Partial<Row>): Row => {
+  const all = Object.keys(events).map(name => [name, nothing])
+  return { ...(Object.fromEntries(all) as Row), ...named }
+}
+const initiated: Partial<Row> = {
+  'core.reoffer': ':reoffer-refused',
+  'core.end': '> ended session-terminate finish',
+  'jmi.ringing': ':alerting',
+  'jmi.reject': '> ended session-terminate finish :ended',
+  'jmi.finish': '> ended session-terminate finish :ended',
+  'reply.failed': '> ended finish :ended',
+  timer: ':alerting',
+  'peer.gone': '> ended session-terminate finish :ended'
+}
+const table: Readonly<Record<Phase, Row>> = {
+  proposing: row({
     'core.reoffer': ':reoffer-refused',
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
     'core.end': '> ended retract',
     'jmi.ringing': ':alerting',
     'jmi.proceed': '> initiating session-initiate',
     'jmi.reject': '> ended :ended',
-    'jmi.retract': nothing,
-    'jmi.finish': nothing,
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
     'reply.failed': '> ended :ended',
-    timer: ':alerting',
-    'peer.gone': nothing,
-    'peer.back': nothing
-  },
-  initiating: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
-    'core.reoffer': ':reoffer-refused',
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
-    'core.end': '> ended session-terminate finish',
-    'jmi.ringing': ':alerting',
-    'jmi.proceed': nothing,
-    'jmi.reject': '> ended session-terminate finish :ended',
-    'jmi.retract': nothing,
-    'jmi.finish': '> ended session-terminate finish :ended',
-    'jmi.bounced': nothing,
-    'reply.done': '> pending',
-    'reply.failed': '> ended finish :ended',
-    timer: ':alerting',
-    'peer.gone': '> ended session-terminate finish :ended',
-    'peer.back': nothing
-  },
-  pending: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
-    'core.reoffer': ':reoffer-refused',
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
-    'core.end': '> ended session-terminate finish',
-    'jmi.ringing': ':alerting',
-    'jmi.proceed': nothing,
-    'jmi.reject': '> ended session-terminate finish :ended',
-    'jmi.retract': nothing,
-    'jmi.finish': '> ended session-terminate finish :ended',
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': '> ended finish :ended',
-    timer: ':alerting',
-    'peer.gone': '> ended session-terminate finish :ended',
-    'peer.back': nothing
-  },
-  proposed: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
-    'core.reoffer': nothing,
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
-    'core.end': nothing,
-    'jmi.ringing': nothing,
-    'jmi.proceed': nothing,
+    timer: ':alerting'
+  }),
+  initiating: row({ ...initiated, 'reply.done': '> pending' }),
+  pending: row(initiated),
+  proposed: row({
     'jmi.reject': gone,
     'jmi.retract': gone,
-    'jmi.finish': gone,
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': nothing,
-    timer: nothing,
-    'peer.gone': nothing,
-    'peer.back': nothing
-  },
-  asking: {
+    'jmi.finish': gone
+  }),
+  asking: row({
     'core.alert': 'ringing',
     'core.progress': 'ringing',
     'core.answer': '> proceeded proceed',
     'core.reoffer': ':reoffer-refused',
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
     'core.end': '> ended reject',
-    'jmi.ringing': nothing,
-    'jmi.proceed': nothing,
     'jmi.reject': '> ended :ended',
     'jmi.retract': '> ended :ended',
     'jmi.finish': '> ended :ended',
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': nothing,
-    timer: nothing,
-    'peer.gone': '> ended :ended',
-    'peer.back': nothing
-  },
-  proceeded: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
+    'peer.gone': '> ended :ended'
+  }),
+  proceeded: row({
     'core.reoffer': ':reoffer-refused',
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
     'core.end': '> ended finish',
-    'jmi.ringing': nothing,
-    'jmi.proceed': nothing,
     'jmi.reject': '> ended :ended',
     'jmi.retract': '> ended :ended',
-    'jmi.finish': '> ended :ended',
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': nothing,
-    timer: nothing,
-    'peer.gone': nothing,
-    'peer.back': nothing
-  },
-  gathering: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
-    'core.reoffer': nothing,
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
-    'core.end': nothing,
-    'jmi.ringing': nothing,
-    'jmi.proceed': nothing,
-    'jmi.reject': nothing,
+    'jmi.finish': '> ended :ended'
+  }),
+  gathering: row({
     'jmi.retract': gone,
     'jmi.finish': gone,
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': nothing,
-    timer: nothing,
-    'peer.gone': gone,
-    'peer.back': nothing
-  },
-  offered: {
+    'peer.gone': gone
+  }),
+  offered: row({
     'core.alert': 'session-info',
     'core.progress': 'session-info',
     'core.answer': '> active session-accept',
     'core.reoffer': ':reoffer-answered',
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
     'core.end': '> ended session-terminate finish',
-    'jmi.ringing': nothing,
-    'jmi.proceed': nothing,
-    'jmi.reject': nothing,
     'jmi.retract': '> ended :ended',
     'jmi.finish': '> ended :ended',
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': nothing,
-    timer: nothing,
-    'peer.gone': '> ended :ended',
-    'peer.back': nothing
-  },
-  active: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
+    'peer.gone': '> ended :ended'
+  }),
+  active: row({
     'core.reoffer': 'session-info :reoffer-answered',
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
     'core.tone': 'session-info',
     'core.end': '> ended session-terminate finish',
-    'jmi.ringing': nothing,
-    'jmi.proceed': nothing,
-    'jmi.reject': nothing,
-    'jmi.retract': nothing,
-    'jmi.finish': '> ended finish :ended',
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': nothing,
-    timer: nothing,
-    'peer.gone': nothing,
-    'peer.back': nothing
-  },
-  ended: {
-    'core.alert': nothing,
-    'core.progress': nothing,
-    'core.answer': nothing,
-    'core.reoffer': nothing,
-    'core.answer-reoffer': nothing,
-    'core.refuse-reoffer': nothing,
-    'core.tone': nothing,
-    'core.end': nothing,
-    'jmi.ringing': nothing,
-    'jmi.proceed': nothing,
-    'jmi.reject': nothing,
-    'jmi.retract': nothing,
-    'jmi.finish': nothing,
-    'jmi.bounced': nothing,
-    'reply.done': nothing,
-    'reply.failed': nothing,
-    timer: nothing,
-    'peer.gone': nothing,
-    'peer.back': nothing
-  }
+    'jmi.finish': '> ended finish :ended'
+  }),
+  ended: row({})
 }
 
 const order = 'out-of-order'
@@ -337,20 +199,16 @@ const early = {
   'description-info': 'ack',
   'security-info': info
 }
+const taken: Readonly<Record<JingleAction, string>> = {
+  ...early,
+  'session-accept': '> active ack :answered',
+  'session-terminate': '> ended ack finish :ended',
+  'transport-info': 'ack'
+}
 const actionTable: Readonly<Record<Phase, Readonly<Record<JingleAction, string>>>> = {
   proposing: all(order),
-  initiating: {
-    ...early,
-    'session-accept': '> active ack :answered',
-    'session-terminate': '> ended ack finish :ended',
-    'transport-info': 'ack'
-  },
-  pending: {
-    ...early,
-    'session-accept': '> active ack :answered',
-    'session-terminate': '> ended ack finish :ended',
-    'transport-info': 'ack'
-  },
+  initiating: taken,
+  pending: taken,
   proposed: { ...all(order), 'session-initiate': '> offered ack :offered' },
   asking: all(order),
   proceeded: { ...all(order), 'session-initiate': '> active ack session-accept :acknowledged' },

@@ -537,6 +537,9 @@ describe('a call that talks', () => {
       island => void island.iq('content-reject', { body: '<content creator="initiator" name="1"/>' })
     )
     expect(rejected).toMatchObject({ shape: ['audio sendrecv', 'video rejected'], said: ['content-add'] })
+    // As stanza does it: without a word of what is rejected.
+    const wordless = await answers(island => void expect(island.iq('content-reject')).toBe('result'))
+    expect(wordless).toMatchObject({ shape: ['audio sendrecv', 'video rejected'], said: ['content-add'] })
     const unable = await answers(
       () => undefined,
       ({ action }) => (action === 'content-add' ? 'bad-request' : 'ok')

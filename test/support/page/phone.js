@@ -37,6 +37,14 @@ async function microphone(kind) {
   return out.stream
 }
 
+/** With the browser's fake camera, where it is asked for. */
+async function media(kind, video) {
+  const stream = await microphone(kind)
+  if (!video) return stream
+  const camera = await navigator.mediaDevices.getUserMedia({ video: { width: 160, height: 120, frameRate: 15 } })
+  return new MediaStream([...stream.getAudioTracks(), ...camera.getVideoTracks()])
+}
+
 let ear = null
 function listen(peerConnection) {
   peerConnection.addEventListener('track', ({ track }) => {
@@ -78,7 +86,8 @@ const pcConfig = { iceServers: [], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'r
 
 const phone = {
   /** Connects and registers; resolves once registered, rejects with the cause. */
-  start({ url, uri, password, displayName, expires }) {
+  start({ url, uri, password, displayName, expires, bundlePolicy }) {
+    if (bundlePolicy !== undefined) pcConfig.bundlePolicy = bundlePolicy
     const { promise, resolve, reject } = Promise.withResolvers()
     const socket = new JsSIP.WebSocketInterface(url)
     agent = new JsSIP.UA({
@@ -110,15 +119,22 @@ const phone = {
     agent.start()
     return promise
   },
-  async call({ target, microphone: kind }) {
+  async call({ target, microphone: kind, video }) {
     agent.call(target, {
-      mediaStream: await microphone(kind),
-      mediaConstraints: { audio: true, video: false },
+      mediaStream: await media(kind, video),
+      mediaConstraints: { audio: true, video: video === true },
       pcConfig
     })
   },
-  async answer({ microphone: kind }) {
-    session.answer({ mediaStream: await microphone(kind), mediaConstraints: { audio: true, video: false }, pcConfig })
+  async answer({ microphone: kind, video }) {
+    const mediaConstraints = { audio: true, video: video === true }
+    session.answer({ mediaStream: await media(kind, video), mediaConstraints, pcConfig })
+  },
+  /** A picture more in a call that talks, by re-INVITE. */
+  async addVideo() {
+    const stream = await media(0, true)
+    session.connection.addTrack(stream.getVideoTracks()[0], stream)
+    await once(() => session.renegotiate())
   },
   reject: ({ status }) => session.terminate({ status_code: status }),
   hangUp: () => session.terminate(),
@@ -146,16 +162,24 @@ const phone = {
     const loudest = bins.reduce((best, level, n) => (level > bins[best] ? n : best), 0)
     return { hz: (loudest * context().sampleRate) / ear.fftSize, decibels: bins[loudest] }
   },
+  /** The other side's last word. */
+  remoteSdp: () => session.connection.remoteDescription.sdp,
   async stats() {
     const report = [...(await session.connection.getStats()).values()]
     const codecOf = id => report.find(entry => entry.id === id)?.mimeType?.split('/')[1] ?? null
-    const of = type => report.find(entry => entry.type === type && entry.kind === 'audio')
+    const of = (type, kind = 'audio') => report.find(entry => entry.type === type && entry.kind === kind)
     const sent = of('outbound-rtp')
     const received = of('inbound-rtp')
+    const picture = of('inbound-rtp', 'video')
     return {
       packetsSent: sent?.packetsSent ?? 0,
       packetsReceived: received?.packetsReceived ?? 0,
       packetsLost: received?.packetsLost ?? 0,
+      video: {
+        packetsSent: of('outbound-rtp', 'video')?.packetsSent ?? 0,
+        packetsReceived: picture?.packetsReceived ?? 0,
+        framesReceived: picture?.framesDecoded ?? 0
+      },
       codec: codecOf(sent?.codecId) ?? codecOf(received?.codecId)
     }
   }
