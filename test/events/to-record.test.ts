@@ -113,6 +113,24 @@ describe('a leg becomes a record', () => {
     expect(bodyOf({ ...message, answeredAt: null })).toMatchObject({ record_type: 'event', units: 0 })
   })
 
+  it.each([
+    ['start', true, null, null, null],
+    ['interim', true, null, null, 'time-limit'],
+    ['final', true, 'normal', 'caller', 'service-end'],
+    ['final', true, 'no-credit', 'hub', 'service-end'],
+    ['final', true, 'media-lost', 'hub', 'unsuccessful'],
+    ['final', true, 'unavailable', 'hub', 'management-intervention'],
+    ['final', false, 'unavailable', 'callee', 'unsuccessful'],
+    ['final', false, 'busy', 'callee', 'unsuccessful']
+  ] as const)(
+    'a %s record (answered: %s) of a call ended as %s by %s was closed for %s',
+    (kind, is, cause, from, why) => {
+      const release = cause === null ? null : { cause, from }
+      const record = bodyOf({ kind, release, ...(is ? {} : { answeredAt: null, durationMs: 0 }) })
+      expect([record.cause_closing, record.partial]).toEqual([why, kind !== 'final'])
+    }
+  )
+
   it('a call that got no target has no other provider', () => {
     expect(bodyOf({ otherPeerId: null }).other_provider).toBeNull()
   })
