@@ -128,6 +128,8 @@ export const operator = z.strictObject({
     .default([]),
   methods: z.array(z.enum(agreedMethods)).default([...agreedMethods]),
   options: z.array(z.enum(optionTags)).default(['100rel', 'timer', '199', 'from-change']),
+  /** Values of Resource-Priority that it may require (RFC 4412), with the option tag; others are 417. */
+  resourcePriorities: z.array(z.string().regex(/^[A-Za-z0-9!%*_+`'~-]+\.[A-Za-z0-9!%*_+`'~-]+$/)).default([]),
   /** Kinds of URI that it may call; the first of sip and tel is how the hub writes numbers to it (NUM-01). */
   uris: z
     .array(z.enum(['sip', 'sips', 'tel']))

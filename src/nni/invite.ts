@@ -90,6 +90,9 @@ export function fromInvite(invite: SipRequest, at: Surroundings): Understood<Inc
   const known = new Set(supportedBy(at.peer))
   const unknown = headers.all('Require').filter(tag => !known.has(tag.toLowerCase()))
   if (unknown.length > 0) return refuse(420, { Unsupported: unknown.join(', ') })
+  if (has(headers, 'Require', 'resource-priority') && !mayBefore(headers, config.resourcePriorities)) {
+    return refuse(417, { 'Accept-Resource-Priority': config.resourcePriorities.join(', ') })
+  }
   const body = sdpOf(invite)
   if (!body.ok) return refuse(415, { Accept: sdpTypes })
   if (body.sdp === null && !config.allowOfferless) return refuse(488, undefined, 'Offer Required')
@@ -105,6 +108,10 @@ export function fromInvite(invite: SipRequest, at: Surroundings): Understood<Inc
   const abilities = { ...abilitiesOf(headers, at), preconditions }
   return { ok: true, value: { ...incoming.value, service, sdp, abilities } }
 }
+
+/** RFC 4412, 4.6.2: one value that is known is enough. */
+const mayBefore = (headers: Headers, agreed: readonly string[]): boolean =>
+  headers.all('Resource-Priority').some(value => agreed.some(one => one.toLowerCase() === value.trim().toLowerCase()))
 
 /** Lines of preconditions without their option tag mean nothing (RFC 3312, 11). */
 function preconditionsOf(headers: Headers, sdp: string | null, { config }: Peer): Preconditions | null | 'unmet' {

@@ -75,12 +75,27 @@ describe('methods', () => {
 
 describe('extensions', () => {
   it('NNI-04 an option tag that was not agreed on is 420 with Unsupported, one that was is not', async () => {
-    const border = await open({ options: ['timer', 'resource-priority'] })
+    const border = await open({ options: ['timer', 'resource-priority'], resourcePriorities: ['ets.0'] })
     const refused = await border.alpha
       .request('INVITE', number, { headers: [['Require', '100rel, timer, histinfo']], body: sdpWith(1) })
       .final()
     expect([refused.status, refused.headers.all('Unsupported')]).toEqual([420, ['100rel', 'histinfo']])
-    expect((await offered(border, [['Require', 'resource-priority']])).status).toBe(486)
+    const priority = [
+      ['Require', 'resource-priority'],
+      ['Resource-Priority', 'dsn.flash, ETS.0']
+    ] as const
+    expect((await offered(border, priority)).status).toBe(486)
+  })
+
+  it('MISC-07 a required priority of a namespace that was not agreed on is 417 with those that were', async () => {
+    const { alpha, inbox } = await open({ options: ['resource-priority'], resourcePriorities: ['ets.0', 'wps.1'] })
+    const headers = [
+      ['Require', 'resource-priority'],
+      ['Resource-Priority', 'dsn.flash']
+    ] as const
+    const refused = await alpha.request('INVITE', number, { headers, body: sdpWith(1) }).final()
+    expect([refused.status, refused.headers.all('Accept-Resource-Priority')]).toEqual([417, ['ets.0', 'wps.1']])
+    expect(inbox.heard).toEqual([])
   })
 
   it('what the peer is told that the hub supports is what was agreed on', async () => {

@@ -79,9 +79,9 @@ const media = (sdp: string): readonly string[] => sdp.split('\r\n').filter(line 
 
 describe('what a phone behind a core network offers', () => {
   it.each([
-    ['SDP-04 VoLTE', volte],
-    ['SDP-04 SDP-08 ViLTE', vilte]
-  ])('%s goes through a hub that anchors nothing unchanged, and so does its answer', async (_, offer) => {
+    ['VoLTE', volte],
+    ['ViLTE', vilte]
+  ])('SDP-04 SDP-08 %s goes through a hub that anchors nothing unchanged, and so does its answer', async (_, offer) => {
     const pair = await open()
     const { call, tx } = await pair.invite('alpha', { body: offer })
     expect(media(tx.request.body.toString())).toEqual(media(offer))
