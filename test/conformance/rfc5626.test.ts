@@ -46,17 +46,16 @@ async function answering(keep: string, pong: boolean) {
     })
     let asked = ''
     socket.on('data', (chunk: Buffer) => {
-      const text = chunk.toString()
-      if (text === '\r\n\r\n') {
+      asked += chunk.toString()
+      while (asked.startsWith('\r\n\r\n')) {
+        asked = asked.slice(4)
         seen.pings++
         if (pong) socket.write('\r\n')
-        return
       }
-      asked += text
-      if (!asked.includes('\r\n\r\n')) return
-      const whole = asked
-      asked = ''
-      const lines = whole.split('\r\n').filter(line => /^(Via|From|To|Call-ID|CSeq):/.test(line))
+      const end = asked.indexOf('\r\n\r\n')
+      if (end < 0) return
+      const lines = asked.split('\r\n').filter(line => /^(Via|From|To|Call-ID|CSeq):/.test(line))
+      asked = asked.slice(end + 4)
       socket.write(`SIP/2.0 200 OK\r\n${lines.join('\r\n').replace(';keep', keep)}\r\nContent-Length: 0\r\n\r\n`)
     })
   })
