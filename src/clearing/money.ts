@@ -64,4 +64,17 @@ export const printAmount = (micros: bigint): string => printScaled(micros, amoun
 
 /** A rate or fee in nano units, from and to text such as `0.0123`; printed without needless zeros. */
 export const parseRate = (text: string): bigint => parseScaled(text, rateScale)
-export const printRate = (nanos: bigint): string => printScaled(nanos, rateScale).replace(/\.?0+$/, '')
+export function printRate(nanos: bigint): string {
+  const known = printedRates.get(nanos)
+  if (known !== undefined) return known
+  if (printedRates.size >= limits.printedRatesMax) printedRates.clear()
+  const text = printScaled(nanos, rateScale).replace(/\.?0+$/, '')
+  printedRates.set(nanos, text)
+  return text
+}
+
+export const limits = {
+  /** Rates whose text is kept: decks repeat theirs. */
+  printedRatesMax: 10_000
+} as const
+const printedRates = new Map<bigint, string>()

@@ -5,6 +5,7 @@ import type { IslandConfig } from '../config.ts'
 /** Null: it has none, and only a row that matches everything prices it. */
 export type NumberOf = (uri: string) => string | null
 
+const plain = /^tel:\+[1-9][0-9]{1,14}$/
 const e164 = /^\+[1-9][0-9]{1,14}$/
 const number = (text: string): string | null => {
   const bare = text.replaceAll(/[-.()]/g, '')
@@ -25,6 +26,8 @@ export function createNumberOf(
     )
   )
   return uri => {
+    // What nearly every record has.
+    if (plain.test(uri)) return uri.slice(4)
     const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/is.exec(uri) ?? ['', 'tel', uri]
     switch (scheme.toLowerCase()) {
       case 'tel':

@@ -69,7 +69,16 @@ export function createZone(name: string): Zone {
     return starts[0] ?? firstQuarterOf(day, Math.min(...guesses))
   }
 
-  const dayOf = (at: EpochMs): string => new Date(at + offsetMs(at)).toISOString().slice(0, 10)
+  const days = new Map<number, string>()
+  function dayOf(at: EpochMs): string {
+    const day = Math.floor((at + offsetMs(at)) / dayMs)
+    const known = days.get(day)
+    if (known !== undefined) return known
+    if (days.size >= limits.offsetsMax) days.clear()
+    const text = new Date(day * dayMs).toISOString().slice(0, 10)
+    days.set(day, text)
+    return text
+  }
 
   /** Midnight does not exist on that day: it begins where the clock jumps, at a quarter of an hour. */
   function firstQuarterOf(day: string, from: EpochMs): EpochMs {

@@ -8,6 +8,7 @@ interface Local {
   readonly weekday: number
   readonly minute: number
   readonly date: string
+  readonly dayBefore: string
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>()
@@ -34,23 +35,32 @@ function localAt(zone: string, at: number): Local {
     })
   formats.set(zone, format)
   const parts = Object.fromEntries(format.formatToParts(at).map(({ type, value }) => [type, value]))
+  const date = `${parts['year']}-${parts['month']}-${parts['day']}`
   const local = {
     weekday: ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'].indexOf(parts['weekday']!),
     minute: Number(parts['hour']) * 60 + Number(parts['minute']),
-    date: `${parts['year']}-${parts['month']}-${parts['day']}`
+    date,
+    dayBefore: new Date(Date.parse(date) - 86_400_000).toISOString().slice(0, 10)
   }
   if (minutes.size >= cacheMax) minutes.clear()
   minutes.set(key, local)
   return local
 }
 
-const dayBefore = (date: string): string => new Date(Date.parse(date) - 86_400_000).toISOString().slice(0, 10)
+const dates = new WeakMap<ReadonlySet<number>, ReadonlySet<string>>()
+function datesOf(days: ReadonlySet<number>): ReadonlySet<string> {
+  const known = dates.get(days)
+  if (known !== undefined) return known
+  const found = new Set([...days].map(day => new Date(day * 86_400_000).toISOString().slice(0, 10)))
+  dates.set(days, found)
+  return found
+}
 
 function slowRate({ row, zone, holidays }: Pricing, at: number): bigint {
-  const { weekday, minute, date } = localAt(zone.name, at)
-  const free = new Set([...holidays].map(day => new Date(day * 86_400_000).toISOString().slice(0, 10)))
+  const { weekday, minute, date, dayBefore } = localAt(zone.name, at)
+  const free = datesOf(holidays)
   const today = free.has(date) ? 7 : weekday
-  const yesterday = free.has(dayBefore(date)) ? 7 : (weekday + 6) % 7
+  const yesterday = free.has(dayBefore) ? 7 : (weekday + 6) % 7
   const inBand = row.bands.find(({ weekdays, fromMinute, toMinute }) => {
     const pastMidnight = toMinute <= fromMinute
     const begunToday = weekdays.has(today) && minute >= fromMinute && (pastMidnight || minute < toMinute)
