@@ -87,9 +87,11 @@ export function sendText(
   if (ids.maxForwards < 1) return refusedText('unreachable', 'too many hops', facts)
   if (!peer.config.methods.includes('MESSAGE')) return refusedText('forbidden', 'the peer takes no messages', facts)
   if (Buffer.byteLength(body) > limits.bodyBytesMax) return refusedText('unavailable', 'the message is too long', facts)
+  const nextHop = hopFor(peer, outgoing)
+  const unreached = nextHop === peer.nextHop ? ({ cause: 'unreachable' } as const) : tooLarge
   return new Promise(resolve => {
     control.send(
-      { method, uri, headers, body, nextHop: hopFor(peer, outgoing) },
+      { method, uri, headers, body, nextHop },
       {
         answered: ({ message, local }) => {
           const { status } = message
@@ -104,7 +106,7 @@ export function sendText(
             return resolve({ taken: true, ref, facts: known, delivered: status === 200 && id === null })
           }
           const told = peer.heard.has('Reason') ? toldIn(message.headers.all('Reason')) : []
-          const reason = local ? ({ cause: 'unreachable' } as const) : reasonOfStatus(status, told)
+          const reason = local ? unreached : reasonOfStatus(status, told)
           resolve({ taken: false, reason, facts: known })
         },
         failed: why => resolve({ taken: false, reason: { cause: 'peer-failed', text: why }, facts }),
@@ -113,6 +115,11 @@ export function sendText(
     )
   })
 }
+
+const tooLarge = {
+  cause: 'unreachable',
+  text: 'the message is too large for one datagram, and the operator takes no TCP'
+} as const
 
 const refusedText = (
   cause: 'forbidden' | 'unavailable' | 'unreachable',

@@ -5,6 +5,8 @@ import type { PhoneCall } from './phone-call.ts'
 export interface TextMessage {
   readonly from: string
   readonly to: string
+  /** Content-Type, as it was written. */
+  readonly type: string
   readonly text: string
 }
 

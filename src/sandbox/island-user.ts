@@ -68,7 +68,7 @@ export interface IslandUser {
   /** A number (`+49...`), a name of the same island, or a whole URI. Plays 1000 Hz unless told; null echoes. */
   call(target: string, options?: { readonly toneHz?: number | null }): Promise<PhoneCall>
   /** A MESSAGE; the status of its answer, or what kept it from one. */
-  sendText(target: string, text: string): Promise<number | 'timeout' | 'transport'>
+  sendText(target: string, text: string, type?: string): Promise<number | 'timeout' | 'transport'>
   /** Ends calls, unregisters and closes. */
   close(): Promise<void>
 }
@@ -152,9 +152,13 @@ class SandboxUser implements IslandUser {
     return call
   }
 
-  async sendText(target: string, text: string): Promise<number | 'timeout' | 'transport'> {
+  async sendText(
+    target: string,
+    text: string,
+    type = 'text/plain;charset=UTF-8'
+  ): Promise<number | 'timeout' | 'transport'> {
     const uri = this.#uriOf(target)
-    const headers = [{ name: 'Content-Type', value: 'text/plain;charset=UTF-8' }]
+    const headers = [{ name: 'Content-Type', value: type }]
     const sent = await this.#exchange('MESSAGE', uri, { callId: newCallId(), to: uri, headers, body: text })
     return typeof sent === 'string' ? sent : sent.status
   }
@@ -278,7 +282,12 @@ class SandboxUser implements IslandUser {
     const { request } = tx
     if (request.method === 'MESSAGE') {
       const from = parseNameAddr(request.headers.get('From') ?? '')?.uri ?? ''
-      this.#log.take({ from, to: numberOf(request), text: request.body.toString() })
+      this.#log.take({
+        from,
+        to: numberOf(request),
+        type: request.headers.get('Content-Type') ?? '',
+        text: request.body.toString()
+      })
     }
     const known = request.method === 'MESSAGE' || request.method === 'OPTIONS'
     tx.respond(makeResponse(request, known ? 200 : 405, { toTag: tx.localTag }))

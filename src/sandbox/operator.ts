@@ -69,6 +69,11 @@ export interface CallOptions {
   readonly toneHz?: number | null
 }
 
+export interface TextOptions extends Omit<CallOptions, 'toneHz'> {
+  /** Content-Type; plain text unless given. */
+  readonly type?: string
+}
+
 export interface Operator {
   readonly listening: readonly Listening[]
   /** Live ones, in and out. */
@@ -81,7 +86,7 @@ export interface Operator {
   close(): Promise<void>
   call(number: string, options: CallOptions): Promise<PhoneCall>
   /** A MESSAGE; the status of its answer, or what kept it from one. */
-  sendText(number: string, text: string, options: CallOptions): Promise<number | 'timeout' | 'transport'>
+  sendText(number: string, text: string, options: TextOptions): Promise<number | 'timeout' | 'transport'>
 }
 
 const ownNumber = '+49301000000'
@@ -163,8 +168,8 @@ class SandboxOperator implements Operator {
     return call
   }
 
-  sendText(number: string, text: string, options: CallOptions): Promise<number | 'timeout' | 'transport'> {
-    const { to, from = ownNumber, domain } = options
+  sendText(number: string, text: string, options: TextOptions): Promise<number | 'timeout' | 'transport'> {
+    const { to, from = ownNumber, domain, type = 'text/plain;charset=UTF-8' } = options
     const uri = phoneUri(number, domain ?? hostPort(to))
     const request = makeRequest({
       method: 'MESSAGE',
@@ -174,7 +179,7 @@ class SandboxOperator implements Operator {
         ['To', `<${uri}>`],
         ['Call-ID', newCallId()],
         ['CSeq', '1 MESSAGE'],
-        ['Content-Type', 'text/plain;charset=UTF-8']
+        ['Content-Type', type]
       ],
       body: text
     })
@@ -249,7 +254,12 @@ class SandboxOperator implements Operator {
     const { request } = tx
     if (request.method === 'MESSAGE') {
       const from = parseNameAddr(request.headers.get('From') ?? '')?.uri ?? ''
-      this.#log.take({ from, to: numberOf(request), text: request.body.toString() })
+      this.#log.take({
+        from,
+        to: numberOf(request),
+        type: request.headers.get('Content-Type') ?? '',
+        text: request.body.toString()
+      })
     }
     const known = request.method === 'MESSAGE' || request.method === 'OPTIONS'
     tx.respond(makeResponse(request, known ? 200 : 405, { toTag: tx.localTag, headers: [['Allow', allow]] }))

@@ -14,6 +14,7 @@ import { startProsody } from '../support/prosody.ts'
 import { startRtpengine } from '../support/rtpengine.ts'
 import { at, openXmppWorld, ottServer, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
 import type { XmppWorld } from '../support/xmpp-world.ts'
+import type { PhoneCall } from '../../src/sandbox/phone-call.ts'
 
 const packages =
   'dino-im xvfb openbox xdotool dbus libglib2.0-bin pulseaudio pulseaudio-utils gstreamer1.0-pulseaudio ' +
@@ -27,6 +28,12 @@ As root on Debian with: ${packages}`
 /** Where only Dino finds its server. */
 const serverAddress = '127.0.0.77'
 const phoneHz = 1_300
+/**
+ * As people do, nobody answers at once: a Dino that hears an answer while it opens its microphone may never open it
+ * (its source element, flushed before it has begun, ends its loop for good). It may all the same: then the call is made
+ * again, so many times.
+ */
+const patience = { ringMs: 2_000, acceptMs: 2_000, callsMax: 4 } as const
 const contact = at('bob', phoneNumber)
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
@@ -86,7 +93,15 @@ async function settled(world: XmppWorld, since: number): Promise<number> {
   return world.finalCount()
 }
 
-async function places(dino: Dino, world: XmppWorld): Promise<void> {
+/** Each hears the other; false where Dino plays what it hears but has its own microphone closed. */
+async function areHeard(dino: Dino, phone: PhoneCall): Promise<boolean> {
+  await dinoHears(dino, phoneHz)
+  if (!dino.records()) return false
+  await phoneHears(phone, dinoToneHz)
+  return true
+}
+
+async function places(dino: Dino, world: XmppWorld): Promise<boolean> {
   const before = dino.stanzas('out').length
   // The button works once presence and features of the number are known.
   await eventually('Dino proposes a call', async () => {
@@ -97,25 +112,29 @@ async function places(dino: Dino, world: XmppWorld): Promise<void> {
   await phone.answered
   // Not its echo: Dino takes that out of what its microphone hears.
   phone.media.play({ what: 'tone', hz: phoneHz })
-  await Promise.all([phoneHears(phone, dinoToneHz), dinoHears(dino, phoneHz)])
+  const heard = await areHeard(dino, phone)
   const { packetsReceived, packetsSent } = phone.media.heard
-  say(
-    `Dino called a phone: each heard the other's tone, the phone got ${packetsReceived} packets and sent ${packetsSent}`
-  )
-  await dino.hangUp()
-  await phone.ended
+  if (heard) say(`Dino called a phone: each heard the other, the phone got ${packetsReceived} and sent ${packetsSent}`)
+  await eventually('the phone hears that Dino has hung up', async () => {
+    if (phone.state !== 'over') await dino.hangUp()
+    return phone.state === 'over'
+  })
+  return heard
 }
 
-async function accepts(dino: Dino, world: XmppWorld): Promise<void> {
+async function accepts(dino: Dino, world: XmppWorld): Promise<boolean> {
   const before = dino.calls().length
   const phone = await world.phoneCalls(people.bob.number, phoneHz)
-  dino.accept(await rings(dino, before))
+  const call = await rings(dino, before)
+  await new Promise(resolve => setTimeout(resolve, patience.acceptMs))
+  dino.accept(call)
   if (!(await phone.answered)) throw new Error('Dino accepted and the phone heard no answer')
-  await Promise.all([phoneHears(phone, dinoToneHz), dinoHears(dino, phoneHz)])
+  const heard = await areHeard(dino, phone)
   const { packetsReceived, packetsSent } = phone.media.heard
-  say(`A phone called Dino: each heard the other's tone, the phone got ${packetsReceived} and sent ${packetsSent}`)
+  if (heard) say(`A phone called Dino: each heard the other, the phone got ${packetsReceived} and sent ${packetsSent}`)
   phone.hangUp()
   await phone.ended
+  return heard
 }
 
 async function rejects(dino: Dino, world: XmppWorld): Promise<void> {
@@ -154,27 +173,36 @@ async function run(anchor: 'embedded' | 'rtpengine', after: AsyncDisposableStack
   if (rtpengine !== null) after.defer(() => rtpengine.stop())
   const ott = await startProsody({ ...ottServer, desktop: { address: serverAddress, ...files } })
   const relay = rtpengine === null ? {} : { rtpengine }
-  const world = await openXmppWorld({ anchor, ott, portMin: 47_000, address: ownAddress(), ...relay })
+  const operator = { limits: { ringMs: patience.ringMs } }
+  const world = await openXmppWorld({ anchor, ott, portMin: 47_000, address: ownAddress(), operator, ...relay })
   after.defer(async () => void (await world.close()))
   // Another client of the same user makes the contact, which the server keeps.
   const first = await world.person('bob', { jingle: false })
   await first.subscribe(contact)
   await first.close()
-  const dino = await startDino({
-    jid: `bob@${people.bob.domain}`,
-    password: 'pw-bob',
-    serverAddress,
-    certificateFile: files.certificateFile,
-    contacts: [contact]
-  })
+  const fresh = async (): Promise<Dino> => {
+    const account = { jid: `bob@${people.bob.domain}`, password: 'pw-bob', contacts: [contact] }
+    const started = await startDino({ ...account, serverAddress, certificateFile: files.certificateFile })
+    const isThere = (stanza: string): boolean => stanza.includes(':presence ') && stanza.includes(`${contact}/`)
+    await eventually('Dino sees that the phone is there', () => started.stanzas('in').some(isThere), 60_000)
+    return started
+  }
+  let dino = await fresh()
   after.defer(() => dino.stop())
   try {
     let seen = 0
     for (const scene of [places, accepts]) {
-      await scene(dino, world)
-      seen = await settled(world, seen)
-      // Dino is busy with the end of a call for a while, and refuses the next one so long.
-      await eventually('Dino is done with the call', () => hasSent(dino, ':finish ') || dino.calls().length > 0)
+      for (let calls = 1; ; calls++) {
+        const heard = await scene(dino, world)
+        seen = await settled(world, seen)
+        // Dino is busy with the end of a call for a while, and refuses the next one so long.
+        await eventually('Dino is done with the call', () => hasSent(dino, ':finish ') || dino.calls().length > 0)
+        if (heard) break
+        if (calls === patience.callsMax) throw new Error(`Dino kept its microphone closed in ${calls} calls`)
+        say('  Dino kept its microphone closed (nothing records at its sound server): once more, with a fresh one')
+        await dino.stop()
+        dino = await fresh()
+      }
     }
     for (const scene of [rejects, isGivenUpOn, reads]) await scene(dino, world)
     const faults = await world.faults()

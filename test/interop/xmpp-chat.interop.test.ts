@@ -88,6 +88,15 @@ for (const { person, server } of [
       equal((message['error'] as Record<string, unknown>)['condition'], 'item-not-found')
     }, 60_000)
 
+    it('hears that what fits no datagram cannot go to an operator that takes no TCP', async () => {
+      const before = world.operator.messages.length
+      const id = await user(person).message(text(at(person, phoneNumber), { body: words.repeat(60) }))
+      const message = await user(person).received('an error', sent => sent['type'] === 'error' && sent['id'] === id)
+      const error = message['error'] as Record<string, unknown>
+      equal([error['condition'], String(error['text']).includes('too large')], ['remote-server-timeout', true])
+      equal(world.operator.messages.length, before)
+    }, 60_000)
+
     it('hears that an encrypted message cannot be read, and its fallback goes nowhere', async () => {
       const before = world.operator.messages.length
       const id = `encrypted-${person}`

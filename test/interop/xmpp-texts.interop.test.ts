@@ -1,9 +1,14 @@
-// Messages through the whole hub: between two XMPP islands, to and from an operator's phones, to a SIP island.
+// Messages through the whole hub: between two XMPP islands, to and from an operator's phones, to a SIP island; what is
+// told of them, and who is writing, in the words of each world.
 // needs: prosody ejabberd
 
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { xml } from '@xmpp/xml'
 import type { Element } from '@xmpp/xml'
+import type { IslandUser } from '../../src/sandbox/island-user.ts'
+import { composingType, printComposing } from '../../src/sip/composing.ts'
+import { cpimNotification, cpimText, cpimType, imdnType, parseCpim, parseImdn, wishesOf } from '../../src/sip/cpim.ts'
+import { freePorts } from '../support/free-port.ts'
 import { eventually } from '../support/hub.ts'
 import { at, openXmppWorld, people, phoneNumber } from '../support/xmpp-world.ts'
 import type { XmppWorld } from '../support/xmpp-world.ts'
@@ -14,6 +19,8 @@ jest.setTimeout(120_000)
 
 const states = 'http://jabber.org/protocol/chatstates'
 const receipts = 'urn:xmpp:receipts'
+const markers = 'urn:xmpp:chat-markers:0'
+const ends = { from: 'sip:somebody@there.example', to: 'sip:somebody@else.example', at: '2026-01-02T03:04:05.000Z' }
 const says = (to: string, id: string, text: string, ...more: readonly Element[]): Element =>
   xml('message', { to, id, type: 'chat' }, xml('body', {}, text), ...more)
 const textIn = (text: string) => (stanza: Element) => stanza.getChildText('body') === text
@@ -23,6 +30,7 @@ describe('messages through the whole hub', () => {
   let world: XmppWorld
   let alice: XmppUser
   let carol: XmppUser
+  let dave: IslandUser
 
   const logIn = async (name: 'alice' | 'carol'): Promise<XmppUser> => {
     const { island, domain } = people[name]
@@ -32,7 +40,12 @@ describe('messages through the whole hub', () => {
     return user
   }
   beforeAll(async () => {
-    world = await openXmppWorld({ anchor: 'embedded' })
+    const [port = 0] = await freePorts(1)
+    world = await openXmppWorld({
+      anchor: 'embedded',
+      operator: { transports: ['udp', 'tcp'], port },
+      telco: { mimeTypes: ['text/plain', 'message/cpim', imdnType, composingType] }
+    })
     ;[alice, carol] = [await logIn('alice'), await logIn('carol')]
   })
   afterAll(async () => {
@@ -66,23 +79,84 @@ describe('messages through the whole hub', () => {
     const heard = await carol.wait('the message', textIn('by name'))
     expect(heard.attrs['from']).toBe(`${at('carol', people.alice.number)}/gw`)
   })
-  it('to a phone of the operator, whose answer is the receipt; and from it', async () => {
-    await alice.send(says(at('alice', phoneNumber), 'm4', 'to a phone', xml('request', { xmlns: receipts })))
-    await eventually('the text', () => world.operator.messages.some(({ text }) => text === 'to a phone'))
-    await alice.wait('a receipt', stanza => stanza.getChild('received', receipts)?.attrs['id'] === 'm4')
+  /** From the operator's phones to alice. */
+  const fromPhone = (text: string, type?: string) => {
     const to = { host: '127.0.0.1', port: world.hub.sipPort('udp'), transport: 'udp' } as const
-    const status = await world.operator.sendText(people.alice.number, 'from a phone', { to, from: phoneNumber })
-    expect(status).toBe(200)
+    const own = type === undefined ? {} : { type }
+    return world.operator.sendText(people.alice.number, text, { to, from: phoneNumber, ...own })
+  }
+  const shows = (to: string, child: Element): Promise<void> => alice.send(xml('message', { to, type: 'chat' }, child))
+  const composing = xml('composing', { xmlns: states })
+  const marked = (stanza: Element): boolean => stanza.getChild('composing', states) !== undefined
+  const saidIn = (body: string) => parseImdn(parseCpim(body)?.body ?? '')
+
+  it('to a phone of the operator: delivered and read are what its notifications say', async () => {
+    const to = at('alice', phoneNumber)
+    const asks = [xml('request', { xmlns: receipts }), xml('markable', { xmlns: markers })]
+    await alice.send(says(to, 'm4', 'to a phone', ...asks))
+    const cpim = await eventually('the text', () => {
+      const found = world.operator.messages.map(({ text }) => parseCpim(text))
+      return found.find(one => one?.body === 'to a phone')
+    })
+    const about = wishesOf(cpim)?.id ?? ''
+    const receiptOf = (stanza: Element): boolean => stanza.getChild('received', receipts)?.attrs['id'] === 'm4'
+    expect(await fromPhone(cpimNotification(ends, 'n1', { about, said: 'delivered' }), cpimType)).toBe(200)
+    await alice.wait('a receipt', receiptOf)
+    expect(await fromPhone(cpimNotification(ends, 'n2', { about, said: 'displayed' }), cpimType)).toBe(200)
+    await alice.wait('a marker', stanza => stanza.getChild('displayed', markers)?.attrs['id'] === 'm4')
+    expect(alice.messages(receiptOf)).toHaveLength(1)
+  })
+  it('from a phone that asks to be told: its notifications are what the reader says', async () => {
+    expect(await fromPhone(cpimText(ends, 'p1', 'from a phone'), cpimType)).toBe(200)
     const heard = await alice.wait('the text', textIn('from a phone'))
-    expect(heard.attrs['from']).toBe(`${at('alice', phoneNumber)}/gw`)
+    const { id = '', from = '' } = heard.attrs
+    expect(from).toBe(`${at('alice', phoneNumber)}/gw`)
+    await shows(from, xml('received', { xmlns: receipts, id }))
+    await shows(from, xml('displayed', { xmlns: markers, id }))
+    for (const said of ['delivered', 'displayed'] as const) {
+      await eventually(said, () => world.operator.messages.some(({ text }) => saidIn(text)?.said === said))
+    }
+    expect(world.operator.messages.flatMap(({ text }) => saidIn(text)?.id ?? [])).toEqual(['p1', 'p1'])
+  })
+  it('who is writing is shown to the phone and by it, once they have written', async () => {
+    await shows(at('alice', phoneNumber), composing)
+    await eventually('typing', () => world.operator.messages.some(({ text }) => text === printComposing('active')))
+    const before = alice.messages(marked).length
+    expect(await fromPhone(printComposing('active'), composingType)).toBe(200)
+    await eventually('typing', () => alice.messages(marked).length > before)
+  })
+  it('more than fits a datagram goes to the operator by TCP, whole', async () => {
+    const text = `long ${'Grüße '.repeat(500)}`
+    await alice.send(says(at('alice', phoneNumber), 'm-long', text))
+    await eventually('the text', () => world.operator.messages.some(one => parseCpim(one.text)?.body === text))
   })
   it('to a user of a SIP island, and back', async () => {
-    const dave = await world.dave()
+    dave = await world.dave()
     await alice.send(says(at('alice', people.dave.number), 'm5', 'to SIP'))
     await eventually('the text', () => dave.messages.some(({ text }) => text === 'to SIP'))
     expect(await dave.sendText(people.alice.number, 'from SIP')).toBe(200)
     const heard = await alice.wait('the text', textIn('from SIP'))
     expect(heard.attrs['from']).toBe(`${at('alice', people.dave.number)}/gw`)
+  })
+  it('a SIP user that knows notifications and typing gets and gives them', async () => {
+    const to = at('alice', people.dave.number)
+    expect(await dave.sendText(people.alice.number, cpimText(ends, 'd1', 'read this'), cpimType)).toBe(200)
+    const { id = '' } = (await alice.wait('the text', textIn('read this'))).attrs
+    await shows(to, xml('displayed', { xmlns: markers, id }))
+    await eventually('a notification', () => dave.messages.some(({ text }) => saidIn(text)?.said === 'displayed'))
+    await alice.send(says(to, 'm9', 'and this', xml('markable', { xmlns: markers })))
+    const cpim = await eventually('the text', () =>
+      dave.messages.map(({ text }) => parseCpim(text)).find(one => one?.body === 'and this')
+    )
+    const about = wishesOf(cpim)?.id ?? ''
+    const told = cpimNotification(ends, 'n3', { about, said: 'displayed' })
+    expect(await dave.sendText(people.alice.number, told, cpimType)).toBe(200)
+    await alice.wait('a marker', stanza => stanza.getChild('displayed', markers)?.attrs['id'] === 'm9')
+    const before = alice.messages(marked).length
+    expect(await dave.sendText(people.alice.number, printComposing('active'), composingType)).toBe(200)
+    await eventually('typing', () => alice.messages(marked).length > before)
+    await shows(to, composing)
+    await eventually('typing', () => dave.messages.some(({ text }) => text === printComposing('active')))
   })
   it('to nobody, encrypted, or to an emergency number: the sender is told, and the last two leave no record', async () => {
     await alice.send(says(at('alice', '112'), 'm6', 'help'))

@@ -50,8 +50,10 @@ export interface Dino {
   placeCall(contact: string): Promise<void>
   accept(call: DinoCall): void
   reject(call: DinoCall): void
-  /** Closes the call window's call by its hang-up button. */
+  /** Presses the call window's hang-up button. A busy machine may miss it: again, until the call ends. */
   hangUp(): Promise<void>
+  /** Whether it has its microphone open. */
+  records(): boolean
   /** One second of what it plays: 8 kHz samples. */
   heard(): Promise<readonly number[]>
   screenshot(file: string): void
@@ -165,6 +167,8 @@ function tables(file: string): readonly string[] {
 
 function fill(file: string, { jid, password, contacts }: DinoOptions): void {
   using database = new DatabaseSync(file)
+  // The Dino that made it may still be writing.
+  database.exec('pragma busy_timeout = 10000')
   database
     .prepare(
       `insert into account (id, bare_jid, resourcepart, password, alias, enabled, mam_earliest_synced)
@@ -202,6 +206,7 @@ function onBus(env: NodeJS.ProcessEnv): boolean {
 function controls(folder: string, file: string, running: Running): Dino {
   const rows = (text: string): readonly Record<string, unknown>[] => {
     using database = new DatabaseSync(file, { readOnly: true })
+    database.exec('pragma busy_timeout = 10000')
     return database.prepare(text).all()
   }
   const action = (name: string, values: string): void =>
@@ -245,9 +250,20 @@ function controls(folder: string, file: string, running: Running): Dino {
     accept: ({ conversation, id }) => action('accept-call', `[<(int32 ${conversation}, int32 ${id})>]`),
     reject: ({ conversation, id }) => action('reject-call', `[<(int32 ${conversation}, int32 ${id})>]`),
     hangUp: async () => {
-      pointer('mousemove', '421', '475', 'click', '1')
+      // The main window may have come to lie over the call's: its title comes first.
+      pointer('mousemove', '300', '27', 'click', '1')
+      await pause(300)
+      pointer('mousemove', '421', '475')
       await pause(200)
+      pointer('click', '1')
+      await pause(500)
     },
+    records: () =>
+      execFileSync('pactl', ['list', 'source-outputs'], {
+        env: running.environment(),
+        encoding: 'utf8',
+        timeout: 5_000
+      }).includes('application.name = "Dino"'),
     heard: async () => {
       // Left running it never ends: `timeout` ends it.
       const recorder = ['1.2', 'parec', '--device=out.monitor', '--format=s16le', '--rate=8000', '--channels=1']

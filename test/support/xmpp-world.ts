@@ -165,7 +165,11 @@ export async function openXmppWorld(options: WorldOptions): Promise<XmppWorld> {
     chat: chat.componentPort,
     operator: operator.listening[0]?.port ?? 0
   }
-  const hub = await startHubProcess({ config: configuration(options, ports) })
+  // Servers that nobody stops would keep the whole test run alive.
+  const hub = await startHubProcess({ config: configuration(options, ports) }).catch(async (error: unknown) => {
+    await Promise.all([operator.close(), ott.stop(), chat.stop()])
+    throw error
+  })
   const to = { host: '127.0.0.1', port: hub.sipPort('udp'), transport: 'udp' } as const
   const users: { close(): Promise<void> }[] = []
   const finals = async (): Promise<readonly CdrRecord[]> => (await hub.records()).filter(({ kind }) => kind === 'final')
