@@ -1,14 +1,15 @@
 // What a ledger that stands at some place is to take next of a batch that came from Kafka. Pure.
 
-import type { Batch } from 'kafkajs'
 import type { Slice } from './kafka-reader.ts'
 
+/** What is looked at of a batch of kafkajs. */
+export interface Received {
+  readonly partition: number
+  readonly messages: readonly { readonly offset: string; readonly value: Buffer | null }[]
+}
+
 /** Null: nothing more. `gap`: what comes next is not there. Records before the place are known and left out. */
-export function sliceOf(
-  { partition, messages }: Pick<Batch, 'partition' | 'messages'>,
-  after: bigint,
-  max: number
-): Slice | 'gap' | null {
+export function sliceOf({ partition, messages }: Received, after: bigint, max: number): Slice | 'gap' | null {
   const [first] = messages
   if (first === undefined) return null
   // Offsets of a topic without transactions follow each other: the place in the batch is nearly always this one.

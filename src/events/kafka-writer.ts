@@ -14,7 +14,7 @@ export const writerLimits = {
   /** How long Kafka waits for its copies. */
   ackMs: 4_000,
   /** Of one `write`, with all that is tried again in it. */
-  writeMs: 20_000,
+  writeMs: 10_000,
   /** Before a producer that was given up is followed by the next. */
   retryMs: 250,
   /** Of saying goodbye. */

@@ -210,7 +210,7 @@ describe('the writer', () => {
         [first, ...many].map(({ seq }) => seq).sort((a, b) => a - b)
       )
       const parked = parkedIn(file)
-      deepEqual(parked.map(({ key }) => key).sort(), [huge.call_id, wrong.call_id].sort())
+      deepEqual(new Set(parked.map(({ key }) => key)), new Set([huge.call_id, wrong.call_id]))
       deepEqual(
         new Set(parked.map(({ value }) => (JSON.parse(value) as CdrRecord).seq)),
         new Set([huge.seq, wrong.seq])
@@ -252,7 +252,7 @@ describe('the writer', () => {
         generousMs
       )
       const seqs = (await readTopic(clientOf(settings()), cdrTopic)).map(({ value }) => (value as CdrRecord).seq)
-      deepEqual([...new Set(seqs)].sort(), [1, 2, 3, 4])
+      deepEqual(new Set(seqs), new Set([1, 2, 3, 4]))
     },
     2 * generousMs
   )
@@ -366,21 +366,24 @@ describe('the reader', () => {
         return [cdr_id, rule, amount]
       })
       deepEqual(
-        told.toSorted(),
-        [
+        new Set(told),
+        new Set([
           [ingress.cdr_id, 'call', '0.035075'],
           [egress.cdr_id, 'call', '0.060000'],
           [callRecords(2)[0].cdr_id, 'attempt', '0.001000']
-        ].toSorted()
+        ])
       )
       const turnedAway = (await readTopic(clientOf(settings()), rejectedTopic)).map(({ key, value }) => {
         const { reason, content_hash: hash } = rejectedMessage.parse(value)
         return [reason, reason === 'invalid' ? key === hash : key === ingress.call_id]
       })
-      deepEqual(turnedAway.toSorted(), [
-        ['invalid', true],
-        ['second-final', true]
-      ])
+      deepEqual(
+        new Set(turnedAway),
+        new Set([
+          ['invalid', true],
+          ['second-final', true]
+        ])
+      )
     },
     generousMs
   )

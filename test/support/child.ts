@@ -12,7 +12,7 @@ export interface Child {
   readonly pid: number
   readonly lines: readonly string[]
   /** The first line, from the beginning, that starts so; without the start. Rejects when the child ends first. */
-  line(start: string): Promise<string>
+  line(start: string, withinMs?: number): Promise<string>
   /** The last of what it wrote to standard error. */
   readonly errors: string
   /** Its exit code, or the signal that ended it. */
@@ -47,8 +47,8 @@ export function startProgram(program: string, args: readonly string[], options: 
     get errors() {
       return errors
     },
-    async line(start) {
-      for (const end = Date.now() + lineMs; Date.now() < end; await wait(10)) {
+    async line(start, withinMs = lineMs) {
+      for (const end = Date.now() + withinMs; Date.now() < end; await wait(10)) {
         const found = lines.find(line => line.startsWith(start))
         if (found !== undefined) return found.slice(start.length)
         if (over) break

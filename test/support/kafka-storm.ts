@@ -47,6 +47,8 @@ export interface StormFigures {
 const partitions = 6
 const workersMax = 3
 const chunk = 400
+/** A start beside three brokers and a database on two cores. */
+const readyMs = 240_000
 const again = 3
 
 /** Throws where the ledger is not identical. */
@@ -195,7 +197,7 @@ class Workers {
       const name = `worker-${this.#count}`
       const child = await startClearingProcess(this.#folder, { config, env, name })
       this.#children.push(child)
-      await child.line('{"ready":true')
+      await child.line('{"ready":true', readyMs)
     }
   }
 

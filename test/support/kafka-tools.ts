@@ -119,12 +119,12 @@ export function breakableSockets(): BreakableSockets {
       const socket = [...open][which(Math.max(open.size, 1))]
       if (socket === undefined) return
       const write = socket.write.bind(socket)
-      socket.write = ((chunk: Uint8Array) => {
+      socket.write = (chunk: Uint8Array | string): boolean => {
         cuts += 1
-        const half = write(chunk.subarray(0, Math.ceil(chunk.length / 2)))
+        const half = write(chunk.slice(0, Math.ceil(chunk.length / 2)))
         socket.destroy()
         return half
-      }) as typeof socket.write
+      }
     }
   }
 }
