@@ -164,7 +164,8 @@ export class Dialog {
 
   /** Target refresh from the Contact of a refreshing request or its 2xx; anything unusable is ignored. */
   refresh(message: SipRequest | SipResponse): void {
-    this.#remoteTarget = contactOf(message) ?? this.#remoteTarget
+    const target = contactOf(message)
+    if (target !== null) this.#remoteTarget = ownText(target)
   }
 
   /** UAC: the 2xx replaces the early dialog's route set and target (13.2.2.4). */

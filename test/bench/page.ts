@@ -5,11 +5,14 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { callLimits } from './calls.ts'
 import type { Step } from './calls.ts'
 import type { CoreFigures } from './core.ts'
+import { liveLimits } from './live.ts'
+import type { LiveFigures } from './live.ts'
 
 export interface Figures {
   readonly parse: { readonly name: string; readonly perSecond: number } | null
   readonly core: CoreFigures | null
   readonly calls: readonly Step[]
+  readonly live: LiveFigures | null
   readonly seconds: number
   readonly command: string
   readonly loadAverage: number
@@ -28,7 +31,7 @@ const whole = (value: number): string => Math.round(value).toLocaleString('en-GB
 
 const stepRow = (step: Step): readonly string[] => [
   step.server,
-  whole(step.callsPerSecond),
+  `${whole(step.callsPerSecond)}${step.overload ? ' (twice)' : ''}`,
   `${((step.failed / step.placed) * 100).toFixed(2)} %`,
   whole(step.retransmissions),
   fixed(step.cpuMsPerCall, 2),
@@ -65,7 +68,7 @@ const best = (rates: readonly number[]): number => Math.max(...rates, 0)
  * both sustained; how long an answer takes is a question to servers that are not full: at half of ours, at most.
  */
 export function ratioTable(steps: readonly Step[]): string {
-  const good = (server: string) => steps.filter(step => step.server === server && step.sustained)
+  const good = (server: string) => steps.filter(step => step.server === server && step.sustained && !step.overload)
   const [ours, theirs] = [good('Isthmus'), good('Kamailio')]
   const [most, theirMost] = [ours, theirs].map(own => best(own.map(step => step.callsPerSecond)))
   const common = ours.map(step => step.callsPerSecond).filter(rate => theirs.some(step => step.callsPerSecond === rate))
@@ -84,6 +87,7 @@ export function ratioTable(steps: readonly Step[]): string {
     ['', 'Isthmus', 'Kamailio', 'Ratio'],
     [
       ['Sustained calls/s', whole(most), whole(theirMost), ratio(most, theirMost)],
+      goodputRow(steps, most, theirMost),
       row('CPU ms per call', full, step => step.cpuMsPerCall, 2),
       row('The same, PostgreSQL included,', full, withDatabase, 2),
       row('INVITE to 200, p50 ms', easy, ({ probes }) => probes.p50Ms, 1),
@@ -93,6 +97,29 @@ export function ratioTable(steps: readonly Step[]): string {
   )
 }
 
+/** What is completed of twice the calls that a server sustained, in parts of what it sustained. */
+function goodputRow(steps: readonly Step[], most: number, theirMost: number): readonly string[] {
+  const share = (server: string, sustained: number): number | null => {
+    const step = steps.find(one => one.server === server && one.overload)
+    return step === undefined ? null : ((1 - step.failed / step.placed) * step.callsPerSecond) / sustained
+  }
+  const [left, right] = [share('Isthmus', most), share('Kamailio', theirMost)]
+  const percent = (value: number | null): string => (value === null ? '' : `${Math.round(value * 100)} %`)
+  return ['Completed of twice that, in parts of it', percent(left), percent(right), ratio(left, right)]
+}
+
+export const liveTable = (live: LiveFigures): string =>
+  table(
+    [`${whole(live.many)} live calls`, ''],
+    [
+      ['Heap and external memory, kB per call', fixed(live.bytesPerCall / 1_000, 1)],
+      ['Resident memory, kB per call', fixed(live.rssBytesPerCall / 1_000, 1)],
+      [`CPU ms per call at ${liveLimits.callsPerSecond} calls/s beside them`, fixed(live.cpuMsPerCallAtMany, 2)],
+      [`The same with ${live.few} live calls`, fixed(live.cpuMsPerCallAtFew, 2)],
+      ['Ratio', ratio(live.cpuMsPerCallAtMany, live.cpuMsPerCallAtFew)]
+    ]
+  )
+
 const ratio = (left: number | null, right: number | null): string =>
   left === null || right === null || right === 0 ? '' : `${(left / right).toFixed(2)} x`
 
@@ -101,7 +128,17 @@ const kamailioVersion = (): string => {
   return /^Package: kamailio$[^]*?^Version: (.*)$/m.exec(status)?.[1] ?? 'unknown'
 }
 
-export function page({ parse, core, calls, seconds, command, loadAverage }: Figures): string {
+const livePart = (live: LiveFigures): string => `## Live calls
+
+${liveTable(live)}
+
+- Calls that were answered and only talk, ${liveLimits.restMs / 1_000} s after the last was placed, so that their transactions are forgotten. Memory is what
+  the hub has more than when idle: heap in use and external memory after a forced collection, and the resident set.
+- CPU: of the Node process, for calls of ${callLimits.holdMs / 1_000} s that are placed meanwhile, the middle of ${liveLimits.rounds} rounds.
+
+`
+
+export function page({ parse, core, calls, live, seconds, command, loadAverage }: Figures): string {
   const machine = `${availableParallelism()} cores (${cpus()[0]?.model ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GB, Linux ${release()}`
   const { holdMs, failedShareMax } = callLimits
   return `# Performance
@@ -128,7 +165,8 @@ ${stepTable(calls)}
 
 - SIPp calls over UDP from one operator to another: INVITE, 180, 200, ACK, ${holdMs / 1_000} s, BYE, 200. The hub runs from its sources in
   one process (\`media.anchor: none\`, embedded PostgreSQL, keepalives off); Kamailio with \`tm\` and Record-Route, one UDP
-  worker. A step is ${seconds} s of new calls, both servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail.
+  worker. A step is ${seconds} s of new calls, both servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail;
+  the last step of each offers twice what it sustained.
 - Failed: every call that was not completed, also one that SIPp could not place in time. SIPp and the prober
   share the cores with the servers.
 - CPU: user and system time of all threads from \`/proc\`; of the hub the Node process, with its journal, relay and
@@ -136,7 +174,7 @@ ${stepTable(calls)}
 - p50, p95: INVITE to 200 of probes, one call every 100 ms placed and answered by the bench itself.
 - Memory: proportional set size after the step, of the Node process or of all of Kamailio's.
 
-## Parts
+${live === null ? '' : livePart(live)}## Parts
 
 ${table(
   ['', 'per CPU-second'],

@@ -11,6 +11,7 @@ process.on('SIGUSR2', () => {
   collect()
   setImmediate(() => {
     collect()
-    process.stderr.write(`${JSON.stringify({ probe: 'heap', usedBytes: process.memoryUsage().heapUsed })}\n`)
+    const { heapUsed: usedBytes, external: externalBytes, rss: rssBytes } = process.memoryUsage()
+    process.stderr.write(`${JSON.stringify({ probe: 'heap', usedBytes, externalBytes, rssBytes })}\n`)
   })
 })
