@@ -104,7 +104,13 @@ export const operator = z.strictObject({
   enabled: z.boolean().default(true),
   provider: id.optional(),
   /** Where requests go. */
-  address: z.strictObject({ host, port: port.default(5060), transport: sipTransport.default('udp') }),
+  address: z.strictObject({
+    host,
+    port: port.default(5060),
+    transport: sipTransport.default('udp'),
+    /** How a host name is found (RFC 3263): its address; SRV of the transport, no port; NAPTR, no transport either. */
+    dns: z.enum(['address', 'srv', 'naptr']).default('address')
+  }),
   /** Where requests may come from: IP addresses or CIDR blocks. The address above is always among them. */
   sources: z.array(z.string()).default([]),
   /** Where its Contact and Record-Route may point besides its own addresses (SEC-05): IP addresses or CIDR blocks. */

@@ -46,10 +46,16 @@ export function peerOf(config: OperatorConfig): Peer {
     told: agreed(trusted, headers, 'sent'),
     heard: agreed(trusted, headers, 'received'),
     domain: domain ?? host,
-    nextHop: `sip:${host}:${address.port};transport=${address.transport}`,
+    nextHop: nextHopOf(host, address),
     neighbour: `${host}:${address.port}`,
     ioi: ioi ?? null
   }
+}
+
+/** As much of the place as the DNS shall not say (RFC 3263, 4). */
+function nextHopOf(host: string, { port, transport, dns }: OperatorConfig['address']): string {
+  if (dns === 'naptr') return `sip:${host}`
+  return dns === 'srv' ? `sip:${host};transport=${transport}` : `sip:${host}:${port};transport=${transport}`
 }
 
 export function createPeers(operators: readonly OperatorConfig[]): Peers {

@@ -34,6 +34,14 @@ describe('who a request is from', () => {
     )
     expect(peer).toMatchObject({ nextHop: 'sip:[2001:db8::1]:5061;transport=tcp', domain: '[2001:db8::1]' })
   })
+
+  it('RTE-01: what the DNS shall say of a peer is left out of the next hop', () => {
+    const hop = (dns: 'address' | 'srv' | 'naptr'): string =>
+      peerOf(operator('named', 5060, { address: { host: 'op.example', port: 5060, transport: 'tcp', dns } })).nextHop
+    expect(hop('address')).toBe('sip:op.example:5060;transport=tcp')
+    expect(hop('srv')).toBe('sip:op.example;transport=tcp')
+    expect(hop('naptr')).toBe('sip:op.example')
+  })
 })
 
 describe('the health of a peer (RTE-09)', () => {
