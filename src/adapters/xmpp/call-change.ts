@@ -92,7 +92,7 @@ function hangUp({ id }: Active, element: Parameters<typeof hungUp>[0], ...first:
 }
 
 function notTaken(call: Active, { tag, why, reason }: EventOf<'reply.failed'>): Step {
-  if (tag === 'accept') return closed(failed(call.id, reason))
+  if (tag === 'accept' || tag === 'agreed') return closed(failed(call.id, reason))
   if (why === 'unknown-session') {
     const lost = { cause: 'peer-failed', text: 'the device has lost the session' } as const
     return closed(step(ended, ...finish(call.id, lost), tell({ tell: 'ended', reason: lost })))

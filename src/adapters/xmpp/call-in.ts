@@ -312,7 +312,7 @@ function met({ id, offer: hub }: CallIn<'proceeded'>, { jingle, from }: EventOf<
     active(device, media),
     ack,
     stopTimer('initiate'),
-    action(device, 'session-accept', { responder: device.own, contents: own, groups }, 'accept'),
+    action(device, 'session-accept', { responder: device.own, contents: own, groups }, 'agreed'),
     tell({ tell: 'acknowledged', sdp: pair.toHub })
   )
 }

@@ -356,7 +356,9 @@ export function acceptContents(
       content(each.name, each.creator, { senders: 'none', description: silence(each), transport: shared.transport })
     ]
   })
-  const grouped = groups.map(group =>
+  // Who offers no group is answered with none (RFC 9143, 7.3): Dino knows no bundles.
+  const known = groups.filter(({ semantics }) => offered.some(each => each.semantics === semantics))
+  const grouped = known.map(group =>
     group.semantics === 'BUNDLE' ? { ...group, names: [...group.names, ...silent.map(({ name }) => name)] } : group
   )
   return {

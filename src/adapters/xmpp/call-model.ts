@@ -117,8 +117,8 @@ export const phases = [
 export type Phase = (typeof phases)[number]
 export type CallIn<P extends Phase> = Extract<Call, { readonly phase: P }>
 
-/** Whose reply an IQ gets back to. */
-export type Tag = 'initiate' | 'accept' | 'add' | 'other'
+/** Whose reply an IQ gets back to. `agreed`: a session-accept after which the core need hear no more. */
+export type Tag = 'initiate' | 'accept' | 'agreed' | 'add' | 'other'
 
 export const timers = ['initiate', 'candidates', 'ringing', 'bounce', 'change', 'crossed', 'gone'] as const
 export type Timer = (typeof timers)[number]
