@@ -35,36 +35,47 @@ export interface PrefixTable<Row extends PrefixRow> {
 export function createPrefixTable<Row extends PrefixRow>(rows: readonly Row[]): PrefixTable<Row> {
   const nodesMax = rows.reduce((sum, { prefix }) => sum + prefix.length, 1)
   const grown = new Int32Array(nodesMax * 10)
-  const rowsOf: (readonly Row[])[] = [[]]
-  for (const row of rows) {
+  const rowsOf: (readonly Row[])[] = [none]
+  // In this order the nodes of one number lie side by side, where the processor reads them at once.
+  for (const row of rows.toSorted((a, b) => (a.prefix < b.prefix ? -1 : Number(a.prefix > b.prefix)))) {
     let node = 0
     for (let n = 1; n < row.prefix.length; n++) {
       const digit = digitAt(row.prefix, n)
       if (digit < 0) break
       const at = node * 10 + digit
-      if (grown[at] === 0) grown[at] = rowsOf.push([]) - 1
+      if (grown[at] === 0) grown[at] = rowsOf.push(none) - 1
       node = grown[at] ?? 0
     }
-    const known = rowsOf[node] ?? []
+    const known = rowsOf[node] ?? none
     rowsOf[node] = known.length === 0 ? [row] : [...known, row].sort(before)
   }
   // Decks share most of their digits: what was not needed goes back.
   const children = grown.slice(0, rowsOf.length * 10)
 
+  const path = new Int32Array(numberCharsMax)
   return {
     match(number, at, caller = anybody) {
-      let node = 0
-      let best = applicable(rowsOf[0], at, caller)
-      for (let n = 1; number !== null && n < number.length; n++) {
+      // Down first, then rows from the longest prefix back: most are never looked at.
+      let [node, depth] = [0, 0]
+      for (let n = 1; number !== null && n < number.length && depth < numberCharsMax; n++) {
         const digit = digitAt(number, n)
         node = digit < 0 ? 0 : (children[node * 10 + digit] ?? 0)
         if (node === 0) break
-        best = applicable(rowsOf[node], at, caller) ?? best
+        path[depth++] = node
       }
-      return best
+      for (; depth >= 0; depth--) {
+        const rows = rowsOf[depth === 0 ? 0 : (path[depth - 1] ?? 0)]
+        const row = rows === none || rows === undefined ? null : applicable(rows, at, caller)
+        if (row !== null) return row
+      }
+      return null
     }
   }
 }
+
+/** Longer than any number (E.164: 15 digits); what follows prices nothing. */
+const numberCharsMax = 32
+const none: readonly never[] = []
 
 /** -1 for what is no digit. */
 function digitAt(text: string, at: number): number {
@@ -72,12 +83,7 @@ function digitAt(text: string, at: number): number {
   return digit >= 0 && digit <= 9 ? digit : -1
 }
 
-function applicable<Row extends PrefixRow>(
-  rows: readonly Row[] | undefined,
-  at: EpochMs,
-  { origin, quality }: Caller
-): Row | null {
-  if (rows === undefined) return null
+function applicable<Row extends PrefixRow>(rows: readonly Row[], at: EpochMs, { origin, quality }: Caller): Row | null {
   for (const row of rows) {
     if (row.effectiveFrom > at || (row.effectiveTo !== null && at >= row.effectiveTo)) continue
     if (row.origin !== null && row.origin !== origin) continue
