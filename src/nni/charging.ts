@@ -44,7 +44,7 @@ function transitsOf(text: string): readonly string[] {
   return entries.length <= limits.transitsMax && entries.every(entry => transit.test(entry)) ? entries : []
 }
 
-/** The list with one more network: its index is that of the last named one, plus the voids after it, plus one (PCV-08). */
+/** The list with one more network: the index of the last named one, plus the voids after it, plus one (PCV-08). */
 export function withTransit(list: readonly string[], name: string): readonly string[] {
   let last = 0
   for (const entry of list) last = entry === 'void' ? last + 1 : Number(entry.split('.')[1])

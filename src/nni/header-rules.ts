@@ -5,8 +5,8 @@ import { agreedFields } from '../config/operators.ts'
 import type { AgreedField } from '../config/operators.ts'
 
 /**
- * `own`: each leg has its own, written by the hub or its engine. `never`: not on a non-roaming interface. `stays`: about
- * this hop, or about something the hub does not do. `open`: crosses whatever the trust. `trusted`: crosses from a
+ * `own`: each leg has its own, written by the hub or its engine. `never`: not on a non-roaming interface. `stays`:
+ * about this hop, or about something the hub does not do. `open`: crosses whatever the trust. `trusted`: crosses from a
  * trusted peer to a trusted one. `agreed`: crosses where the profiles of both name it.
  */
 export type Rule = 'own' | 'never' | 'stays' | 'open' | 'trusted' | 'agreed'

@@ -41,8 +41,8 @@ export const withoutPreconditions = (sdp: string): string =>
     : sdp
 
 /**
- * An answer of the hub: its side is reserved, since its media has a place at the anchor; the caller is asked to tell when
- * its own is (RFC 3312, 5.1.1), unless it has been told so.
+ * An answer of the hub: its side is reserved, since its media has a place at the anchor; the caller is asked to tell
+ * when its own is (RFC 3312, 5.1.1), unless it has said so.
  */
 export function withPreconditions(sdp: string, wanted: Preconditions): string {
   const [session = '', ...sections] = sdp.split(/^(?=m=)/m)

@@ -218,13 +218,17 @@ describe('transports and timers', () => {
 
   it('RTE-06 without an answer in the time agreed the next route is tried; a late ringing is cancelled', async () => {
     const border = await open({ timers: { firstAnswerMs: 200 } })
+    let cancelled = false
+    border.alpha.onRequest = tx => {
+      tx.onCancel = () => void (cancelled = true)
+      return false
+    }
     const leg: LegRef = border.nni.invite(invitation())
     const { reason } = await border.inbox.wait('ended', leg)
     expect(reason).toEqual({ cause: 'unreachable', text: 'the operator did not answer in time' })
     const invite = await border.alpha.take('INVITE')
-    const cancelled = new Promise<void>(resolve => void (invite.onCancel = () => resolve()))
     border.alpha.answer(invite, 180)
-    await cancelled
+    await border.until(() => cancelled)
     border.alpha.answer(invite, 487)
   })
 
