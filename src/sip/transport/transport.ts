@@ -118,7 +118,7 @@ export const transportLimits = {
   udpRequestBytesMax: 1_300,
   /** TCP in place of UDP has so long to connect; then UDP carries the request, and the next ones for a while. */
   udpInsteadMs: 2_000,
-  tcpRefusedMs: 60_000,
+  tcpRefusedMs: 600_000,
   /** Pings over a connection made from here whose other end agreed to them without naming a time (RFC 6223). */
   keepAliveMs: 95_000,
   /** A ping without anything coming back in this time: the connection is dead (RFC 5626, 4.4.1). */
