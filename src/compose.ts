@@ -6,6 +6,7 @@ import { createMatrix } from './adapters/matrix/matrix.ts'
 import type { Matrix } from './adapters/matrix/matrix.ts'
 import { matrixMigrations } from './adapters/matrix/store.ts'
 import { createSipWs } from './adapters/sip-ws/sip-ws.ts'
+import { createRoster, rosterMigrations } from './adapters/xmpp/roster.ts'
 import { createXmpp } from './adapters/xmpp/xmpp.ts'
 import type { Xmpp } from './adapters/xmpp/xmpp.ts'
 import { createAgreementBook, createAgreements } from './clearing/agreements.ts'
@@ -76,7 +77,13 @@ export const placeOf = (config: Config, join = false): DatabasePlace => {
   return url === null ? { dataDir: resolve(config.hub.dataDir), join } : { url }
 }
 
-export const migrations = [...eventMigrations, ...clearingMigrations, ...directoryMigrations, ...matrixMigrations]
+export const migrations = [
+  ...eventMigrations,
+  ...clearingMigrations,
+  ...directoryMigrations,
+  ...matrixMigrations,
+  ...rosterMigrations
+]
 
 /** Which party a peer belongs to; the peers of records, charges and reports. */
 export const partyOf = ({ islands, operators }: Config): ((peerId: string) => string) => {
@@ -137,7 +144,15 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     await outbox.drain(relayMs)
     await outbox.close()
   })
-  const { hub, listening } = await signalling(config, options, { parts, outbox, book, party, directory, blind, database })
+  const { hub, listening } = await signalling(config, options, {
+    parts,
+    outbox,
+    book,
+    party,
+    directory,
+    blind,
+    database
+  })
   clearing?.start()
   blind.probe.start()
   const running = parts.move()
@@ -205,7 +220,8 @@ async function signalling(
         log,
         clock,
         secretOf: linkSecretOf,
-        numberOf: (islandId, user) => directory.numberOf(islandId, user)
+        numberOf: (islandId, user) => directory.numberOf(islandId, user),
+        roster: createRoster({ database, log })
       })
     : null
   const matrix = islands.some(({ access, enabled }) => access === 'matrix' && enabled)

@@ -93,11 +93,11 @@ async function settled(world: XmppWorld, since: number): Promise<number> {
   return world.finalCount()
 }
 
-/** Each hears the other; false where Dino plays what it hears but has its own microphone closed. */
+/** Each hears the other; false where Dino keeps its microphone closed. */
 async function areHeard(dino: Dino, phone: PhoneCall): Promise<boolean> {
-  await dinoHears(dino, phoneHz)
-  if (!dino.records()) return false
-  await phoneHears(phone, dinoToneHz)
+  const opened = await eventually('Dino opens its microphone', () => dino.records(), 10_000).catch(() => false)
+  if (!opened) return false
+  await Promise.all([phoneHears(phone, dinoToneHz), dinoHears(dino, phoneHz)])
   return true
 }
 
@@ -210,7 +210,7 @@ async function run(anchor: 'embedded' | 'rtpengine', after: AsyncDisposableStack
   } catch (error) {
     const file = join(tmpdir(), 'isthmus-dino.png')
     dino.screenshot(file)
-    say(`Dino's screen: ${file}`)
+    say(`Dino's screen: ${file}; its microphone is ${dino.records() ? 'open' : 'closed'}`)
     say(jingleOf(dino))
     const calls = [...world.operator.calls, ...world.operator.history]
     say(`phones: ${calls.map(({ state, media }) => `${state} ${JSON.stringify(media.heard)}`).join('; ')}`)

@@ -16,6 +16,7 @@ import type { Limits } from './limits.ts'
 import type { Link } from './link.ts'
 import { Memory } from '../../memory.ts'
 import { Presence } from './presence.ts'
+import type { Roster } from './roster.ts'
 import { bareOf, errorOf, gatewayAddress, ns, parseJid, printStanza } from './stanza.ts'
 import { noticeStanza } from './text-stanza.ts'
 import { Texts } from './texts.ts'
@@ -32,6 +33,7 @@ export interface IslandParts {
   readonly createCalls: CreateCalls
   /** One for a component; one for each account, in the order of the configuration. */
   readonly connect: (events: ConnectionEvents, account: number) => Connection
+  readonly roster?: Roster
 }
 
 export class Island implements Link {
@@ -72,7 +74,8 @@ export class Island implements Link {
       send: stanza => this.send(stanza),
       request: iq => this.request(iq),
       stands: jid => this.#stands(jid),
-      rosterElsewhere: this.#accounts !== null
+      rosterElsewhere: this.#accounts !== null,
+      keep: (change, watch) => parts.roster?.[change](island.id, watch)
     })
     const neighbour = connection.kind === 'component' ? `${connection.host}:${connection.port}` : connection.service
     const addresses = this.#addresses

@@ -6,6 +6,7 @@ import type { Element } from '@xmpp/xml'
 import { capsElement, capsHash, featuresOf, infoOf } from './disco.ts'
 import type { Limits } from './limits.ts'
 import type { Device, Presences } from './link.ts'
+import type { Watch } from './roster.ts'
 import { bareOf, gatewayAddress, ns, parseJid, printJid, sameJid } from './stanza.ts'
 
 export interface PresenceParts {
@@ -17,6 +18,8 @@ export interface PresenceParts {
   readonly stands: (jid: string) => boolean
   /** True where accounts are used: their server keeps the roster and tells their presence. */
   readonly rosterElsewhere: boolean
+  /** What is to be kept of who watches whom. */
+  readonly keep?: (change: 'add' | 'remove', watch: Watch) => void
 }
 
 interface Known {
@@ -52,6 +55,13 @@ export class Presence implements Presences {
     return this.#watchers.size
   }
 
+  /** Who watched whom when the hub ran last. */
+  remember(watches: readonly Watch[]): void {
+    for (const { user, contact } of watches) {
+      if (this.#parts.stands(this.#jid(contact, false))) this.#watch(user, contact, false)
+    }
+  }
+
   heard(presence: Element): void {
     const from = parseJid(presence.attrs['from'])
     const to = parseJid(presence.attrs['to'])
@@ -73,7 +83,12 @@ export class Presence implements Presences {
       for (const local of accounts) this.#parts.send(xml('presence', { from: this.#jid(local) }, capsElement()))
       return
     }
-    for (const [user, locals] of this.#watchers) for (const local of locals) this.#tell(user, local)
+    for (const [user, locals] of this.#watchers) {
+      for (const local of locals) this.#tell(user, local)
+      // Any of them may ask which devices there are (RFC 6121, 4.3).
+      const [local = ''] = locals
+      this.#parts.send(xml('presence', { from: this.#jid(local, false), to: user, type: 'probe' }))
+    }
   }
 
   #jid(local: string, device = true): string {
@@ -117,11 +132,12 @@ export class Presence implements Presences {
   }
 
   /** False: no room. */
-  #watch(user: string, local: string): boolean {
+  #watch(user: string, local: string, isNew = true): boolean {
     const { watchersMax, contactsPerWatcherMax } = this.#parts.limits
     const locals = this.#watchers.get(user) ?? new Set()
     if (!locals.has(local) && locals.size >= contactsPerWatcherMax) return false
     if (!this.#watchers.has(user) && this.#watchers.size >= watchersMax) return false
+    if (isNew && !locals.has(local)) this.#parts.keep?.('add', { user, contact: local })
     locals.add(local)
     this.#watchers.set(user, locals)
     return true
@@ -129,7 +145,7 @@ export class Presence implements Presences {
 
   #forget(user: string, local: string | null): void {
     const locals = this.#watchers.get(user)
-    locals?.delete(local ?? '')
+    if (local !== null && locals?.delete(local) === true) this.#parts.keep?.('remove', { user, contact: local })
     if (locals?.size === 0) this.#watchers.delete(user)
   }
 

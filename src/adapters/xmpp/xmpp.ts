@@ -17,6 +17,7 @@ import type { Connection, ConnectionEvents } from './connection.ts'
 import { Island } from './island.ts'
 import { limits as defaultLimits } from './limits.ts'
 import type { Limits } from './limits.ts'
+import type { Roster } from './roster.ts'
 
 export interface XmppParts {
   readonly config: {
@@ -33,6 +34,8 @@ export interface XmppParts {
   }) => string
   /** A user's number by the provider's table; by the configuration unless given. */
   readonly numberOf?: (islandId: string, user: string) => string | null
+  /** Where it is kept who watches whom; in memory alone unless given. */
+  readonly roster?: Roster
   readonly limits?: Partial<Limits>
   /** The calls of an island; others for tests of the link alone. */
   readonly createCalls?: CreateCalls
@@ -80,7 +83,7 @@ class XmppAdapter implements Xmpp {
 
   /** Does not wait for the servers: a hub starts whether they are there or not. */
   async start(inbox: Inbox): Promise<void> {
-    const { config, clock, log, numberOf } = this.#parts
+    const { config, clock, log, numberOf, roster } = this.#parts
     const byConfig = new Map(
       this.#configured.flatMap(({ id, users }) =>
         users.map(({ name, number }) => [`${id} ${name.toLowerCase()}`, number ?? null] as const)
@@ -101,11 +104,15 @@ class XmppAdapter implements Xmpp {
           inbox,
           newLeg: () => this.#newLeg(island.id),
           createCalls: this.#parts.createCalls ?? createCalls,
-          connect
+          connect,
+          ...(roster === undefined ? {} : { roster })
         })
       )
     }
-    for (const island of this.#islands.values()) island.start()
+    for (const [id, island] of this.#islands) {
+      if (roster !== undefined) island.presence.remember(await roster.read(id))
+      island.start()
+    }
   }
 
   async drain(): Promise<void> {
@@ -114,6 +121,7 @@ class XmppAdapter implements Xmpp {
 
   async close(): Promise<void> {
     await Promise.all([...this.#islands.values()].map(island => island.close()))
+    await this.#parts.roster?.settled()
   }
 
   invite(invitation: Invitation): LegRef {

@@ -14,6 +14,7 @@ const number = `+49301@${gateway}`
 function presences(more: Partial<Limits> = {}, rosterElsewhere = false) {
   const sent: Element[] = []
   const asked: Element[] = []
+  const kept: (readonly string[])[] = []
   let features: readonly string[] = ['a', 'b']
   const presence = new Presence({
     gateway,
@@ -26,7 +27,8 @@ function presences(more: Partial<Limits> = {}, rosterElsewhere = false) {
       return xml('iq', { type: 'result' }, xml('query', { xmlns: ns.discoInfo }, ...children))
     },
     stands: jid => jid.startsWith('+'),
-    rosterElsewhere
+    rosterElsewhere,
+    keep: (change, { user, contact }) => void kept.push([change, user, contact])
   })
   const heard = (from: string, type?: string, ...children: readonly Element[]): void =>
     presence.heard(xml('presence', { from, to: number, type }, ...children))
@@ -34,6 +36,7 @@ function presences(more: Partial<Limits> = {}, rosterElsewhere = false) {
     presence,
     sent,
     asked,
+    kept,
     heard,
     told: () => sent.splice(0).map(({ attrs }) => [attrs['type'] ?? 'available', attrs['from'], attrs['to']]),
     answers: (names: readonly string[]) => void (features = names)
@@ -73,10 +76,33 @@ describe('who watches whom', () => {
     heard('alice@ott.test/phone', 'probe')
     expect(told()).toEqual([['available', `${number}/gw`, 'alice@ott.test/phone']])
     presence.up([])
-    expect(told()).toEqual([['available', `${number}/gw`, 'alice@ott.test']])
+    expect(told()).toEqual([
+      ['available', `${number}/gw`, 'alice@ott.test'],
+      ['probe', number, 'alice@ott.test']
+    ])
     heard('alice@ott.test', 'unsubscribed')
     presence.up([])
     expect(told()).toEqual([])
+  })
+  it('what changes is kept, once; who watched in the last life is told as soon as the link is up', () => {
+    const { heard, kept, presence, told } = presences()
+    presence.remember([
+      { user: 'bob@ott.test', contact: '+49301' },
+      { user: 'bob@ott.test', contact: 'nobody' }
+    ])
+    presence.up([])
+    expect(told()).toEqual([
+      ['available', `${number}/gw`, 'bob@ott.test'],
+      ['probe', number, 'bob@ott.test']
+    ])
+    for (const type of ['subscribe', 'probe', 'subscribe', 'unsubscribe', 'unsubscribe']) heard('alice@ott.test', type)
+    heard('bob@ott.test', 'probe')
+    heard('bob@ott.test', 'unsubscribed')
+    expect(kept).toEqual([
+      ['add', 'alice@ott.test', '+49301'],
+      ['remove', 'alice@ott.test', '+49301'],
+      ['remove', 'bob@ott.test', '+49301']
+    ])
   })
   it('nobody watches what cannot be called, and there are bounds', () => {
     const { presence, told } = presences({ watchersMax: 1, contactsPerWatcherMax: 1 })
