@@ -2,7 +2,7 @@
 // as the answer to it, and the hub's offer as the answer to the user. Pure.
 
 import type { Sdp } from '../../session/model.ts'
-import { setupOf, withSetup } from './call-media.ts'
+import { setupOf, withMid, withSetup } from './call-media.ts'
 import { midFromName, nameOf } from './jingle-sdp.ts'
 import {
   attribute,
@@ -83,7 +83,7 @@ function met(section: SdpSection, offer: SdpSection, mid: string | null, at: num
     const [format = ''] = ['rtpmap', 'fmtp', 'rtcp-fb'].includes(found.name) ? (found.value ?? '').split(' ') : ['*']
     return format === '*' || formats.includes(format)
   })
-  const named = mid === null ? lines : [attribute('mid', mid === '' ? `${at}` : mid), ...lines]
+  const named = mid === null ? lines : withMid(lines, mid === '' ? `${at}` : mid)
   const direction = narrowed(directionOf(section), reversed(directionOf(offer)))
   return withDirection({ ...section, formats, lines: named }, direction)
 }

@@ -150,8 +150,7 @@ export function named(sdp: SdpDescription, layout: SdpDescription): SdpDescripti
     const was = valueOf(section.lines, 'mid')
     if (was === mid) return section
     if (was !== null) renamed.set(was, mid)
-    const others = section.lines.filter(each => attributeOf(each)?.name !== 'mid')
-    return { ...section, lines: [attribute('mid', mid), ...others] }
+    return { ...section, lines: withMid(section.lines, mid) }
   })
   const session = sdp.session.map(each => {
     const found = attributeOf(each)
@@ -160,6 +159,14 @@ export function named(sdp: SdpDescription, layout: SdpDescription): SdpDescripti
     return attribute('group', [semantics, ...mids.map(mid => renamed.get(mid) ?? mid)].join(' '))
   })
   return { session, sections }
+}
+
+/** The lines with that mid: before other attributes, and after what comes before any (RFC 8866, 5). */
+export function withMid(lines: readonly SdpLine[], mid: string): readonly SdpLine[] {
+  const others = lines.filter(each => attributeOf(each)?.name !== 'mid')
+  const first = others.findIndex(({ type }) => type === 'a')
+  const at = first < 0 ? others.length : first
+  return [...others.slice(0, at), attribute('mid', mid), ...others.slice(at)]
 }
 
 /** An answer says who begins with DTLS (RFC 5763, 5): `actpass` would leave both waiting. */
