@@ -191,26 +191,32 @@ function outside(ctx: Context, outbound: Outbound, response: SipResponse, flow: 
     return
   }
   if (flow !== null) usage.flow = flow
-  if (status < 200) early(ctx, usage, outbound, response)
-  else if (status < 300) confirm(ctx, usage, outbound, response)
+  if (status < 200) {
+    if (!early(ctx, usage, outbound, response)) return
+  } else if (status < 300) confirm(ctx, usage, outbound, response)
   else ctx.usages.end(usage, Date.now())
   tellResponse(outbound, response, flow, usage.id)
   if (usage.app.gone && status < 300 && status >= 200) endByEngine(ctx, usage, reasonLine(503, 'Application gone'))
 }
 
-function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipResponse): void {
+/** False for a reliable 1xx that came before, or that is one too far: both are discarded (RFC 3262, 4). */
+function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipResponse): boolean {
   const tag = tagOf(response.headers.get('To'))
-  if (tag === '' || usage.phase !== 'early') return
+  if (tag === '' || usage.phase !== 'early') return true
   const rseq = Number.parseInt(response.headers.get('RSeq') ?? '', 10)
   const known = usage.forks.get(tag)
   if (known !== undefined) {
-    if (!Number.isNaN(rseq)) known.rseq = rseq
-    return
+    if (Number.isNaN(rseq)) return true
+    if (known.last !== null && rseq !== known.last + 1) return false
+    known.rseq = known.last = rseq
+    return true
   }
-  if (usage.forks.size >= ctx.limits.forksMax) return
+  if (usage.forks.size >= ctx.limits.forksMax) return true
   const dialog = Dialog.uac(tx.request, response)
-  usage.addFork(tag, { dialog, rseq: Number.isNaN(rseq) ? null : rseq })
+  const first = Number.isNaN(rseq) ? null : rseq
+  usage.addFork(tag, { dialog, rseq: first, last: first })
   usage.dialog ??= dialog
+  return true
 }
 
 /** The first 2xx makes the dialog: the early one of its tag, or a new one. */

@@ -25,10 +25,11 @@ export interface SentAck {
   readonly to: Destination
 }
 
-/** An early dialog, and the RSeq that it acknowledged last. */
+/** An early dialog, the RSeq that waits for its PRACK, and the last one told. */
 export interface Fork {
   readonly dialog: Dialog
   rseq: number | null
+  last: number | null
 }
 
 // Most calls fork nowhere, and every one of them is kept for a while.

@@ -294,6 +294,31 @@ describe('an INVITE of the application', () => {
     expect((await bench.app.sip('SIP/2.0 200')).tokens[8]).toBe(echo.tokens[10])
   })
 
+  it('a reliable provisional answer that comes again, or skips one, goes up no more (RFC 3262, 4)', async () => {
+    const { tx } = await ring(`${from}supported: 100rel\r\n`)
+    const reliable = (status: number, rseq: number): void => {
+      const headers = createHeaders([
+        ['Contact', bench.peer.contact],
+        ['Require', '100rel'],
+        ['RSeq', String(rseq)]
+      ])
+      tx.respond(makeResponse(tx.request, status, { toTag: 'b', headers }))
+    }
+    for (const [status, rseq] of [
+      [183, 100],
+      [183, 100],
+      [182, 102],
+      [180, 101],
+      [183, 100]
+    ] as const) {
+      reliable(status, rseq)
+    }
+    bench.peer.answer(tx, 486)
+    await bench.app.sip('SIP/2.0 486')
+    const told = bench.app.frames.filter(({ tokens }) => tokens[1] === 'sip').map(({ message }) => message.slice(8, 11))
+    expect(told).toEqual(['183', '180'])
+  })
+
   it('an early UPDATE of the peer goes up with the dialog and is answered', async () => {
     const { tx } = await ring()
     const early = Dialog.uas(tx.request, bench.peer.answer(tx, 183, [], sdp()))
