@@ -1,14 +1,15 @@
 // What the commands around clearing share: the database of a running or a stopped hub, who asks, and progress.
 
 import { userInfo } from 'node:os'
+import { resolve } from 'node:path'
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { createAgreementBook } from '../clearing/agreements.ts'
 import type { AgreementBook } from '../clearing/agreements.ts'
 import { createDeckVersions } from '../clearing/decks/versions.ts'
+import { clearingMigrations } from '../clearing/migrations.ts'
 import { createNumberOf } from '../clearing/numbers.ts'
-import { migrations, placeOf } from '../compose.ts'
-import { readConfig } from '../config.ts'
+import { databaseUrl, readConfig } from '../config.ts'
 import type { AgreementConfig, Config } from '../config.ts'
 import { HubError } from '../errors.ts'
 import { createLog } from '../log.ts'
@@ -53,8 +54,9 @@ export async function withDatabase<T>(
   work: (given: { readonly config: Config; readonly database: Database }) => Promise<T>
 ): Promise<T> {
   const config = readConfig(file)
-  const place = url === undefined ? placeOf(config, true) : { url }
-  const database = await openDatabase({ place, poolMax: 2, migrations, log: createLog('error') })
+  const server = url ?? databaseUrl(config)
+  const place = server === null ? { dataDir: resolve(config.hub.dataDir), join: true } : { url: server }
+  const database = await openDatabase({ place, poolMax: 2, migrations: clearingMigrations, log: createLog('error') })
   const stop = (): void => process.exit(130)
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
