@@ -105,7 +105,8 @@ const unanswered = {
 /** What makes a record one of a call that came to nothing. */
 export const failedCall: Partial<CdrRecord> = unanswered
 
-const peers = `
+/** Islands and operators, as YAML. */
+export const clearingPeers = `
 islands:
   - id: island
     access: sip-ws
@@ -123,7 +124,7 @@ agreements:
   - { id: buy, buyer: hub, seller: operator, rates: [{ prefix: "+49", destination: Germany, rate: "0.0300" }] }
 `
 
-export const clearingConfig = (agreements: string = cascade): Config => parseConfig(peers + agreements)
+export const clearingConfig = (agreements: string = cascade): Config => parseConfig(clearingPeers + agreements)
 
 export function bookOf(agreements: string = cascade): AgreementBook {
   const config = clearingConfig(agreements)
