@@ -102,6 +102,7 @@ export async function startMatrixPhone(
     },
     stats,
     stop: async () => {
+      await tell('hangUp').catch(() => undefined)
       await tell('stop').catch(() => undefined)
       await page.context().close()
     }

@@ -137,7 +137,11 @@ async function register(url: string, name: string): Promise<void> {
   const password = passwordOf(name)
   const mac = createHmac('sha1', sharedSecret).update([nonce, name, password, 'notadmin'].join('\0')).digest('hex')
   const { status, body: answer } = await request(url, null, 'POST', path, {
-    ...{ nonce, username: name, password, admin: false, mac }
+    nonce,
+    username: name,
+    password,
+    admin: false,
+    mac
   })
   if (status !== 200) throw new Error(`register ${name}: ${status} ${JSON.stringify(answer)}`)
 }
@@ -175,7 +179,10 @@ function configuration({ serverName, home, port, files, autoJoin = true, tight =
     bcrypt_rounds: 4,
     listeners: [
       {
-        ...{ port, type: 'http', tls: false, bind_addresses: ['127.0.0.1'] },
+        port,
+        type: 'http',
+        tls: false,
+        bind_addresses: ['127.0.0.1'],
         resources: [{ names: ['client', 'media'], compress: false }]
       }
     ],

@@ -35,7 +35,17 @@ navigator.mediaDevices.getUserMedia = async constraints => {
   return new MediaStream([...out.stream.getAudioTracks(), ...granted.getVideoTracks()])
 }
 
-function listen(stream) {
+/** The ear follows the call: after a hold the receiver's track has to be listened to anew. */
+let listenedTo = null
+function listen() {
+  const found = call?.peerConn?.getTransceivers().find(({ receiver }) => receiver.track.kind === 'audio')
+  const isOpen = /recv/.test(found?.currentDirection ?? '')
+  if (!isOpen || found.receiver.track === listenedTo) {
+    if (!isOpen) listenedTo = null
+    return
+  }
+  listenedTo = found.receiver.track
+  const stream = new MediaStream([listenedTo])
   // Chromium decodes a remote track for WebAudio only while some element plays it.
   const element = document.createElement('audio')
   element.muted = true
@@ -49,15 +59,13 @@ function listen(stream) {
 
 function adopt(next) {
   call = next
+  ear = null
+  listenedTo = null
   next.on('state', state => note(`call ${state}`, { reason: next.hangupReason ?? null }))
   next.on('hangup', () => note('hangup', { reason: next.hangupReason ?? null }))
   next.on('error', error => note('call error', { error: String(error) }))
   next.on('local_hold_unhold', is => note(is ? 'held' : 'unheld'))
   next.on('asserted_identity_changed', () => note('identity', { ...next.getRemoteAssertedIdentity() }))
-  next.on('feeds_changed', () => {
-    const [feed] = next.getRemoteFeeds()
-    if (feed?.stream?.getAudioTracks().length > 0 && ear === null) listen(feed.stream)
-  })
 }
 
 globalThis.phone = {
@@ -66,7 +74,7 @@ globalThis.phone = {
     client = createClient(opts)
     client.on('Call.incoming', incoming => {
       adopt(incoming)
-      note('incoming', { from: incoming.getOpponentMember()?.userId ?? null, type: incoming.type })
+      note('incoming', { from: incoming.getOpponentMember()?.userId ?? null, kind: incoming.type })
     })
     client.on('Room.timeline', event => {
       if (event.getType() !== 'm.room.message') return
@@ -105,7 +113,9 @@ globalThis.phone = {
     await call.answer(true, video === true)
   },
   reject: () => call.reject(),
-  hangUp: () => call.hangup('user_hangup', false),
+  hangUp() {
+    if (call !== null && call.state !== 'ended') call.hangup('user_hangup', false)
+  },
   hold: ({ on }) => call.setRemoteOnHold(on),
   mute: ({ on }) => call.setMicrophoneMuted(on),
   video: ({ on }) => call.setLocalVideoMuted(!on),
@@ -118,6 +128,7 @@ globalThis.phone = {
   },
   events: () => events,
   heard() {
+    listen()
     if (ear === null) return { hz: 0, decibels: -Infinity }
     const bins = new Float32Array(ear.frequencyBinCount)
     ear.getFloatFrequencyData(bins)
