@@ -34,7 +34,19 @@ function redacted(fields: Fields, levels = levelsMax): Record<string, unknown> {
 const errorFields = (error: unknown): unknown =>
   error instanceof Error ? redacted({ ...stdSerializers.err(error) }, levelsMax - 1) : error
 
-export function createLog(level: LogLevel, to: DestinationStream = pino.destination({ fd: 2, sync: true })): Logger {
+/** A busy hub writes a line for each call: lines of a moment leave in one write, at the latest when the process does. */
+const writing = { fd: 2, sync: true, minLength: 4_096, periodicFlush: 50 } as const
+
+let shared: DestinationStream | null = null
+function standardError(): DestinationStream {
+  if (shared !== null) return shared
+  const to = pino.destination(writing)
+  process.once('exit', () => to.flushSync())
+  shared = to
+  return to
+}
+
+export function createLog(level: LogLevel, to: DestinationStream = standardError()): Logger {
   // Also for the fields of a child, which `formatters` do not see.
   const hidden = Object.fromEntries(Array.from(secrets, name => [name, () => censor]))
   return pino({ level, base: null, formatters: { log: redacted }, serializers: { ...hidden, err: errorFields } }, to)

@@ -17,8 +17,8 @@ export const callLimits = {
   /** For the records that come behind the calls, before CPU time is read. */
   settleMs: 1_500,
   callsAtOnceMax: 60_000,
-  /** Calls before anything is measured, so that no code is cold. */
-  warmUpSeconds: 8,
+  /** Calls before anything is measured: it takes some thousands until V8 has nothing left to compile. */
+  warmUpSeconds: 30,
   warmUpCallsPerSecond: 200,
   /** A step with this share of failed calls has failed, and is the last one of its server. */
   failedShareMax: 0.01,

@@ -140,7 +140,7 @@ ${liveTable(live)}
 
 export function page({ parse, core, calls, live, seconds, command, loadAverage }: Figures): string {
   const machine = `${availableParallelism()} cores (${cpus()[0]?.model ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GB, Linux ${release()}`
-  const { holdMs, failedShareMax } = callLimits
+  const { holdMs, failedShareMax, warmUpSeconds, warmUpCallsPerSecond } = callLimits
   return `# Performance
 
 Made by \`${command}\` on ${new Date().toISOString().slice(0, 10)}: ${machine}, Node ${process.versions.node}, Kamailio
@@ -166,7 +166,7 @@ ${stepTable(calls)}
 - SIPp calls over UDP from one operator to another: INVITE, 180, 200, ACK, ${holdMs / 1_000} s, BYE, 200. The hub runs from its sources in
   one process (\`media.anchor: none\`, embedded PostgreSQL, keepalives off); Kamailio with \`tm\` and Record-Route, one UDP
   worker. A step is ${seconds} s of new calls, both servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail;
-  the last step of each offers twice what it sustained.
+  the last step of each offers twice what it sustained. Before the first step each has had ${warmUpSeconds} s of ${warmUpCallsPerSecond} calls/s.
 - Failed: every call that was not completed, also one that SIPp could not place in time. SIPp and the prober
   share the cores with the servers.
 - CPU: user and system time of all threads from \`/proc\`; of the hub the Node process, with its journal, relay and

@@ -48,13 +48,16 @@ export class UdpListener {
   local: Address
   closed = false
   readonly ipv6: boolean
+  readonly listening: Listening
   readonly #socket: Socket
   readonly #port: TransportPort
 
   private constructor(socket: Socket, local: Address, port: TransportPort) {
     this.#socket = socket
     this.local = local
-    this.ipv6 = isIPv6(socket.address().address)
+    const bound = socket.address()
+    this.ipv6 = isIPv6(bound.address)
+    this.listening = { transport: 'udp', host: bound.address, port: bound.port }
     this.#port = port
     socket.on('message', (bytes, { address, port }) => this.#receive(bytes, address, port))
     // ICMP errors and their like: the transaction's own timers tell.
@@ -67,7 +70,7 @@ export class UdpListener {
     const buffers = { recvBufferSize: socketBufferBytes, sendBufferSize: socketBufferBytes }
     // Only IP addresses come here, so that nothing needs to be looked up, in later ticks and for each datagram.
     const lookup = (host: string, _options: unknown, done: (e: null, address: string, family: number) => void): void =>
-      done(null, host, isIPv6(host) ? 6 : 4)
+      done(null, host, host.includes(':') ? 6 : 4)
     const socket = createSocket({ type, lookup, ...buffers })
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)
@@ -77,11 +80,6 @@ export class UdpListener {
       })
     })
     return new UdpListener(socket, { host: advertised(options), port: socket.address().port }, port)
-  }
-
-  get listening(): Listening {
-    const { address, port } = this.#socket.address()
-    return { transport: 'udp', host: address, port }
   }
 
   flowTo(remote: Address, peerId: string | null = null): Flow {
