@@ -34,7 +34,7 @@ function redacted(fields: Fields, levels = levelsMax): Record<string, unknown> {
 const errorFields = (error: unknown): unknown =>
   error instanceof Error ? redacted({ ...stdSerializers.err(error) }, levelsMax - 1) : error
 
-/** A busy hub writes a line for each call: lines of a moment leave in one write, at the latest when the process does. */
+/** A busy hub writes a line for each call: lines of a moment leave in one write, the last when the process leaves. */
 const writing = { fd: 2, sync: true, minLength: 4_096, periodicFlush: 50 } as const
 
 let shared: DestinationStream | null = null

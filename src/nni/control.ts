@@ -2,10 +2,10 @@
 
 import type { Logger } from '../log.ts'
 import type { Clock } from '../session/ports.ts'
+import type { Joinable } from '../sip/link.ts'
 import type { SipRequest, SipResponse } from '../sip/message.ts'
 import type { Told } from './causes.ts'
 import { DirectControl } from './direct.ts'
-import type { Joinable } from './direct.ts'
 import type { Fields } from './headers.ts'
 import { SrfControl } from './srf-control.ts'
 import type { ControlPlace } from './srf-control.ts'

@@ -3,18 +3,12 @@
 
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { Told as Hint } from '../sip/engine/app.ts'
-import type { Link, LinkListener } from '../sip/engine/link.ts'
+import type { Joinable, Link, LinkListener, Told as Hint } from '../sip/link.ts'
 import { reasonPhrase } from '../sip/message.ts'
 import type { SipMessage, SipRequest, SipResponse } from '../sip/message.ts'
 import type { AnswerHandler, Control, ControlHandler, Parts, Received, Sent, ToSend } from './control.ts'
 import { toldIn } from './headers.ts'
 import type { Fields } from './headers.ts'
-
-/** The part of the embedded engine that the NNI uses. */
-export interface Joinable {
-  join(listener: LinkListener, methods: readonly string[]): Link
-}
 
 export interface DirectOptions {
   readonly engine: Joinable

@@ -1,5 +1,5 @@
-// The connection to the control port of a SIP engine, ours or a drachtio-server: the small part of drachtio-srf that the
-// NNI uses. Nothing that srf calls may throw into it, and nothing that waits for srf waits for ever.
+// The connection to the control port of a SIP engine, ours or a drachtio-server: the small part of drachtio-srf that
+// the NNI uses. Nothing that srf calls may throw into it, and nothing that waits for srf waits for ever.
 
 import Srf from 'drachtio-srf'
 import { HubError, messageOf } from '../errors.ts'

@@ -1,21 +1,7 @@
 // An application as the engine sees it: over the control port, or in this process.
 
+import type { Path, Told } from '../link.ts'
 import type { SipMessage, SipRequest } from '../message.ts'
-import type { Address, Flow, TransportName } from '../transport/transport.ts'
-
-/** Where a message went. */
-export type Path = readonly [transport: TransportName, remote: Address]
-
-/** What an application is told about a message beside the message. */
-export interface Told {
-  readonly txn: string
-  /** Empty outside a dialog. */
-  readonly dialog: string
-  /** The path it came by; null: the engine had to make it up. */
-  readonly flow: Flow | null
-  /** It opens something: the listener and the verified peer are told too. */
-  readonly opening?: boolean
-}
 
 /** What the engine says about a message that it sent for an application. */
 export interface Sent {

@@ -2,6 +2,7 @@
 
 import { messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
+import type { Joinable } from '../link.ts'
 import type { SipStack, StackLimits, StackOptions, SipTimers } from '../ports.ts'
 import { createStack } from '../stack.ts'
 import { timersFrom } from '../timers.ts'
@@ -20,7 +21,6 @@ import type { HandlerOptions } from './handler.ts'
 import { acknowledged, answerFor, cancelledLate, receive } from './inbound.ts'
 import { sendInside } from './inside.ts'
 import { LinkedApp } from './link.ts'
-import type { Link, LinkListener } from './link.ts'
 import { abandon, cancel, sendOutside, stray } from './outbound.ts'
 import { Overload } from './overload.ts'
 import { sessionDefaults } from './session-timer.ts'
@@ -57,7 +57,7 @@ export interface EngineOptions {
   readonly log: Logger
 }
 
-export interface Engine {
+export interface Engine extends Joinable {
   /** Rejects with HUB_LISTEN where a port cannot be had; nothing stays open then. */
   start(): Promise<void>
   close(): Promise<void>
@@ -65,8 +65,6 @@ export interface Engine {
   adopt: SipStack['adopt']
   /** Port 0 where there is none. */
   readonly control: { readonly host: string; readonly port: number }
-  /** An application in this process that serves these methods (lower case), beside those on the control port. */
-  join(listener: LinkListener, methods: readonly string[]): Link
   readonly listening: readonly Listening[]
   /** For metrics and tests: nothing of it may grow without end. */
   readonly counts: {

@@ -1,54 +1,11 @@
 // An application in this process: what it says and hears over the control port, without the text in between.
 
 import { randomUUID } from 'node:crypto'
+import type { CommandEnd, Link, LinkListener, Path, RequestToSend, ResponseToSend, Told } from '../link.ts'
 import type { SipMessage, SipRequest } from '../message.ts'
-import type { App, Command, Path, Sent, Told } from './app.ts'
+import type { App, Command, Sent } from './app.ts'
 import { appFields } from './text.ts'
 import type { AppMessage } from './text.ts'
-
-export interface LinkListener {
-  /** A request or an answer from the network, in a later step than whatever the application did last. */
-  heard(message: SipMessage, told: Told): void
-  /** The engine has ended a dialog by itself. */
-  ended(request: SipRequest, dialog: string, path: Path): void
-}
-
-/** Names and values of header fields as they shall go on the wire; several values: several lines. */
-export type FieldsToSend = Readonly<Record<string, string | readonly string[]>>
-
-export interface RequestToSend {
-  readonly method: string
-  /** Not needed inside a dialog, nor for CANCEL. */
-  readonly uri?: string
-  readonly headers: FieldsToSend
-  readonly body?: string | Buffer
-  /** CANCEL: the transaction of its INVITE. */
-  readonly txn?: string
-  readonly dialog?: string
-  /** A URI: where the first request of a dialog goes, whatever its Request-URI says. */
-  readonly nextHop?: string
-}
-
-export interface ResponseToSend {
-  readonly status: number
-  readonly reason: string
-  readonly headers: FieldsToSend
-  readonly body?: string | Buffer
-}
-
-/** Hears of each command once, in a later step; `failed` as `refused` of an application, in the engine's words. */
-export interface CommandEnd {
-  sent?(txn: string): void
-  failed?(why: string): void
-}
-
-export interface Link {
-  send(request: RequestToSend, end: CommandEnd): void
-  /** To the request with that transaction. */
-  answer(txn: string, response: ResponseToSend, end: CommandEnd): void
-  /** As a connection that is closed: what it has not answered is refused, what it has built is taken down. */
-  close(): void
-}
 
 export interface LinkParts {
   readonly listener: LinkListener

@@ -1,7 +1,7 @@
 // The tokens of the control protocol that say where a message came from or went to.
 
+import type { Path } from '../link.ts'
 import type { Flow } from '../transport/transport.ts'
-import type { Path } from './app.ts'
 
 let lastMs = 0
 let lastTime = ''
