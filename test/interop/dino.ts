@@ -29,9 +29,9 @@ As root on Debian with: ${packages}`
 const serverAddress = '127.0.0.77'
 const phoneHz = 1_300
 /**
- * As people do, nobody answers at once: a Dino that hears an answer while it opens its microphone may never open it
- * (its source element, flushed before it has begun, ends its loop for good). It may all the same: then the call is made
- * again, so many times.
+ * While Dino opens its speaker it may end the thread of its microphone, which then stays closed for good, in calls it
+ * makes and takes and whatever the anchor: then the call is made again by a fresh Dino, so many times. And as people
+ * do, nobody answers at once.
  */
 const patience = { ringMs: 2_000, acceptMs: 2_000, callsMax: 4 } as const
 const contact = at('bob', phoneNumber)

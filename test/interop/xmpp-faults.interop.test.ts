@@ -41,6 +41,9 @@ async function restart(server: 'ott' | 'chat', person: XmppPerson): Promise<void
   const from = user(person).events.length
   await world.servers[server].start()
   await user(person).wait('online', () => true, { from, ms: 40_000 })
+  // The hub tells those who watch a number that it is there again; whoever logs in later asks.
+  const isThere = (event: { readonly from: string }): boolean => event.from.startsWith(at(person, phoneNumber))
+  await user(person).wait('available', isThere, { from, ms: 40_000 })
 }
 
 describe('a server that dies in a call', () => {
@@ -66,6 +69,35 @@ describe('a server that dies in a call', () => {
     )
     await restart('ott', 'alice')
   }, 120_000)
+
+  for (const placed of [true, false]) {
+    it(`its user ends the call that it ${placed ? 'placed' : 'took'} before, once the server is back`, async () => {
+      const full = await user('alice').subscribe(at('alice', phoneNumber))
+      const taken = placed ? null : await world.phoneCalls(people.alice.number, theirs)
+      const call = placed ? await user('alice').call(full, ours) : await user('alice').incoming()
+      if (!placed) await call.answer(ours)
+      const phone = taken ?? (await world.phone())
+      await Promise.all([hears(call, placed ? ours : theirs), phoneHears(phone, ours)])
+      const from = user('alice').events.length
+      await world.servers.ott.crash()
+      await user('alice').wait('disconnected', () => true, { from })
+      await restart('ott', 'alice')
+      const { packetsReceived } = await call.stats()
+      await hears(call, placed ? ours : theirs, packetsReceived + 100)
+      await call.end()
+      await phone.ended
+      const side = placed ? 'caller' : 'callee'
+      const finals = await world.finals(2, finalsSeen)
+      equal(
+        finals.map(({ cause, release_side, t_answer }) => [cause, release_side, t_answer !== null]),
+        [
+          ['normal', side, true],
+          ['normal', side, true]
+        ]
+      )
+      ok(finals.every(({ duration_ms }) => duration_ms > 2_000))
+    }, 120_000)
+  }
 
   it('once the server is back its users call and are called again', async () => {
     const full = await user('alice').subscribe(at('alice', phoneNumber))

@@ -92,7 +92,8 @@ pulseaudio -n --exit-idle-time=-1 --use-pid-file=no \\
 until [ -S "$D/run/pulse.sock" ]; do sleep 0.1; done
 pactl set-default-source mic; pactl set-default-sink out
 while cat "$D/beeps.raw"; do :; done | pacat --device=tone --format=s16le --rate=16000 --channels=1 &
-exec dbus-run-session -- bash -c 'echo "$DBUS_SESSION_BUS_ADDRESS" >"$D/bus"; exec dino-im --print-xmpp=all >"$D/dino.log" 2>&1'
+# First to run: where the thread of its microphone comes late, Dino ends it for good while it opens its speaker.
+exec dbus-run-session -- bash -c 'echo "$DBUS_SESSION_BUS_ADDRESS" >"$D/bus"; exec chrt --rr 1 dino-im --print-xmpp=all >"$D/dino.log" 2>&1'
 `
 
 export async function startDino(options: DinoOptions): Promise<Dino> {
