@@ -53,7 +53,7 @@ describe('an answered call', () => {
     deepEqual([egress.charge.side, egress.charge.rule, egress.charge.amountMicros], ['bilateral', 'with-ingress', 0n])
   })
 
-  it('derives the id of an entry from the record alone', () => {
+  it('LED-03 derives the id of an entry from the record alone', () => {
     const { transfers } = charged(record())
     equal(transfers[0]!.entryId, `${record().cdr_id}/call/1`)
     deepEqual(charged(record()).transfers, transfers)
@@ -80,7 +80,7 @@ describe('an answered call', () => {
     })
   })
 
-  it('belongs to the local day of its answer in the time zone of the agreement', () => {
+  it('CDR-04 belongs to the local day of its answer in the time zone of the agreement', () => {
     const late = Date.parse('2026-10-31T18:45:00Z')
     equal(charged(record({ t_answer: late }), fees).charge.day, '2026-11-01')
     equal(charged(record({ t_answer: late })).charge.day, '2026-10-31')
@@ -117,7 +117,7 @@ describe('an answered call', () => {
 })
 
 describe('a call that was not answered', () => {
-  it('has no units and owes the attempt fee alone', () => {
+  it('CDR-02 has no units and owes the attempt fee alone', () => {
     const { charge, transfers } = charged(record(failedCall), fees)
     deepEqual([charge.rule, charge.billedUnits, printAmount(charge.amountMicros)], ['attempt', 0, '0.002000'])
     equal(transfers.length, 1)

@@ -106,7 +106,7 @@ describe('exactly once', () => {
     equal(steps.size > 10, true, [...steps].join('\n'))
   })
 
-  it('kill -9 at every step of a batch leaves an identical ledger', async () => {
+  it('EOS-02 kill -9 at every step of a batch leaves an identical ledger', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'isthmus-clearing-'))
     const file = join(folder, 'records.json')
     // The records that JSON can carry: half characters come back as they went.

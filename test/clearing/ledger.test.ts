@@ -237,7 +237,7 @@ describe('the ledger', () => {
     deepEqual([await positionOf(database, topic), await count('charge')], [1n, 1])
   })
 
-  it('its balances follow from its entries, and all accounts of a currency add up to zero', async () => {
+  it('LED-01 its balances follow from its entries, and all accounts of a currency add up to zero', async () => {
     const posted = await post(traffic(400), trafficAgreements)
     equal(posted!.charged > 500 && posted!.suspended > 10 && posted!.rejected > 10, true)
     const { stand, follow, sums } = await balancesOf(database)

@@ -169,7 +169,7 @@ describe('completeness', () => {
   const at = (seq: number, over: Partial<CdrRecord> = {}): CdrRecord => record({ seq, call_id: uuid(seq), ...over })
   const ended = (days: number): Partial<CdrRecord> => ({ t_end: Date.parse('2026-11-01T00:00:00Z') + days * day })
 
-  it('is whole where every number of every node has arrived, partial and rejected records too', async () => {
+  it('EOS-03 is whole where every number of every node has arrived, partial and rejected records too', async () => {
     const { completeness } = await reportOf([
       at(1, { kind: 'start', partial_seq: 0 }),
       { ...at(2), duration_ms: -1 },

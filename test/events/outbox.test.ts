@@ -237,7 +237,7 @@ async function killed(
 }
 
 describe('after the hub died in a call', () => {
-  it('each open leg gets one final, billed to the last heartbeat, however often it dies again', async () => {
+  it('CDR-03 each open leg gets one final, billed to the last heartbeat, however often it dies again', async () => {
     const eventLog = memoryLog()
     let disk: WeakDisk | null = null
     const dir = folder()

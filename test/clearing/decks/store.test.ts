@@ -123,7 +123,7 @@ agreements: [{ id: sell, buyer: island, seller: hub, rates: [{ prefix: "+49", de
     equal((await take(database, { rows: [deckRow('+49', '0.01')] })).version, 1)
   })
 
-  it('cannot be changed or deleted by the role of the running hub', async () => {
+  it('LED-03 cannot be changed or deleted by the role of the running hub', async () => {
     const database = await fresh()
     await take(database, { rows: [deckRow('+49', '0.01')] })
     for (const table of ['deck_version', 'deck_row', 'deck_activation', 'recharge']) {
