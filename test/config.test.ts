@@ -157,3 +157,18 @@ describe('configuration', () => {
     throws(() => readConfig('/nonexistent/isthmus.yaml'), /cannot read/)
   })
 })
+
+describe('Kafka in the configuration', () => {
+  const kafka = (text: string): string => problem(`events: { kafka: { ${text} } }`)
+
+  it.each([
+    ['brokers and nothing else', 'brokers: [kafka-1:9092, "[::1]:9092"]', /^accepted$/],
+    ['no broker', 'brokers: []', /events\.kafka\.brokers/],
+    ['a broker without a port', 'brokers: [kafka-1]', /events\.kafka\.brokers\.0: a broker such as/],
+    ['more copies asked for than made', 'brokers: [k:1], minInsync: 2, replicationFactor: 1', /more copies than/],
+    ['a login without a password', 'brokers: [k:1], sasl: { username: u }', /name the place of the password/],
+    ['a group that is no name', 'brokers: [k:1], group: "A B"', /events\.kafka\.group/]
+  ])('%s', (_what, text, expected) => {
+    match(kafka(text), expected)
+  })
+})

@@ -203,6 +203,7 @@ describe('the house rules', () => {
       rtpengine: /\bstartRtpengine\b/,
       knot: /support\/dns-server\.ts/,
       openssl: /support\/certificates\.ts/,
+      kafka: /support\/kafka\.ts/,
       prosody: /support\/(prosody|xmpp-world)\.ts/,
       ejabberd: /support\/(ejabberd|xmpp-world)\.ts/
     }

@@ -87,25 +87,14 @@ function finalOf(parsed: CdrRecord): Final {
   return { record, contentHash: hash('sha256', contentOf(record), 'base64url') }
 }
 
-/** Separated by what separates units in ASCII; whatever a text holds, a length stands before it. */
+/** Whatever a text holds: a length stands before it. */
 function contentOf(r: CdrRecord): string {
-  const texts = [
-    r.node_id,
-    r.service,
-    r.provider,
-    r.other_provider,
-    r.trunk,
-    r.access,
-    r.calling,
-    r.called,
-    r.dialled,
-    r.cause,
-    r.release_side
-  ]
-  let content = `${r.hash}\x1f${r.call_id}\x1f${r.leg}\x1f${r.attempt}\x1f${r.seq}\x1f${r.t_request}\x1f${r.t_alert}\x1f${
-    r.t_answer
-  }\x1f${r.t_end}\x1f${r.duration_ms}\x1f${r.final_code}\x1f${r.q850}\x1f${r.incomplete}\x1f${r.emergency}`
-  for (const text of texts) content += text === null ? '\x1f-' : `\x1f${text.length}:${text}`
+  const numbers = [r.attempt, r.seq, r.t_request, r.t_alert, r.t_answer, r.t_end, r.duration_ms, r.final_code, r.q850]
+  const texts = [r.node_id, r.service, r.provider, r.other_provider, r.trunk, r.access, r.calling, r.called, r.dialled]
+  const more = [r.cause, r.release_side, r.rn, r.quality_class]
+  let content = `${r.hash} ${r.call_id} ${r.leg} ${r.incomplete} ${r.emergency} ${numbers.join(' ')}`
+  for (const text of texts) content += text === null ? ' -' : ` ${text.length}:${text}`
+  for (const text of more) content += text === null ? ' -' : ` ${text.length}:${text}`
   return content
 }
 

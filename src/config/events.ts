@@ -9,12 +9,12 @@ const sasl = z
   .strictObject({
     mechanism: z.enum(['scram-sha-256', 'scram-sha-512']).default('scram-sha-512'),
     username: z.string().min(1),
-    /** One of the two names the place of the password. */
+    /** The place of the password; a file goes before the environment. */
     passwordEnv: z.string().optional(),
     passwordFile: z.string().optional()
   })
-  .refine(({ passwordEnv, passwordFile }) => (passwordEnv === undefined) !== (passwordFile === undefined), {
-    message: 'name the place of the password: either passwordEnv or passwordFile'
+  .refine(({ passwordEnv, passwordFile }) => passwordEnv !== undefined || passwordFile !== undefined, {
+    message: 'name the place of the password: passwordEnv or passwordFile'
   })
 
 const fields = z.strictObject({

@@ -11,11 +11,11 @@ import type { Watch } from './kafka-watch.ts'
 
 export const readerLimits = {
   /** Records handed over at once. */
-  recordsMax: 2_500,
+  recordsMax: 2_000,
   /** Of one partition in one answer of Kafka: about as many records. */
-  partitionBytesMax: 3_145_728,
+  partitionBytesMax: 2_097_152,
   /** Of one answer. */
-  fetchBytesMax: 6_291_456,
+  fetchBytesMax: 4_194_304,
   /** Kafka gathers so many bytes, or so long: under load that makes batches. */
   gatherBytes: 65_536,
   gatherMs: 200,

@@ -26,7 +26,7 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
   --out FILE       where the page goes; a run of everything writes docs/performance.md
   --help           this text`
 
-const parts = ['parse', 'core', 'calls', 'live', 'xmpp'] as const
+const parts = ['parse', 'core', 'calls', 'kafka', 'live', 'xmpp'] as const
 type Part = (typeof parts)[number]
 const usual: readonly Part[] = ['parse', 'core', 'calls', 'live']
 const rates = [100, 200, 300, 450, 600, 800, 1_000, 1_200, 1_500, 2_000, 2_500, 3_000]
@@ -77,6 +77,8 @@ async function main(): Promise<void> {
   const live = wanted('live') ? await benchLive({ many: many ?? liveLimits.many, seconds }, say) : null
   if (live !== null) say(`\n${liveTable(live)}`)
   if (wanted('xmpp')) await xmpp(say)
+
+  if (values.only.includes('kafka')) console.log(await benchKafka())
 
   const everything = !values.quick && asked.length === 0
   const out = values.out ?? (everything ? join(import.meta.dirname, '../../docs/performance.md') : null)
