@@ -20,7 +20,9 @@ import {
   systemClock,
   targetOf
 } from '../support/media.ts'
-import { openRtpEndpoint, shareAt, until } from '../support/rtp.ts'
+import { shareAt } from '../../src/sandbox/tone.ts'
+import { openRtpEndpoint } from '../support/rtp.ts'
+import { eventually } from '../support/until.ts'
 import type { RtpEndpoint } from '../support/rtp.ts'
 import { startRtpengine } from '../support/rtpengine.ts'
 import type { Rtpengine } from '../support/rtpengine.ts'
@@ -96,7 +98,7 @@ async function untilHeard(w: BrowserPeer, hz: number, ms = 5_000): Promise<void>
 /** A tone each way and more than 200 packets each way, by both ends' own counts. */
 async function talks(w: BrowserPeer, r: RtpEndpoint): Promise<void> {
   r.speak(1_000)
-  await until('the endpoint hears 210 packets', () => r.heard.length > 210, 20_000)
+  await eventually('the endpoint hears 210 packets', () => r.heard.length > 210, 20_000)
   await untilHeard(w, 1_000)
   const { sent, received } = await w.counters()
   expect(sent).toBeGreaterThan(200)
@@ -159,7 +161,7 @@ describe.each(anchors)('Chromium and the %s anchor', (name, anchor) => {
     // rtpengine passes payload types through; the embedded anchor maps them.
     const { w, r } = await browserCalls(anchor(), at, { hz: 660 }, name === 'embedded' ? opus : same)
     r.echo()
-    await until('210 packets have come', () => r.heard.length > 210, 20_000)
+    await eventually('210 packets have come', () => r.heard.length > 210, 20_000)
     await untilHeard(w, 660)
     expect(new Set(r.heard.map(({ payloadType }) => payloadType))).toEqual(new Set([name === 'embedded' ? 96 : 111]))
   }, 40_000)

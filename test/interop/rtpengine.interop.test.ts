@@ -17,7 +17,9 @@ import {
   systemClock,
   targetOf
 } from '../support/media.ts'
-import { openRtpEndpoint, rtpPacket, shareAt, until } from '../support/rtp.ts'
+import { shareAt } from '../../src/sandbox/tone.ts'
+import { openRtpEndpoint, rtpPacket } from '../support/rtp.ts'
+import { eventually } from '../support/until.ts'
 import type { RtpEndpoint } from '../support/rtp.ts'
 import { startRtpengine } from '../support/rtpengine.ts'
 import type { Rtpengine } from '../support/rtpengine.ts'
@@ -83,7 +85,7 @@ describe('rtpengine between two plain RTP sides', () => {
     const { at, a, b } = await call(rtpengine)
     a.speak(440)
     b.speak(1_000)
-    await until('both hear 200 packets', () => a.heard.length > 200 && b.heard.length > 200)
+    await eventually('both hear 200 packets', () => a.heard.length > 200 && b.heard.length > 200)
     const stats = await rtpengine.release(at.id, at.attempt)
     expect(shareAt(b.samples(), 440)).toBeGreaterThan(0.9)
     expect(shareAt(a.samples(), 1_000)).toBeGreaterThan(0.9)
@@ -110,7 +112,7 @@ describe('rtpengine between two plain RTP sides', () => {
     await rtpengine.abandon(at)
     a.speak(440)
     b.speak(1_000)
-    await until('both hear', () => a.heard.length > 20 && b.heard.length > 20)
+    await eventually('both hear', () => a.heard.length > 20 && b.heard.length > 20)
     expect(elsewhere.heard).toHaveLength(0)
     await rtpengine.release(at.id, at.attempt)
   })
@@ -172,7 +174,7 @@ describe('rtpengine between WebRTC and plain RTP', () => {
     await w.accept(toCaller)
     w.speak(440)
     r.speak(1_000)
-    await until('both hear 200 packets', () => w.heard.length > 200 && r.heard.length > 200, 15_000)
+    await eventually('both hear 200 packets', () => w.heard.length > 200 && r.heard.length > 200, 15_000)
     expect(shareAt(r.samples(), 440)).toBeGreaterThan(0.9)
     expect(shareAt(w.samples(), 1_000)).toBeGreaterThan(0.9)
     expect(toCallee).not.toMatch(/ice-|candidate|fingerprint|setup|mid|msid|ssrc|extmap|rtcp-|group|SAVPF/)
@@ -190,7 +192,7 @@ describe('rtpengine between WebRTC and plain RTP', () => {
     anchoredSdp(await rtpengine.answer(at, 'caller', pcma(r.port)))
     w.speak(440)
     r.speak(1_000)
-    await until('both hear', () => w.heard.length > 50 && r.heard.length > 50, 15_000)
+    await eventually('both hear', () => w.heard.length > 50 && r.heard.length > 50, 15_000)
     expect(shareAt(r.samples(), 440)).toBeGreaterThan(0.9)
     expect(shareAt(w.samples(), 1_000)).toBeGreaterThan(0.9)
     await rtpengine.release(at.id, at.attempt)
@@ -212,7 +214,7 @@ describe('rtpengine between WebRTC and plain RTP', () => {
     r.target = targetOf(toCallee)
     await w.accept(toCaller)
     r.speak(1_000)
-    await until('Opus arrives', () => w.heard.filter(({ payload }) => payload.length > 0).length > 200, 15_000)
+    await eventually('Opus arrives', () => w.heard.filter(({ payload }) => payload.length > 0).length > 200, 15_000)
     const stats = await rtpengine.release(at.id, at.attempt)
     expect(stats?.callee[0]).toMatchObject({ codec: 'PCMA', transcoded: true })
     expect(stats?.callee[0]?.packetsReceived).toBeGreaterThan(200)
@@ -230,7 +232,7 @@ describe('an rtpengine that dies', () => {
     const refusal = { anchored: false, reason: { cause: 'internal', text: 'media anchor not reachable' } }
     expect(await rtpengine.offer(anchorage(), 'caller', pcma(40_000))).toEqual(refusal)
     expect(await rtpengine.offer(at, 'caller', pcma(40_000))).toEqual(refusal)
-    await until('the call is given up', () => (clock.move(1_000), lost.length > 0), 15_000)
+    await eventually('the call is given up', () => (clock.move(1_000), lost.length > 0), 15_000)
     expect(lost).toEqual([`${at.id}/1`])
     expect(await rtpengine.release(at.id, 1)).toBeNull()
     const second = await startRtpengine({ port: first.port })
@@ -272,7 +274,7 @@ describe('an rtpengine that dies', () => {
     await first.kill()
     const second = await startRtpengine({ port: first.port })
     endings.push(() => second.stop())
-    await until('the loss is found', () => (clock.move(1_000), lost.length > 0))
+    await eventually('the loss is found', () => (clock.move(1_000), lost.length > 0))
     expect(lost).toEqual([`${at.id}/1`])
   }, 40_000)
 
@@ -283,7 +285,7 @@ describe('an rtpengine that dies', () => {
       rtpPacket({ payloadType: 8, sequence, timestamp: sequence * 160, ssrc, payload: Buffer.alloc(160, 0xd5) })
     a.send(packet(1, 0x1001))
     b.send(packet(1, 0x1002))
-    await until('the silence is found', () => lost.length > 0, 15_000)
+    await eventually('the silence is found', () => lost.length > 0, 15_000)
     expect(lost).toEqual([`${at.id}/1`])
     await rtpengine.release(at.id, 1)
   }, 30_000)

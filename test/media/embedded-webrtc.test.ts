@@ -12,7 +12,9 @@ import {
   systemClock,
   targetOf
 } from '../support/media.ts'
-import { openRtpEndpoint, shareAt, until } from '../support/rtp.ts'
+import { shareAt } from '../../src/sandbox/tone.ts'
+import { openRtpEndpoint } from '../support/rtp.ts'
+import { eventually } from '../support/until.ts'
 import { openWebrtcEndpoint } from '../support/webrtc.ts'
 import type { WebrtcEndpoint } from '../support/webrtc.ts'
 
@@ -60,7 +62,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     const { embedded, at, w, r, toCallee, toCaller } = await outbound()
     w.speak(440)
     r.speak(1_000)
-    await until('both hear 200 packets', () => w.heard.length > 200 && r.heard.length > 200, 15_000)
+    await eventually('both hear 200 packets', () => w.heard.length > 200 && r.heard.length > 200, 15_000)
     expect(shareAt(r.samples(), 440)).toBeGreaterThan(0.9)
     expect(shareAt(w.samples(), 1_000)).toBeGreaterThan(0.9)
     expect(toCallee).not.toMatch(/ice-|candidate|fingerprint|setup|mid|msid|ssrc|extmap|rtcp-|group|SAVPF/)
@@ -79,7 +81,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     r.target = targetOf(anchoredSdp(await embedded.answer(at, 'callee', await w.answer(toCallee))))
     w.speak(440)
     r.speak(1_000)
-    await until('both hear 200 packets', () => w.heard.length > 200 && r.heard.length > 200, 15_000)
+    await eventually('both hear 200 packets', () => w.heard.length > 200 && r.heard.length > 200, 15_000)
     expect(shareAt(r.samples(), 440)).toBeGreaterThan(0.9)
     expect(shareAt(w.samples(), 1_000)).toBeGreaterThan(0.9)
     expect(toCallee).toMatch(/a=setup:actpass\r\n/)
@@ -93,7 +95,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     anchoredSdp(await embedded.answer(at, 'caller', pcma(r.port)))
     w.speak(440)
     r.speak(1_000)
-    await until('both hear', () => w.heard.length > 20 && r.heard.length > 20)
+    await eventually('both hear', () => w.heard.length > 20 && r.heard.length > 20)
     expect(shareAt(r.samples(), 440)).toBeGreaterThan(0.9)
   })
 
@@ -101,7 +103,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     const { embedded, at, w, r, toCaller } = await outbound()
     w.speak(440)
     r.speak(1_000)
-    await until('both hear', () => w.heard.length > 10 && r.heard.length > 10)
+    await eventually('both hear', () => w.heard.length > 10 && r.heard.length > 10)
     const restarted = await w.offer({ iceRestart: true })
     expect(readSdp(restarted)[0]?.webrtc?.usernameFragment).not.toBe(undefined)
     anchoredSdp(await embedded.offer(at, 'caller', restarted))
@@ -112,7 +114,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     expect(after?.webrtc?.usernameFragment).not.toBe(before?.webrtc?.usernameFragment)
     expect(after?.webrtc?.fingerprints).toEqual(before?.webrtc?.fingerprints)
     const [heardByW, heardByR] = [w.heard.length, r.heard.length]
-    await until('both hear again', () => w.heard.length > heardByW + 20 && r.heard.length > heardByR + 20)
+    await eventually('both hear again', () => w.heard.length > heardByW + 20 && r.heard.length > heardByR + 20)
     const hold = anchoredSdp(await embedded.offer(at, 'callee', pcma(r.port).replace('sendrecv', 'sendonly') as Sdp))
     expect(readSdp(hold)[0]).toMatchObject({ direction: 'sendonly', rtp: before?.rtp })
   })
@@ -124,10 +126,10 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     const [first, second] = [await peer(), await peer()]
     r.target = targetOf(anchoredSdp(await embedded.answer(at, 'callee', await first.answer(toCallee))))
     r.speak(1_000)
-    await until('the first device hears early media', () => first.heard.length > 10)
+    await eventually('the first device hears early media', () => first.heard.length > 10)
     anchoredSdp(await embedded.answer(at, 'callee', await second.answer(toCallee)))
     second.speak(440)
-    await until('the second device is connected', () => second.heard.length > 10 && r.heard.length > 10)
+    await eventually('the second device is connected', () => second.heard.length > 10 && r.heard.length > 10)
   })
 
   it('lets two WebRTC sides settle on the codec they share', async () => {
@@ -140,7 +142,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     await a.accept(toCaller)
     a.speak(440)
     b.speak(1_000)
-    await until('both hear', () => a.heard.length > 20 && b.heard.length > 20)
+    await eventually('both hear', () => a.heard.length > 20 && b.heard.length > 20)
     expect(shareAt(b.samples(), 440)).toBeGreaterThan(0.9)
   })
 
@@ -162,7 +164,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     const forged = (await w.offer()).replace(/(a=fingerprint:sha-256 )../, '$1FF') as Sdp
     anchoredSdp(await embedded.offer(at, 'caller', forged))
     await w.accept(anchoredSdp(await embedded.answer(at, 'callee', pcma(r.port))))
-    await until('the mismatch is found', () => lost.length === 1)
+    await eventually('the mismatch is found', () => lost.length === 1)
     expect(lost).toEqual([`${at.id}/1`])
   })
 
@@ -186,7 +188,7 @@ describe('the embedded anchor between WebRTC and plain RTP', () => {
     }
     w.speak(440)
     r.speak(1_000)
-    await until('both hear', () => w.heard.length > 20 && r.heard.length > 20)
+    await eventually('both hear', () => w.heard.length > 20 && r.heard.length > 20)
   })
 
   it('lets an offer of audio and video under max-bundle keep its audio towards plain RTP', async () => {

@@ -14,7 +14,9 @@ import {
   systemClock,
   targetOf
 } from '../support/media.ts'
-import { openRtpEndpoint, rtpPacket, shareAt, until } from '../support/rtp.ts'
+import { shareAt } from '../../src/sandbox/tone.ts'
+import { openRtpEndpoint, rtpPacket } from '../support/rtp.ts'
+import { eventually } from '../support/until.ts'
 import type { RtpEndpoint } from '../support/rtp.ts'
 
 const endings: (() => Promise<unknown>)[] = []
@@ -66,7 +68,7 @@ describe('the embedded anchor between two plain RTP sides', () => {
     const { embedded, at, a, b } = await call()
     a.speak(440)
     b.speak(1_000)
-    await until('both hear 200 packets', () => a.heard.length > 200 && b.heard.length > 200)
+    await eventually('both hear 200 packets', () => a.heard.length > 200 && b.heard.length > 200)
     const stats = await embedded.release(at.id, at.attempt)
     expect(shareAt(b.samples(), 440)).toBeGreaterThan(0.9)
     expect(shareAt(a.samples(), 1_000)).toBeGreaterThan(0.9)
@@ -108,7 +110,7 @@ describe('the embedded anchor between two plain RTP sides', () => {
     const { embedded, at, a, b, toCallee, toCaller } = await call()
     a.speak(440)
     b.speak(1_000)
-    await until('both hear', () => a.heard.length > 5 && b.heard.length > 5)
+    await eventually('both hear', () => a.heard.length > 5 && b.heard.length > 5)
     const hold = anchoredSdp(await embedded.offer(at, 'caller', held(a.port, 'sendonly')))
     const holding = anchoredSdp(await embedded.answer(at, 'callee', held(b.port, 'recvonly')))
     expect(readSdp(hold)[0]?.direction).toBe('sendonly')
@@ -117,12 +119,12 @@ describe('the embedded anchor between two plain RTP sides', () => {
     expect(targetOf(holding)).toEqual(targetOf(toCaller))
     expect(hold).toMatch(/^o=- \d+ 2 /m)
     const [heardByA, heardByB] = [a.heard.length, b.heard.length]
-    await until('the callee hears the music on hold', () => b.heard.length > heardByB + 20)
+    await eventually('the callee hears the music on hold', () => b.heard.length > heardByB + 20)
     expect(a.heard.length - heardByA).toBeLessThan(3)
     anchoredSdp(await embedded.offer(at, 'caller', held(a.port, 'sendrecv')))
     anchoredSdp(await embedded.answer(at, 'callee', held(b.port, 'sendrecv')))
     const resumed = a.heard.length
-    await until('the caller hears again', () => a.heard.length > resumed + 20)
+    await eventually('the caller hears again', () => a.heard.length > resumed + 20)
   })
 
   it('takes c=0.0.0.0 for hold and sends nothing there', async () => {
@@ -132,7 +134,7 @@ describe('the embedded anchor between two plain RTP sides', () => {
     anchoredSdp(await embedded.answer(at, 'callee', held(b.port, 'recvonly')))
     b.send(packet(1, { ssrc: 0x1001 }))
     a.send(packet(1))
-    await until('the callee hears the caller', () => b.heard.length > 0)
+    await eventually('the callee hears the caller', () => b.heard.length > 0)
     expect(a.heard).toHaveLength(0)
   })
 
@@ -151,7 +153,7 @@ describe('the embedded anchor between two plain RTP sides', () => {
     expect(embedded.portPairs).toBe(before)
     a.send(packet(1))
     b.send(packet(1, { ssrc: 0x1001 }))
-    await until('both hear', () => a.heard.length > 0 && b.heard.length > 0)
+    await eventually('both hear', () => a.heard.length > 0 && b.heard.length > 0)
   })
 
   it('adds and removes a media line', async () => {
@@ -169,7 +171,7 @@ describe('the embedded anchor between two plain RTP sides', () => {
     expect(targetOf(offer)).toEqual(targetOf(toCallee))
     va.target = targetOf(answer, 1)
     va.send(packet(1, { payloadType: 97, ssrc: 0x7777 }))
-    await until('the video crosses', () => vb.heard.length === 1)
+    await eventually('the video crosses', () => vb.heard.length === 1)
     expect(vb.heard[0]).toMatchObject({ payloadType: 97, ssrc: 0x7777, sequence: 1 })
     const removed = anchoredSdp(await embedded.offer(granted, 'caller', rtpSdp({ port: a.port }, video(0))))
     expect(readSdp(removed).map(({ live }) => live)).toEqual([true, false])
@@ -206,7 +208,7 @@ describe('the embedded anchor between two plain RTP sides', () => {
     a.target = targetOf(toCaller)
     a.send(packet(1))
     b.send(packet(2, { ssrc: 0x1001 }))
-    await until('both hear', () => a.heard.length > 0 && b.heard.length > 0)
+    await eventually('both hear', () => a.heard.length > 0 && b.heard.length > 0)
     await embedded.release(at.id, at.attempt)
     expect(embedded.portPairs).toBe(0)
   })
@@ -229,7 +231,7 @@ describe('payload types of the embedded anchor', () => {
     b.target = targetOf(toCallee)
     a.send(packet(7, { payloadType: 101, marker: true, payload: Buffer.from([5, 0x0a, 0, 160]) }))
     b.send(packet(9, { payloadType: 96, ssrc: 0x1001, payload: Buffer.from([6, 0x0a, 0, 160]) }))
-    await until('both hear a digit', () => a.heard.length === 1 && b.heard.length === 1)
+    await eventually('both hear a digit', () => a.heard.length === 1 && b.heard.length === 1)
     expect(b.heard[0]).toMatchObject({ payloadType: 96, marker: true, ssrc: 0x1000, sequence: 7 })
     expect(a.heard[0]).toMatchObject({ payloadType: 101, marker: false, ssrc: 0x1001, sequence: 9 })
     expect(a.heard[0]?.payload[0]).toBe(6)
@@ -240,7 +242,7 @@ describe('payload types of the embedded anchor', () => {
     const { a, b } = await call()
     a.send(packet(1, { payloadType: 0 }))
     a.send(packet(2))
-    await until('the agreed packet arrives', () => b.heard.length > 0)
+    await eventually('the agreed packet arrives', () => b.heard.length > 0)
     expect(b.heard.map(({ sequence }) => sequence)).toEqual([2])
   })
 
@@ -282,12 +284,12 @@ describe('strangers, bounds and silence in the embedded anchor', () => {
     const { embedded, at, a, b } = await call()
     const [stranger] = (await endpoints(1)) as [RtpEndpoint]
     for (let sequence = 1; sequence <= 6; sequence++) a.send(packet(sequence))
-    await until('the peer is locked', () => b.heard.length === 6)
+    await eventually('the peer is locked', () => b.heard.length === 6)
     stranger.target = a.target
     for (let sequence = 500; sequence < 520; sequence++) stranger.send(packet(sequence, { ssrc: 0xbad }))
     stranger.send(packet(7))
     a.send(packet(8))
-    await until('the peer goes on', () => b.heard.length === 7)
+    await eventually('the peer goes on', () => b.heard.length === 7)
     expect(b.heard.map(({ ssrc }) => ssrc)).not.toContain(0xbad)
     const stats = await embedded.release(at.id, at.attempt)
     expect(stats?.caller[0]).toMatchObject({ packetsReceived: 7, packetsLost: 1 })
@@ -298,7 +300,7 @@ describe('strangers, bounds and silence in the embedded anchor', () => {
     a.send(packet(10))
     a.send(packet(40_000, { ssrc: 0x2222 }))
     a.send(packet(40_001, { ssrc: 0x2222 }))
-    await until('all arrive', () => b.heard.length === 3)
+    await eventually('all arrive', () => b.heard.length === 3)
     expect((await embedded.release(at.id, at.attempt))?.caller[0]).toMatchObject({ packetsReceived: 3, packetsLost: 0 })
   })
 
@@ -309,10 +311,10 @@ describe('strangers, bounds and silence in the embedded anchor', () => {
     anchoredSdp(await embedded.offer(at, 'caller', rtpSdp({ port: 9 })))
     a.target = targetOf(anchoredSdp(await embedded.answer(at, 'callee', rtpSdp({ port: b.port }))))
     for (let sequence = 1; sequence <= 6; sequence++) a.send(packet(sequence))
-    await until('it is heard', () => b.heard.length === 6)
+    await eventually('it is heard', () => b.heard.length === 6)
     b.target = { host: '127.0.0.1', port: b.heard[0]!.from, rtcpPort: b.heard[0]!.from + 1 }
     b.send(packet(1, { ssrc: 0x1001 }))
-    await until('it is answered where it is', () => a.heard.length === 1)
+    await eventually('it is answered where it is', () => a.heard.length === 1)
     await embedded.release(at.id, at.attempt)
   })
 
@@ -323,7 +325,7 @@ describe('strangers, bounds and silence in the embedded anchor', () => {
     a.sendRtcp(Buffer.concat([receiverReport, pictureLoss]))
     a.sendRtcp(pictureLoss)
     a.sendRtcp(receiverReport)
-    await until('both compounds arrive', () => b.heardRtcp.length === 2)
+    await eventually('both compounds arrive', () => b.heardRtcp.length === 2)
     expect(b.heardRtcp).toEqual([receiverReport, receiverReport])
   })
 
@@ -356,10 +358,10 @@ describe('strangers, bounds and silence in the embedded anchor', () => {
     const { at, a, b, lost } = await call({ silenceMs: 10_000 }, clock)
     a.send(packet(1))
     b.send(packet(1, { ssrc: 0x1001 }))
-    await until('both were heard', () => a.heard.length > 0 && b.heard.length > 0)
+    await eventually('both were heard', () => a.heard.length > 0 && b.heard.length > 0)
     clock.move(6_000)
     a.send(packet(2))
-    await until('the caller goes on', () => b.heard.length > 1)
+    await eventually('the caller goes on', () => b.heard.length > 1)
     clock.move(3_000)
     expect(lost).toEqual([])
     clock.move(30_000)

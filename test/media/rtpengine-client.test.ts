@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it, jest } from '@jest/globals'
 import { ngLimits, RtpengineClient } from '../../src/media/rtpengine-client.ts'
-import { until } from '../support/rtp.ts'
+import { eventually } from '../support/until.ts'
 
 const endings: (() => unknown)[] = []
 afterEach(async () => {
@@ -82,7 +82,7 @@ describe('the strict rtpengine client', () => {
       code: 'HUB_LIMIT'
     })
     await client.ask('offer', { sdp: 'small' })
-    await until('only the small one arrives', () => heard.length === 1)
+    await eventually('only the small one arrives', () => heard.length === 1)
   })
 
   it('settles for a host that does not exist, and after it was closed', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { poolLimits, RtpenginePool } from '../../src/media/rtpengine-pool.ts'
 import { HandClock, silentLog } from '../support/media.ts'
-import { until } from '../support/rtp.ts'
+import { eventually } from '../support/until.ts'
 
 const endings: (() => unknown)[] = []
 afterEach(async () => {
@@ -60,9 +60,9 @@ describe('the pool of rtpengine daemons', () => {
     for (let i = 0; i < 10; i++) expect(pool.pick(`session ${i}`)?.name).not.toBe(name)
     expect(gone).toEqual([])
     clock.move(poolLimits.goneAfterMs)
-    await until('it is given up', () => gone.includes(name), 10_000)
+    await eventually('it is given up', () => gone.includes(name), 10_000)
     ill.deaf = false
-    await until('it is back', () => (clock.move(poolLimits.pingMs), pool.nodes[1]?.alive === true), 10_000)
+    await eventually('it is back', () => (clock.move(poolLimits.pingMs), pool.nodes[1]?.alive === true), 10_000)
   }, 30_000)
 
   it('has nobody to offer when all are dead, and starts all the same', async () => {
@@ -80,6 +80,6 @@ describe('the pool of rtpengine daemons', () => {
     if (node === undefined) throw new Error('no node')
     pool.suspect(node)
     expect(node.alive).toBe(false)
-    await until('it has answered', () => node.alive)
+    await eventually('it has answered', () => node.alive)
   })
 })

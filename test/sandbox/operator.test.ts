@@ -113,7 +113,12 @@ describe('sandbox operator', () => {
     })
     expect(await caller.sendText('+4930123456', 'grüß dich', { to: to(), from: '+49891' })).toBe(200)
     expect(callee.messages).toEqual([
-      { from: 'sip:+49891@operator.invalid;user=phone', to: '+4930123456', text: 'grüß dich' }
+      {
+        from: 'sip:+49891@operator.invalid;user=phone',
+        to: '+4930123456',
+        type: 'text/plain;charset=UTF-8',
+        text: 'grüß dich'
+      }
     ])
     expect(seen).toEqual(['out MESSAGE', 'in MESSAGE', 'out 200', 'in 200'])
   })

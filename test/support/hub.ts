@@ -15,12 +15,12 @@ import { openDatabase } from '../../src/store/database.ts'
 import type { Database } from '../../src/store/database.ts'
 import { openTempDir } from './database.ts'
 
+export { eventually } from './until.ts'
+
 const root = resolve(import.meta.dirname, '../..')
 export const hubLimits = {
   readyMs: 60_000,
   exitMs: 60_000,
-  waitMs: 20_000,
-  pollMs: 25,
   logBytesMax: 4_000_000
 } as const
 
@@ -172,20 +172,5 @@ function withDefaults(config: Readonly<Record<string, unknown>>, home: string): 
       ],
       ...given('nni')
     }
-  }
-}
-
-/** Waits until `look` has something; throws with `what` after the bound. */
-export async function eventually<T>(
-  what: string,
-  look: () => Promise<T | null | undefined | false> | T | null | undefined | false,
-  withinMs: number = hubLimits.waitMs
-): Promise<T> {
-  const until = Date.now() + withinMs
-  for (;;) {
-    const found = await look()
-    if (found !== null && found !== undefined && found !== false) return found
-    if (Date.now() > until) throw new Error(`it did not happen in time: ${what}`)
-    await new Promise(next => setTimeout(next, hubLimits.pollMs))
   }
 }

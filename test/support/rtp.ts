@@ -1,8 +1,9 @@
-// A plain RTP endpoint for tests: speaks a tone in G.711 A-law, records what it hears, counts and measures it.
+// Raw RTP for tests, without SDP: speaks a tone in G.711 A-law or any packet, and keeps every packet it hears.
 
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { fromALaw, toALaw } from '../../src/sandbox/tone.ts'
 
 export const sampleRate = 8_000
 const packetMs = 20
@@ -18,22 +19,6 @@ export interface HeardPacket {
   readonly from: number
 }
 
-/** ITU-T G.711, 3: one linear sample of 16 bits to A-law. */
-export function toALaw(sample: number): number {
-  const magnitude = Math.min(32_767, Math.abs(sample)) >> 4
-  const exponent = magnitude < 32 ? 0 : Math.min(7, 31 - Math.clz32(magnitude) - 4)
-  const mantissa = exponent === 0 ? magnitude >> 1 : (magnitude >> exponent) & 0x0f
-  return (((sample < 0 ? 0 : 0x80) | (exponent << 4) | mantissa) ^ 0x55) & 0xff
-}
-
-export function fromALaw(code: number): number {
-  const value = code ^ 0x55
-  const exponent = (value >> 4) & 7
-  const mantissa = value & 0x0f
-  const magnitude = exponent === 0 ? (mantissa << 4) + 8 : ((mantissa << 4) + 0x108) << (exponent - 1)
-  return (value & 0x80) === 0 ? -magnitude : magnitude
-}
-
 /** `at`: the number of the first sample, so that consecutive frames join without a click. */
 export function toneFrame(hz: number, at: number, samples = packetSamples): Buffer {
   return Buffer.from(
@@ -41,18 +26,6 @@ export function toneFrame(hz: number, at: number, samples = packetSamples): Buff
       toALaw(Math.round(8_000 * Math.sin((2 * Math.PI * hz * (at + i)) / sampleRate)))
     )
   )
-}
-
-/** Share of the signal's power that lies at one frequency (Goertzel): near 1 for a pure tone, near 0 without it. */
-export function shareAt(samples: readonly number[], hz: number, rate = sampleRate): number {
-  const coefficient = 2 * Math.cos((2 * Math.PI * hz) / rate)
-  let [one, two, power] = [0, 0, 0]
-  for (const sample of samples) {
-    ;[one, two] = [sample + coefficient * one - two, one]
-    power += sample * sample
-  }
-  if (power === 0) return 0
-  return (2 * (one * one + two * two - coefficient * one * two)) / (samples.length * power)
 }
 
 export interface RtpEndpoint {
@@ -173,13 +146,4 @@ async function bindPair(): Promise<[Socket, Socket]> {
     rtcp.close()
   }
   throw new Error('no pair of ports on loopback')
-}
-
-/** Polls until the condition holds; fails with its description after `ms`. */
-export async function until(what: string, holds: () => boolean, ms = 10_000): Promise<void> {
-  const deadline = performance.now() + ms
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`waited ${ms} ms in vain: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 10))
-  }
 }

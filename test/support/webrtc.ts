@@ -2,7 +2,8 @@
 
 import { CipherContext, MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpHeader, RtpPacket } from 'werift'
 import type { Sdp } from '../../src/session/model.ts'
-import { fromALaw, sampleRate, toneFrame } from './rtp.ts'
+import { fromALaw } from '../../src/sandbox/tone.ts'
+import { sampleRate, toneFrame } from './rtp.ts'
 import type { HeardPacket } from './rtp.ts'
 
 export interface WebrtcEndpoint {
