@@ -18,7 +18,7 @@ export const serverName = 'rooms.test'
 export const numbers = { alice: '+4930111001', bob: '+4930111002', dave: '+4930333001', phone: '+4989123456' } as const
 /** The ghost of a number. */
 export const ghostOf = (number: string): string => `@_isthmus_${number.slice(1)}:${serverName}`
-const parties = ['rooms', 'acme', 'telco'] as const
+const parties = ['rooms', 'acme', 'telco']
 
 export interface MatrixHubOptions {
   readonly anchor: 'embedded' | 'rtpengine'
@@ -27,6 +27,8 @@ export interface MatrixHubOptions {
   readonly codecs?: readonly string[]
   readonly operator?: OperatorOptions
   readonly portMin?: number
+  /** Islands beside these, each a party of its own. */
+  readonly islands?: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[]
   readonly hub?: Readonly<Record<string, unknown>>
 }
 
@@ -47,18 +49,19 @@ export interface MatrixHub {
   close(): Promise<number | NodeJS.Signals>
 }
 
-const agreements = parties.flatMap(party =>
-  (['voice', 'video', 'message'] as const).flatMap(service => [
-    { id: `${party}-buys-${service}`, buyer: party, seller: 'hub', service, rates: [row('0.06')] },
-    { id: `${party}-sells-${service}`, buyer: 'hub', seller: party, service, rates: [row('0.03')] }
-  ])
-)
+const agreementsOf = (names: readonly string[]) =>
+  names.flatMap(party =>
+    (['voice', 'video', 'message'] as const).flatMap(service => [
+      { id: `${party}-buys-${service}`, buyer: party, seller: 'hub', service, rates: [row('0.06')] },
+      { id: `${party}-sells-${service}`, buyer: 'hub', seller: party, service, rates: [row('0.03')] }
+    ])
+  )
 function row(rate: string) {
   return { prefix: '+', destination: 'Anywhere', rate }
 }
 
 function configuration(options: MatrixHubOptions, at: { homeserver: string; port: number; operator: number }) {
-  const { anchor, rtpengine, codecs = ['PCMA', 'telephone-event'], portMin = 46_000, hub = {} } = options
+  const { anchor, rtpengine, codecs = ['PCMA', 'telephone-event'], portMin = 46_000, hub = {}, islands = [] } = options
   return {
     media: {
       anchor,
@@ -90,7 +93,8 @@ function configuration(options: MatrixHubOptions, at: { homeserver: string; port
         origins: ['null'],
         codecs: ['PCMA', 'telephone-event'],
         users: [{ name: 'dave', password: 'secret', number: numbers.dave }]
-      }
+      },
+      ...islands
     ],
     operators: [
       {
@@ -102,7 +106,7 @@ function configuration(options: MatrixHubOptions, at: { homeserver: string; port
         keepaliveMs: 0
       }
     ],
-    agreements,
+    agreements: agreementsOf([...parties, ...islands.map(({ id }) => id)]),
     ...hub
   }
 }
