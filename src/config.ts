@@ -149,7 +149,7 @@ export function readConfig(file: string): Config {
 }
 
 /** What a schema of one key cannot see. */
-function contradictions({ islands, operators, agreements }: Config): readonly string[] {
+function contradictions({ islands, operators, agreements, media }: Config): readonly string[] {
   const problems: string[] = []
   const twice = (what: string, names: readonly string[]): void => {
     const seen = new Set<string>()
@@ -180,7 +180,13 @@ function contradictions({ islands, operators, agreements }: Config): readonly st
       users.map(({ name }) => name.toLowerCase())
     )
   twice('gateway', islands.flatMap(gatewaysOf))
-  for (const island of islands) problems.push(...insecureLinks(island))
+  for (const island of islands) {
+    problems.push(...insecureLinks(island))
+    // Both ends of ICE would be controlling, which rtpengine 10.5 does not settle: answered calls without sound.
+    if (island.access === 'xmpp' && island.start === 'B' && media.anchor === 'rtpengine') {
+      problems.push(`island ${island.id}: start B needs the embedded anchor, not rtpengine`)
+    }
+  }
   const parties = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
   const isHub = [...islands, ...operators].some(peer => providerOf(peer) === 'hub')
   if (isHub) problems.push('no peer may be called "hub": that is the hub itself')

@@ -122,7 +122,7 @@ export async function benchTrips(report: (line: string) => void): Promise<TripFi
     const template = offer()
     for (let round = 0; round <= benchLimits.rounds; round++) {
       // Who goes first changes: what the machine does meanwhile is no advantage to either.
-      for (const who of round % 2 === 0 ? roles : [...roles].reverse()) {
+      for (const who of round % 2 === 0 ? roles : roles.toReversed()) {
         const child = children[roles.indexOf(who)]
         if (child === undefined) throw new Error('no child')
         const result = await oneRound(client, domains[who], template, `${who}-${round}`, child, server.pid)

@@ -149,22 +149,22 @@ async function addVideo(session: Session): Promise<void> {
   const offer = await pc.createOffer()
   const { contents = [], groups = [] } = convertIntermediateToRequest(
     importFromSDP(offer.sdp),
-    role as never,
+    role,
     session.transportType
   )
   const remote = importFromSDP(pc.remoteDescription.sdp)
   await pc.setLocalDescription(offer)
-  session.onContentAccept = (changes, done) => {
-    const { media, groups: joined } = convertRequestToIntermediate(changes, session.peerRole as never)
+  const join = async (changes: never): Promise<void> => {
+    const { media, groups: joined } = convertRequestToIntermediate(changes, session.peerRole)
     remote.media.push(...media)
     if (joined.length > 0) remote.groups = joined
-    pc.setRemoteDescription({ type: 'answer', sdp: exportToSDP(remote) }).then(
-      () => {
-        tell({ type: 'video-accepted', sid })
-        done()
-      },
-      (error: unknown) => done({ condition: 'bad-request', text: String(error) })
-    )
+    await pc.setRemoteDescription({ type: 'answer', sdp: exportToSDP(remote) })
+    tell({ type: 'video-accepted', sid })
+  }
+  session.onContentAccept = (changes, done) => {
+    // Taken at once; what cannot be joined is seen by the event that never comes.
+    done()
+    void join(changes)
   }
   session.onContentReject = (_, done) => {
     tell({ type: 'video-rejected', sid })

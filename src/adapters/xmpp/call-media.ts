@@ -112,12 +112,12 @@ const isCandidate = (child: Element): boolean =>
 const weightOf = (transport: Element): number => Math.max(transport.children.length, 1)
 const withoutMore = (child: Element): Element => xml(child.getName(), { ...child.attrs, xmlns: child.getNS() })
 
-/** Somewhere to send to for each content that has a transport, or there will be no more. */
+/** Somewhere to send to for each content over ICE, or there will be no more. */
 export function isGathered(contents: readonly Content[]): boolean {
   const has = (name: string, { transport }: Content): boolean =>
     transport?.children.some(child => child instanceof Element && child.getName() === name) === true
   if (contents.some(each => has('gathering-complete', each))) return true
-  const transported = contents.filter(({ transport }) => transport !== null)
+  const transported = contents.filter(({ transport }) => transport !== null && isIce(transport))
   return transported.length > 0 && transported.every(each => has('candidate', each))
 }
 

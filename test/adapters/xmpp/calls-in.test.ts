@@ -133,6 +133,26 @@ describe('a call from a user', () => {
     expect(never.inbox.all('offered')[0]!.call.sdp).not.toContain('a=candidate')
   })
 
+  it('with sound and pictures apart it waits for candidates of each, or to hear that there are no more', async () => {
+    const both =
+      contentXml({ candidate: false }) + contentXml({ name: '1', media: 'video', candidate: false, ufrag: 'usr2' })
+    const trickled = (name: string, ufrag: string, child = candidateXml): string =>
+      `<content creator="initiator" name="${name}"><transport xmlns="urn:xmpp:jingle:transports:ice-udp:1" ufrag="${ufrag}">${child}</transport></content>`
+    const heard = async (...infos: readonly string[]): Promise<readonly boolean[]> => {
+      const island = openIsland()
+      initiate(island, both)
+      const offered: boolean[] = []
+      for (const body of infos) {
+        expect(island.iq('transport-info', { body })).toBe('result')
+        await settle()
+        offered.push(island.inbox.all('offered').length === 1)
+      }
+      return offered
+    }
+    expect(await heard(trickled('0', 'usr1'), trickled('1', 'usr2'))).toEqual([false, true])
+    expect(await heard(trickled('0', 'usr1'), trickled('0', 'usr1', '<gathering-complete/>'))).toEqual([false, true])
+  })
+
   it('candidates that come before the session belong to it', async () => {
     const island = openIsland()
     const info = `<content creator="initiator" name="0"><transport xmlns="urn:xmpp:jingle:transports:ice-udp:1" ufrag="usr1" pwd="p">${candidateXml}</transport></content>`
