@@ -113,7 +113,7 @@ export function createAgreementBook(
       return row === null ? null : agreement
     },
     rowOf,
-    prepare: decks.prepare
+    prepare: (sql: Sql, moments: readonly EpochMs[]) => decks.prepare(sql, moments)
   })
 }
 

@@ -132,7 +132,7 @@ const attemptBy = ({ attemptFeeNanos, rounding }: Agreement): Priced => ({
   steps: {}
 })
 
-/** The routing number prices a ported one (RATE-01); between two providers what was dialled, else where its leg went. */
+/** By its routing number (RATE-01); between two providers by what was dialled, else by where its leg went. */
 function rowFor(
   { called, dialled, calling, rn, quality_class: quality }: Chargeable,
   book: AgreementBook,

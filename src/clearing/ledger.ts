@@ -80,7 +80,8 @@ export async function postBatch(
   const losses = await addMarginAlarms(sql, due)
   // Last: balances and sums are what others may be waiting for.
   await addCharged(sql, due, shard)
-  return { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated, losses, suspenseAlarm }
+  const counts = { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated }
+  return { ...counts, losses, suspenseAlarm }
 }
 
 /** Charges what could not be priced before and now can: at most `max` records after `from`, by id. */

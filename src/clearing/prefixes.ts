@@ -57,8 +57,9 @@ export function createPrefixTable<Row extends PrefixRow>(rows: readonly Row[]): 
     match(number, at, caller = anybody) {
       // Down first, then rows from the longest prefix back: most are never looked at.
       let [node, depth] = [0, 0]
-      for (let n = 1; number !== null && n < number.length && depth < numberCharsMax; n++) {
-        const digit = digitAt(number, n)
+      const text = number ?? ''
+      for (let n = 1; n < text.length && depth < numberCharsMax; n++) {
+        const digit = digitAt(text, n)
         node = digit < 0 ? 0 : (children[node * 10 + digit] ?? 0)
         if (node === 0) break
         path[depth++] = node

@@ -1,5 +1,6 @@
-// Charges made again: what was charged is reversed and charged anew, with the reason, and only where something differs,
-// so that doing it twice is doing it once (LED-02). Prices that depend on the order of calls become final here (COM-07).
+// Charges made again: what was charged is reversed and charged anew, with the reason, and only where something
+// differs, so that doing it twice is doing it once (LED-02). Prices that depend on the order of calls become final
+// here (COM-07).
 
 import type { CopyTable } from '../store/binary-copy.ts'
 import type { Database } from '../store/database.ts'
@@ -144,8 +145,8 @@ async function idsOf(sql: Sql, { agreementId, from, to, callId }: RerateScope): 
 
 async function readPage(sql: Sql, book: AgreementBook, ids: readonly string[]): Promise<readonly Row[]> {
   const { rows } = await sql.query<Row>(
-    `select ${chargeableColumns}, c.revision::int as revision, c.side, c.rule, c.agreement_id, c.rate_id, c.destination, c.currency,
-       c.billed_units, c.amount_micros, c.day::text as day
+    `select ${chargeableColumns}, c.revision::int as revision, c.side, c.rule, c.agreement_id, c.rate_id,
+       c.destination, c.currency, c.billed_units, c.amount_micros, c.day::text as day
      from cdr_final f join charge_now c using (cdr_id) where f.cdr_id = any($1::uuid[])
      order by coalesce(f.t_answer, f.t_request), f.cdr_id`,
     [`{${ids.join(',')}}`]

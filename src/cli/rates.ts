@@ -187,9 +187,7 @@ const activateCommand = (): Command =>
         })
         const from = new Date(done.from).toISOString()
         if (options.json) return sayJson({ ...done, from, diff: jsonDiff(done.diff) })
-        say(
-          `${options.agreement}: version ${done.version} prices calls answered from ${from}, instead of ${done.replaces}`
-        )
+        say(`${options.agreement}: version ${done.version} prices calls from ${from}, instead of ${done.replaces}`)
         for (const version of done.later) say(`  version ${version} still begins after that`)
       })
     )
@@ -250,9 +248,8 @@ const listCommand = (): Command =>
         }
         if (versions.length === 0) say('no deck was imported yet; the rates of the configuration are in force')
         for (const { agreementId, version, mode, rows, fileName, importedAt, importedBy } of versions) {
-          say(
-            `${agreementId} version ${version}: ${rows} rows, ${mode}, ${fileName}, ${importedAt.toISOString()} by ${importedBy}`
-          )
+          const when = importedAt.toISOString()
+          say(`${agreementId} version ${version}: ${rows} rows, ${mode}, ${fileName}, ${when} by ${importedBy}`)
           for (const { from, activatedBy, forcedReason } of of(agreementId, version)) {
             const why = forcedReason === null ? '' : `, forced: ${forcedReason}`
             say(`  prices calls from ${new Date(from).toISOString()}, by ${activatedBy}${why}`)

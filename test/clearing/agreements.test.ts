@@ -1,7 +1,10 @@
+import { join } from 'node:path'
 import { deepEqual, equal, throws } from 'node:assert/strict'
 import { describe, it } from '@jest/globals'
 import { HubError } from '../../src/errors.ts'
-import { createAgreements } from '../../src/clearing/agreements.ts'
+import { createAgreementBook, createAgreements } from '../../src/clearing/agreements.ts'
+import { createNumberOf } from '../../src/clearing/numbers.ts'
+import { readConfig } from '../../src/config.ts'
 import type { Terms, TermsAsked } from '../../src/session/ports.ts'
 import { bookOf } from '../support/clearing.ts'
 
@@ -106,6 +109,12 @@ describe('the book', () => {
       (error: unknown) => error instanceof HubError && error.code === 'HUB_CONFIG' && why.test(error.message)
     )
   }
+
+  it('is made of the agreements of the example file', () => {
+    const { agreements, islands } = readConfig(join(import.meta.dirname, '..', '..', 'isthmus.example.yaml'))
+    const book = createAgreementBook(agreements, createNumberOf(islands))
+    equal(book.agreements.length, agreements.length)
+  })
 
   it('is frozen', () => {
     const book = bookOf()

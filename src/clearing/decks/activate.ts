@@ -82,7 +82,7 @@ function check(
   const lines = told.map(({ prefix, before, after }) => `  ${prefix} from ${before ?? ''} to ${after ?? ''}`)
   const more = sudden.length > told.length ? [`  and ${sudden.length - told.length} more`] : []
   const many = `${sudden.length} increase${sudden.length === 1 ? '' : 's'} without ${config.noticeDays} days of notice`
-  throw wrong(config.id, `${[`${many}; --force takes a reason`, ...lines, ...more].join('\n')}`)
+  throw wrong(config.id, [`${many}; --force takes a reason`, ...lines, ...more].join('\n'))
 }
 
 const iso = (at: EpochMs): string => new Date(at).toISOString()

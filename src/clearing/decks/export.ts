@@ -54,7 +54,7 @@ export function deckCsv(config: AgreementConfig, rows: readonly DeckRow[]): stri
   return stringify([[...columns], ...lines])
 }
 
-/** Every cell is text: no spreadsheet rounds a code or reads a formula. Throws HUB_LIMIT for a deck that is too long. */
+/** Every cell is text: no spreadsheet rounds a code or reads a formula. Throws HUB_LIMIT for too long a deck. */
 export async function deckXlsx(config: AgreementConfig, rows: readonly DeckRow[]): Promise<Buffer> {
   if (rows.length > limits.xlsxRowsMax) {
     throw new HubError('HUB_LIMIT', `${rows.length} rows are too many for XLSX (${limits.xlsxRowsMax}); export CSV`)

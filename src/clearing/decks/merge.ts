@@ -1,5 +1,5 @@
-// From a sheet and the deck in force to a whole new deck: modes full, country and partial (SET-10), rows that stay until
-// the new ones begin, and what a complete deck must hold. Pure.
+// From a sheet and the deck in force to a whole new deck: modes full, country and partial (SET-10), rows that stay
+// until the new ones begin, and what a complete deck must hold. Pure.
 
 import type { EpochMs } from '../../session/model.ts'
 import { countryOf } from './countries.ts'

@@ -30,6 +30,48 @@ interface Loaded {
   used: number
 }
 
+/** Versions in memory, those used last. */
+class Tables {
+  readonly #byId: ReadonlyMap<string, AgreementConfig>
+  readonly #rowsMax: number
+  readonly #loaded = new Map<string, Loaded>()
+  #uses = 0
+
+  constructor(configs: readonly AgreementConfig[], rowsMax: number) {
+    this.#byId = new Map(configs.map(config => [config.id, config]))
+    this.#rowsMax = rowsMax
+  }
+
+  get(agreementId: string, version: number): PrefixTable<RateRow> | null {
+    return this.#loaded.get(nameOf(agreementId, version))?.table ?? null
+  }
+
+  /** Reads what is wanted; what was not wanted this time goes until the rest has room. */
+  async load(sql: Sql, wanted: Iterable<readonly [agreementId: string, version: number]>): Promise<void> {
+    const before = this.#uses
+    for (const [agreementId, version] of wanted) await this.#loadOne(sql, agreementId, version)
+    let rows = [...this.#loaded.values()].reduce((sum, version) => sum + version.rows, 0)
+    for (const [name, version] of [...this.#loaded].sort(([, a], [, b]) => a.used - b.used)) {
+      if (rows <= this.#rowsMax || version.used > before) return
+      this.#loaded.delete(name)
+      rows -= version.rows
+    }
+  }
+
+  async #loadOne(sql: Sql, agreementId: string, version: number): Promise<void> {
+    this.#uses += 1
+    const used = this.#uses
+    const known = this.#loaded.get(nameOf(agreementId, version))
+    const config = this.#byId.get(agreementId)
+    if (known !== undefined) known.used = used
+    if (known !== undefined || version === 0 || config === undefined) return
+    const rows = rateRowsOf(config, version, await rowsOf(sql, agreementId, version))
+    this.#loaded.set(nameOf(agreementId, version), { table: createPrefixTable(rows), rows: rows.length, used })
+  }
+}
+
+const nameOf = (agreementId: string, version: number): string => `${agreementId} ${version}`
+
 export interface LoadedDecks extends DeckVersions {
   /** Reads what is in force, then looks for changes until `stop`: for who asks before ringing. */
   start(database: Database, clock: Clock, log: Logger): Promise<void>
@@ -40,15 +82,9 @@ export function createDeckVersions(
   configs: readonly AgreementConfig[],
   bounds: { readonly rowsMax: number } = limits
 ): LoadedDecks {
-  const byId = new Map(configs.map(config => [config.id, config]))
-  const loaded = new Map<string, Loaded>()
+  const tables = new Tables(configs, bounds.rowsMax)
   let activations: ReadonlyMap<string, readonly Activation[]> = new Map()
   let newest = 0n
-  let uses = 0
-  let stopped = false
-  let cancel: (() => void) | null = null
-
-  const nameOf = (agreementId: string, version: number): string => `${agreementId} ${version}`
 
   async function look(sql: Sql): Promise<void> {
     await sql.query('select pg_advisory_xact_lock_shared($1)', [deckLock])
@@ -59,35 +95,14 @@ export function createDeckVersions(
     newest = now
   }
 
-  async function load(sql: Sql, agreementId: string, version: number): Promise<void> {
-    uses += 1
-    const known = loaded.get(nameOf(agreementId, version))
-    const config = byId.get(agreementId)
-    if (known !== undefined) known.used = uses
-    if (known !== undefined || version === 0 || config === undefined) return
-    const rows = rateRowsOf(config, version, await rowsOf(sql, agreementId, version))
-    loaded.set(nameOf(agreementId, version), { table: createPrefixTable(rows), rows: rows.length, used: uses })
-  }
-
-  /** What was not asked for since `before` goes until the rest has room. */
-  function makeRoom(before: number): void {
-    let rows = [...loaded.values()].reduce((sum, version) => sum + version.rows, 0)
-    for (const [name, version] of [...loaded].sort(([, a], [, b]) => a.used - b.used)) {
-      if (rows <= bounds.rowsMax || version.used > before) return
-      loaded.delete(name)
-      rows -= version.rows
-    }
-  }
-
   async function prepare(sql: Sql, moments: readonly EpochMs[]): Promise<void> {
     await look(sql)
     if (activations.size === 0 || moments.length === 0) return
-    const before = uses
     const [first, last] = edgesOf(moments)
-    for (const [agreementId, own] of activations) {
-      for (const version of versionsIn(own, first, last, moments)) await load(sql, agreementId, version)
-    }
-    makeRoom(before)
+    const wanted = [...activations].flatMap(([agreementId, own]) =>
+      [...versionsIn(own, first, last, moments)].map(version => [agreementId, version] as const)
+    )
+    await tables.load(sql, wanted)
   }
 
   const refresh = (database: Database): Promise<void> =>
@@ -104,19 +119,27 @@ export function createDeckVersions(
       match(number, at, caller) {
         const version = versionAt(activations.get(agreementId) ?? [], at)
         if (version === 0) return zero.match(number, at, caller)
-        const found = loaded.get(nameOf(agreementId, version))
-        if (found !== undefined) return found.table.match(number, at, caller)
+        const table = tables.get(agreementId, version)
+        if (table !== null) return table.match(number, at, caller)
         const what = `version ${version} of the deck of ${agreementId} has not been read`
         throw new HubError('HUB_INTERNAL', what, { retryable: true })
       }
     }),
+    ...watching(refresh)
+  }
+}
+
+/** Again and again until stopped. */
+function watching(refresh: (database: Database) => Promise<void>): Pick<LoadedDecks, 'start' | 'stop'> {
+  let stopped = false
+  let cancel: (() => void) | null = null
+  return {
     async start(database, clock, log) {
       await refresh(database)
+      const failed = (error: unknown): void => log.warn({ err: messageOf(error) }, 'rate decks could not be read again')
       const again = (): void => {
         cancel = clock.after(limits.refreshMs, () => {
-          const failed = (error: unknown): void =>
-            log.warn({ err: messageOf(error) }, 'rate decks could not be read again')
-          refresh(database)
+          void refresh(database)
             .catch(failed)
             .finally(() => {
               if (!stopped) again()

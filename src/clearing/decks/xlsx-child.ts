@@ -19,7 +19,7 @@ const dateText = (date: Date): string =>
 function textOf(cell: unknown): string {
   if (cell === null || cell === undefined) return ''
   if (cell instanceof Date) return dateText(cell)
-  return typeof cell === 'string' ? cell : String(cell)
+  return typeof cell === 'string' ? cell : JSON.stringify(cell)
 }
 
 /** Waits for the reader at the other end of the pipe. */
