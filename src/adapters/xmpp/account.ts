@@ -5,12 +5,11 @@ import { client } from '@xmpp/client'
 import type { Authenticate, ClientEntity, ClientSocket, RawSocket } from '@xmpp/client'
 import type { Element, Parser } from '@xmpp/xml'
 import { messageOf } from '../../errors.ts'
-import { BackOff } from './back-off.ts'
-import { hopeless } from './connection.ts'
+import { Attempts } from './attempts.ts'
+import type { Attempt } from './attempts.ts'
 import type { Connection, ConnectionParts } from './connection.ts'
 import { StreamGuard, guarded } from './reader.ts'
 import { resource } from './stanza.ts'
-import { Throttle } from './throttle.ts'
 
 export interface AccountParts extends ConnectionParts {
   /** xmpp://, xmpps://, ws:// or wss:// */
@@ -24,12 +23,8 @@ export interface AccountParts extends ConnectionParts {
 
 export const createAccount = (parts: AccountParts): Connection => new Account(parts)
 
-interface Attempt {
+interface Login extends Attempt {
   readonly entity: ClientEntity
-  readonly cancelTimer: () => void
-  cancelPause: (() => void) | null
-  upAt: number | null
-  why: string | null
   over: boolean
 }
 
@@ -38,34 +33,36 @@ const loopback = /^[a-z]+:\/\/(localhost|127\.[0-9.]+|\[::1\])([:/]|$)/i
 class Account implements Connection {
   readonly name: string
   readonly #parts: AccountParts
-  readonly #backOff: BackOff
-  readonly #throttle: Throttle
-  #attempt: Attempt | null = null
-  #closed = false
-  #heardAt = 0
+  readonly #attempts: Attempts<Login>
 
   constructor(parts: AccountParts) {
     this.#parts = parts
-    this.#backOff = new BackOff(parts)
-    this.#throttle = new Throttle(parts)
     this.name = `account ${parts.username}@${parts.domain} at ${parts.service}`
+    const advice = 'check its name and password, then start the hub again'
+    const words = {
+      name: this.name,
+      refused: `the server refuses this account, so it is not tried again: ${advice}`,
+      down: 'the account is not connected',
+      conflict: 'another client has taken the place of this account'
+    }
+    this.#attempts = new Attempts(parts, words, () => this.#connect())
   }
 
   get up(): boolean {
-    return this.#attempt !== null && this.#attempt.upAt !== null && this.#attempt.why === null
+    return this.#attempts.up !== null
   }
 
   get heardAt(): number {
-    return this.#heardAt
+    return this.#attempts.heardAt
   }
 
   start(): void {
-    if (!this.#closed && this.#attempt === null) this.#connect()
+    this.#attempts.start()
   }
 
   send(_stanza: Element, printed: string): boolean {
-    const attempt = this.#attempt
-    if (attempt === null || !this.up) return false
+    const attempt = this.#attempts.up
+    if (attempt === null) return false
     const raw = rawOf(attempt.entity.socket)
     if ((raw?.writableLength ?? 0) > this.#parts.limits.unsentBytesMax) {
       this.restart('the server does not read what it is sent')
@@ -76,13 +73,12 @@ class Account implements Connection {
   }
 
   restart(why: string): void {
-    if (this.#attempt !== null) this.#fail(this.#attempt, why)
+    const attempt = this.#attempts.current
+    if (attempt !== null) this.#fail(attempt, why)
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    this.#backOff.stop()
-    const attempt = this.#attempt
+    const attempt = this.#attempts.close()
     if (attempt === null) return
     const { entity, upAt } = attempt
     const { clock, limits } = this.#parts
@@ -95,8 +91,8 @@ class Account implements Connection {
     this.#gone(attempt)
   }
 
-  #connect(): void {
-    const { service, domain, username, limits, clock } = this.#parts
+  #connect(): Login {
+    const { service, domain, username, limits } = this.#parts
     const entity = client({
       service,
       domain,
@@ -106,18 +102,18 @@ class Account implements Connection {
       credentials: (authenticate, mechanisms, _fast, at) => this.#logIn(authenticate, mechanisms, at)
     })
     entity.reconnect.stop()
-    const cancelTimer = clock.after(limits.connectMs, () => {
-      if (attempt.upAt === null) this.#fail(attempt, 'the server did not accept the login in time')
-    })
-    const attempt: Attempt = { entity, cancelTimer, cancelPause: null, upAt: null, why: null, over: false }
-    this.#attempt = attempt
+    const attempt: Login = { entity, timers: new Map(), upAt: null, why: null, over: false }
+    this.#attempts.after(attempt, 'connect', limits.connectMs, () =>
+      this.#fail(attempt, 'the server did not accept the login in time')
+    )
     this.#guard(attempt)
     entity.on('error', (error: unknown) => {
       attempt.why ??= conditionOf(error) ?? messageOf(error)
     })
-    entity.on('online', () => this.#online(attempt))
+    entity.on('online', () => this.#attempts.accepted(attempt))
     entity.on('disconnect', () => this.#gone(attempt))
     entity.start().catch((error: unknown) => this.#fail(attempt, conditionOf(error) ?? messageOf(error)))
+    return attempt
   }
 
   async #logIn(authenticate: Authenticate, mechanisms: readonly string[], entity: ClientEntity): Promise<void> {
@@ -130,9 +126,9 @@ class Account implements Connection {
   }
 
   /** Bounds on what is read, and IQs answered by the adapter instead of the library. */
-  #guard(attempt: Attempt): void {
+  #guard(attempt: Login): void {
     const { entity } = attempt
-    const { limits, clock } = this.#parts
+    const { limits } = this.#parts
     let guard: StreamGuard | null = null
     let parser: Parser | null = null
     let stanzas = 0
@@ -154,7 +150,7 @@ class Account implements Connection {
     }
     entity._onData = chunk => {
       if (attempt.why !== null || entity.parser === null) return
-      this.#heardAt = clock.now()
+      this.#attempts.heard()
       if (entity.parser !== parser || guard === null) {
         parser = entity.parser
         guard = new StreamGuard(limits, /^wss?:/.test(this.#parts.service))
@@ -169,52 +165,32 @@ class Account implements Connection {
       } catch (error) {
         return this.#fail(attempt, messageOf(error))
       }
-      this.#slow(attempt, this.#throttle.take(stanzas))
+      this.#slow(attempt, stanzas)
     }
   }
 
-  #slow(attempt: Attempt, waitMs: number): void {
+  /** A WebSocket cannot be paused: its server has bounds of its own. */
+  #slow(attempt: Login, stanzas: number): void {
     const raw = rawOf(attempt.entity.socket)
-    if (waitMs === 0 || raw?.pause === undefined) return
-    raw.pause()
-    attempt.cancelPause = this.#parts.clock.after(waitMs, () => raw.resume?.())
+    this.#attempts.slow(
+      attempt,
+      stanzas,
+      () => raw?.pause?.(),
+      () => raw?.resume?.()
+    )
   }
 
-  #online(attempt: Attempt): void {
-    if (attempt !== this.#attempt || attempt.upAt !== null) return
-    attempt.upAt = this.#parts.clock.now()
-    attempt.cancelTimer()
-    this.#parts.events.onUp()
-  }
-
-  #fail(attempt: Attempt, why: string): void {
+  #fail(attempt: Login, why: string): void {
     attempt.why ??= why
     cut(attempt.entity.socket)
     this.#gone(attempt)
   }
 
-  #gone(attempt: Attempt): void {
+  #gone(attempt: Login): void {
     if (attempt.over) return
     attempt.over = true
-    attempt.cancelTimer()
-    attempt.cancelPause?.()
     cut(attempt.entity.socket)
-    if (this.#attempt !== attempt) return
-    this.#attempt = null
-    const { log, clock, limits, events } = this.#parts
-    const why = attempt.why ?? 'the server closed the connection'
-    if (attempt.upAt !== null) {
-      if (clock.now() - attempt.upAt >= limits.steadyMs) this.#backOff.reset()
-      events.onDown(why)
-    }
-    if (this.#closed) return
-    if (hopeless.has(why)) {
-      const advice = 'check its name and password, then start the hub again'
-      log.error({ link: this.name, why }, `the server refuses this account, so it is not tried again: ${advice}`)
-      return
-    }
-    const waitMs = this.#backOff.again(() => this.#connect(), why === 'conflict')
-    log.warn({ link: this.name, why, waitMs }, 'the account is not connected')
+    this.#attempts.gone(attempt)
   }
 }
 

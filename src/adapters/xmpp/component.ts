@@ -7,12 +7,11 @@ import { connect as connectTls } from 'node:tls'
 import { xml } from '@xmpp/xml'
 import type { Element } from '@xmpp/xml'
 import { messageOf } from '../../errors.ts'
-import { BackOff } from './back-off.ts'
-import { hopeless } from './connection.ts'
+import { Attempts } from './attempts.ts'
+import type { Attempt } from './attempts.ts'
 import type { Connection, ConnectionParts } from './connection.ts'
 import { BrokenStream, StreamReader } from './reader.ts'
 import { ns } from './stanza.ts'
-import { Throttle } from './throttle.ts'
 
 export interface ComponentParts extends ConnectionParts {
   readonly domain: string
@@ -25,52 +24,46 @@ export interface ComponentParts extends ConnectionParts {
 
 export const createComponent = (parts: ComponentParts): Connection => new Component(parts)
 
-/** One attempt to connect and the stream that came of it. */
-interface Attempt {
+interface Link extends Attempt {
   readonly socket: Socket
   readonly reader: StreamReader
-  /** Timers that end with it. */
-  readonly cancels: ((() => void) | undefined)[]
-  upAt: number | null
-  /** Why it ends, once that is known. */
-  why: string | null
 }
-
-const timer = { connect: 0, resume: 1, destroy: 2 } as const
 
 class Component implements Connection {
   readonly name: string
   readonly #parts: ComponentParts
-  readonly #backOff: BackOff
-  readonly #throttle: Throttle
-  #attempt: Attempt | null = null
-  #closed = false
-  #heardAt = 0
+  readonly #attempts: Attempts<Link>
   #corked = false
 
   constructor(parts: ComponentParts) {
     const { domain, host, port } = parts
     this.#parts = parts
-    this.#backOff = new BackOff(parts)
-    this.#throttle = new Throttle(parts)
     this.name = `component ${domain} at ${host}:${port}`
+    const advice = 'check the secret and the domain in both configurations, then start the hub again'
+    const words = {
+      name: this.name,
+      refused: `the server refuses this link, so it is not tried again: ${advice}`,
+      down: 'the link to the server is down',
+      conflict: 'another link holds this domain'
+    }
+    this.#attempts = new Attempts(parts, words, () => this.#connect())
   }
 
   get up(): boolean {
-    return this.#attempt !== null && this.#attempt.upAt !== null && this.#attempt.why === null
+    return this.#attempts.up !== null
   }
 
   get heardAt(): number {
-    return this.#heardAt
+    return this.#attempts.heardAt
   }
 
   start(): void {
-    if (!this.#closed && this.#attempt === null) this.#connect()
+    this.#attempts.start()
   }
 
   send(_stanza: Element, printed: string): boolean {
-    const attempt = this.#attempt
-    if (attempt === null || !this.up) return false
+    const attempt = this.#attempts.up
+    if (attempt === null) return false
     if (attempt.socket.writableLength > this.#parts.limits.unsentBytesMax) {
       this.restart('the server does not read what it is sent')
       return false
@@ -84,9 +77,7 @@ class Component implements Connection {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    this.#backOff.stop()
-    const attempt = this.#attempt
+    const attempt = this.#attempts.close()
     if (attempt === null) return
     attempt.why = 'the hub is shutting down'
     const { socket } = attempt
@@ -111,8 +102,8 @@ class Component implements Connection {
     socket.write(text)
   }
 
-  #connect(): void {
-    const { host, port, tls, domain, limits, clock } = this.#parts
+  #connect(): Link {
+    const { host, port, tls, domain, limits } = this.#parts
     const socket =
       tls === null
         ? connect({ host, port })
@@ -122,11 +113,10 @@ class Component implements Connection {
       onElement: element => this.#heard(attempt, element),
       onEnd: () => socket.end('</stream:stream>')
     })
-    const attempt: Attempt = { socket, reader, cancels: [], upAt: null, why: null }
-    attempt.cancels[timer.connect] = clock.after(limits.connectMs, () => {
-      if (attempt.upAt === null) this.#end('the server did not accept the stream in time')
-    })
-    this.#attempt = attempt
+    const attempt: Link = { socket, reader, timers: new Map(), upAt: null, why: null }
+    this.#attempts.after(attempt, 'connect', limits.connectMs, () =>
+      this.#end('the server did not accept the stream in time')
+    )
     this.#corked = false
     socket.setNoDelay(true)
     socket.setKeepAlive(true, limits.quietMs)
@@ -139,18 +129,22 @@ class Component implements Connection {
     socket.on('error', error => {
       attempt.why ??= messageOf(error)
     })
-    socket.on('close', () => this.#gone(attempt))
+    socket.on('close', () => this.#attempts.gone(attempt))
+    return attempt
   }
 
-  #read(attempt: Attempt, chunk: Buffer): void {
+  #read(attempt: Link, chunk: Buffer): void {
     if (attempt.why !== null) return
-    const { clock } = this.#parts
-    this.#heardAt = clock.now()
+    this.#attempts.heard()
+    const { socket, reader } = attempt
     try {
-      const waitMs = this.#throttle.take(attempt.reader.write(chunk))
-      if (waitMs === 0) return
-      attempt.socket.pause()
-      attempt.cancels[timer.resume] = clock.after(waitMs, () => attempt.socket.resume())
+      const stanzas = reader.write(chunk)
+      this.#attempts.slow(
+        attempt,
+        stanzas,
+        () => void socket.pause(),
+        () => void socket.resume()
+      )
     } catch (error) {
       const condition = error instanceof BrokenStream ? error.condition : 'undefined-condition'
       attempt.socket.write(
@@ -160,7 +154,7 @@ class Component implements Connection {
     }
   }
 
-  #greeted(attempt: Attempt, root: Element): void {
+  #greeted(attempt: Link, root: Element): void {
     const { id = '' } = root.attrs
     const proof = createHash('sha1')
       .update(id + this.#parts.secret)
@@ -168,8 +162,8 @@ class Component implements Connection {
     attempt.socket.write(`<handshake>${proof}</handshake>`)
   }
 
-  #heard(attempt: Attempt, element: Element): void {
-    if (attempt !== this.#attempt || attempt.why !== null) return
+  #heard(attempt: Link, element: Element): void {
+    if (attempt !== this.#attempts.current || attempt.why !== null) return
     if (element.is('error', ns.streams)) {
       const condition = element.getChildElements().find(child => child.getNS() === ns.streamErrors)
       attempt.why = condition?.getName() ?? 'undefined-condition'
@@ -177,41 +171,16 @@ class Component implements Connection {
       return
     }
     if (attempt.upAt !== null) return this.#parts.events.onStanza(element)
-    if (!element.is('handshake')) return
-    attempt.upAt = this.#parts.clock.now()
-    attempt.cancels[timer.connect]?.()
-    this.#parts.events.onUp()
+    if (element.is('handshake')) this.#attempts.accepted(attempt)
   }
 
-  /** Ends the attempt under way; `#gone` follows from the closing socket. */
+  /** Ends the attempt under way; its end follows from the closing socket. */
   #end(why: string): void {
-    const attempt = this.#attempt
+    const attempt = this.#attempts.current
     if (attempt === null) return
     attempt.why ??= why
     attempt.socket.destroySoon()
     // A peer that does not read holds up even the last words.
-    attempt.cancels[timer.destroy] = this.#parts.clock.after(this.#parts.limits.closeMs, () => attempt.socket.destroy())
-  }
-
-  #gone(attempt: Attempt): void {
-    for (const cancel of attempt.cancels) cancel?.()
-    if (this.#attempt !== attempt) return
-    this.#attempt = null
-    const { log, clock, limits, events } = this.#parts
-    const why = attempt.why ?? 'the server closed the connection'
-    if (attempt.upAt !== null) {
-      if (clock.now() - attempt.upAt >= limits.steadyMs) this.#backOff.reset()
-      events.onDown(why)
-    }
-    if (this.#closed) return
-    if (hopeless.has(why)) {
-      const advice = 'check the secret and the domain in both configurations, then start the hub again'
-      log.error({ link: this.name, why }, `the server refuses this link, so it is not tried again: ${advice}`)
-      return
-    }
-    const conflict = why === 'conflict'
-    const waitMs = this.#backOff.again(() => this.#connect(), conflict)
-    const text = conflict ? 'another link holds this domain' : 'the link to the server is down'
-    log.warn({ link: this.name, why, waitMs }, text)
+    this.#attempts.after(attempt, 'destroy', this.#parts.limits.closeMs, () => attempt.socket.destroy())
   }
 }
