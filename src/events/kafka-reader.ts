@@ -274,6 +274,9 @@ export class KafkaReader {
   #jump(partition: number, why: string): void {
     if (this.#jumped.has(partition)) return
     this.#jumped.add(partition)
+    // Whoever mends it sets another place.
+    this.#places.delete(partition)
+    this.#misplaced.delete(partition)
     const { topic, onFault } = this.#options
     const what = `partition ${partition} of ${topic} stands still, nothing is skipped: ${why}`
     onFault(new HubError('HUB_EVENT_LOG', what, { topic, partition }))

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchCalls } from './calls.ts'
 import { benchCore } from './core.ts'
+import { benchKafka } from './kafka.ts'
 import { benchLive, liveLimits } from './live.ts'
 import { liveTable, page, ratioTable, stepLine, stepTable } from './page.ts'
 import { benchSipParse } from './sip-parse.ts'
@@ -13,10 +14,11 @@ import { benchConversions, benchTrips, tripTable } from './xmpp.ts'
 
 const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debian's sip-tester and kamailio
 
-  PART             one or more of these, else all but xmpp:
+  PART             one or more of these, else all but kafka and xmpp:
                      parse   SIP messages parsed and printed
                      core    calls through the core
                      calls   calls/s, CPU and latency against Kamailio, and twice what each sustains
+                     kafka   from Kafka to the ledger (needs Java and Maven; only when named)
                      live    memory of a live call, CPU of calls beside thousands of others
                      xmpp    the XMPP access behind Prosody (Debian's prosody)
   --quick          three rates for a few seconds each, 1,000 live calls, about three minutes; writes nothing
@@ -78,7 +80,7 @@ async function main(): Promise<void> {
   if (live !== null) say(`\n${liveTable(live)}`)
   if (wanted('xmpp')) await xmpp(say)
 
-  if (values.only.includes('kafka')) console.log(await benchKafka())
+  if (asked.includes('kafka')) say(JSON.stringify(await benchKafka(), null, 2))
 
   const everything = !values.quick && asked.length === 0
   const out = values.out ?? (everything ? join(import.meta.dirname, '../../docs/performance.md') : null)
