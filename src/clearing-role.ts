@@ -1,7 +1,7 @@
 // The clearing role as a process of its own: the event log into the ledger, beside as many others as one likes.
 
 import { createDeckVersions } from './clearing/decks/versions.ts'
-import { bookOf, migrations, placeOf, systemClock } from './compose.ts'
+import { bookOf, ledgerMigrations, placeOf, systemClock } from './compose-book.ts'
 import { createClearing } from './compose-events.ts'
 import type { Clearing } from './compose-events.ts'
 import { databaseUrl } from './config.ts'
@@ -34,7 +34,7 @@ export async function startClearing(
   const database = await openDatabase({
     place: placeOf(config, true),
     poolMax: config.database.poolMax,
-    migrations,
+    migrations: ledgerMigrations,
     log
   })
   parts.defer(() => database.close())

@@ -9,19 +9,17 @@ import { createSipWs } from './adapters/sip-ws/sip-ws.ts'
 import { createRoster, rosterMigrations } from './adapters/xmpp/roster.ts'
 import { createXmpp } from './adapters/xmpp/xmpp.ts'
 import type { Xmpp } from './adapters/xmpp/xmpp.ts'
-import { createAgreementBook, createAgreements } from './clearing/agreements.ts'
-import type { AgreementBook, DeckVersions } from './clearing/agreements.ts'
+import { createAgreements } from './clearing/agreements.ts'
+import type { AgreementBook } from './clearing/agreements.ts'
 import { createDeckVersions } from './clearing/decks/versions.ts'
-import { clearingMigrations } from './clearing/migrations.ts'
-import { createNumberOf } from './clearing/numbers.ts'
-import { databaseUrl, linkSecretOf, passwordOf, providerOf } from './config.ts'
+import { databaseUrl, linkSecretOf, passwordOf } from './config.ts'
 import type { Config } from './config.ts'
 import { keepEnvironment } from './environment.ts'
+import { bookOf, ledgerMigrations, partyOf, placeOf, systemClock } from './compose-book.ts'
 import { startEngine } from './compose-engine.ts'
 import { createClearing, openEventLog } from './compose-events.ts'
 import { watchBlindness } from './compose-blind.ts'
 import type { WatchedBlindness } from './compose-blind.ts'
-import { eventMigrations } from './events/embedded.ts'
 import { openOutbox } from './events/outbox.ts'
 import type { Logger } from './log.ts'
 import { createMediaAnchor } from './media/media.ts'
@@ -29,15 +27,16 @@ import { createNni } from './nni/nni.ts'
 import { withinBlindness, withoutBlindCredit } from './qos-policy/blind.ts'
 import { createPolicy } from './qos-policy/policy.ts'
 import { postpaid } from './qos-policy/postpaid.ts'
-import { createDirectory, directoryMigrations } from './routing/directory.ts'
+import { createDirectory } from './routing/directory.ts'
 import type { Directory } from './routing/directory.ts'
 import { createRouter } from './routing/routing.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
 import { inWords } from './session/plain.ts'
-import type { SteadyClock } from './session/ports.ts'
 import { openDatabase } from './store/database.ts'
-import type { Database, DatabasePlace } from './store/database.ts'
+import type { Database } from './store/database.ts'
+
+export { bookOf, partyOf, placeOf, systemClock } from './compose-book.ts'
 
 export interface HubOptions {
   readonly log: Logger
@@ -61,49 +60,7 @@ export interface RunningHub {
 /** At the end, for records on their way from the journal to the event log; what stays is sent after the next start. */
 const relayMs = 5_000
 
-/** Wall clock, the time since the process began, and timers. */
-export const systemClock: SteadyClock = {
-  now: () => Date.now(),
-  elapsed: () => performance.now(),
-  after: (ms, run) => {
-    const timer = setTimeout(run, ms)
-    return () => clearTimeout(timer)
-  }
-}
-
-/** The database of a configuration; `join`: a running hub's embedded one may be used. */
-export const placeOf = (config: Config, join = false): DatabasePlace => {
-  const url = databaseUrl(config)
-  return url === null ? { dataDir: resolve(config.hub.dataDir), join } : { url }
-}
-
-export const migrations = [
-  ...eventMigrations,
-  ...clearingMigrations,
-  ...directoryMigrations,
-  ...matrixMigrations,
-  ...rosterMigrations
-]
-
-/** Which party a peer belongs to; the peers of records, charges and reports. */
-export const partyOf = ({ islands, operators }: Config): ((peerId: string) => string) => {
-  const byId = new Map([...islands, ...operators].map(peer => [peer.id, providerOf(peer)]))
-  return peerId => byId.get(peerId) ?? peerId
-}
-
-/** The agreements; users without a number in the configuration may have one in the directory. */
-export function bookOf(
-  { agreements, islands }: Config,
-  directory: Pick<Directory, 'numberOf'>,
-  decks: DeckVersions = createDeckVersions(agreements)
-): AgreementBook {
-  const byDomain = new Map(islands.map(({ id, domain }) => [domain.toLowerCase(), id]))
-  const numberOf = createNumberOf(islands, (user, domain) => {
-    const islandId = byDomain.get(domain)
-    return islandId === undefined ? null : directory.numberOf(islandId, user)
-  })
-  return createAgreementBook(agreements, numberOf, decks)
-}
+export const migrations = [...ledgerMigrations, ...matrixMigrations, ...rosterMigrations]
 
 /** Starts everything; where one part cannot start, those before it are taken down and its error is thrown. */
 export async function startHub(config: Config, options: HubOptions): Promise<RunningHub> {
