@@ -76,9 +76,6 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
   const { ghostPrefix, dialPlan, users } = island
   const domain = island.domain.toLowerCase()
   const displays = new Map(users.map(({ name, display }) => [name.toLowerCase(), display]))
-  const names = new Map(
-    users.flatMap(({ name, number }) => (number === undefined ? [] : [[number, name.toLowerCase()] as const]))
-  )
   const ghost = (what: string): string => `@${ghostPrefix}${what}:${domain}`
   const whatOf = (userId: string): string | null => {
     const id = parseUserId(userId)
@@ -120,8 +117,7 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
     },
     isGhost: userId => whatOf(userId) !== null,
     userOf: uri => {
-      const name = uri.startsWith('tel:') ? names.get(uri.slice('tel:'.length)) : undefined
-      const sip = /^sip:([^@]+)@([^;?:]+)$/i.exec(name === undefined ? uri : `sip:${name}@${domain}`)
+      const sip = /^sip:([^@]+)@([^;?:]+)$/i.exec(uri)
       const user = unescapeSipUser(sip?.[1] ?? '')
       if (user === null || user === '' || sip?.[2]?.toLowerCase() !== domain) return null
       const id = `@${user}:${domain}`

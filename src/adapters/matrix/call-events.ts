@@ -109,11 +109,14 @@ const commonOf = ({ call_id: callId, party_id: partyId, version }: Read): Common
   isOld: version !== '1'
 })
 
+/** One line, whatever a client has put into it: it is written into a description. */
+const candidateLine = /^candidate:[\u0020-\u007e]+$/
+
 /** The end marker (an empty candidate) and what is none are left out: gathering ends nothing here. */
 const candidatesOf = (values: readonly unknown[]): readonly Candidate[] =>
   values.flatMap(value => {
     const { data } = candidate.safeParse(value)
-    if (data === undefined || !data.candidate.startsWith('candidate:')) return []
+    if (data === undefined || !candidateLine.test(data.candidate)) return []
     return [{ candidate: data.candidate, mid: data.sdpMid ?? null, index: data.sdpMLineIndex ?? null }]
   })
 

@@ -50,6 +50,7 @@ export class Call {
   #said: Sdp | null = null
   #early: Sdp | null = null
   #candidates: Candidate[] = []
+  #onCandidates: (() => void) | null = null
   /** An offer of ours that waits for its answer. */
   #offered: Offered | null = null
   /** An offer of theirs that the core has. */
@@ -85,6 +86,17 @@ export class Call {
     this.#phase = 'ringing'
     // Their client gives up by itself; one that has died does not.
     this.#after(leftMs, () => this.#expire())
+  }
+
+  /** Runs once: with the first candidates, or after so long without any; not where it is over by then. */
+  whenCandidates(ms: number, run: () => void): void {
+    const once = (): void => {
+      cancel()
+      this.#onCandidates = null
+      run()
+    }
+    const cancel = this.#after(ms, once)
+    this.#onCandidates = once
   }
 
   /** To a user. */
@@ -131,6 +143,7 @@ export class Call {
         return
       case 'candidates':
         this.#candidates = [...this.#candidates, ...event.candidates].slice(0, limits.candidatesMax)
+        if (this.#candidates.length > 0) this.#onCandidates?.()
         return
       case 'answer':
         return this.#answered(event)
@@ -333,6 +346,7 @@ export class Call {
 
   #over(): void {
     this.#phase = 'over'
+    this.#onCandidates = null
     this.#cancelTimers()
     this.#offered?.cancel()
     this.#offered = null

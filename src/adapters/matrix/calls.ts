@@ -148,14 +148,13 @@ class RoomCalls implements CallDriver {
   }
 
   #offer(call: Call, party: Party, { sdp }: Invited): void {
-    const { addresses, inbox, island, neighbour, clock } = this.#options
+    const { addresses, inbox, island, neighbour } = this.#options
     const { leg, ghost, callId } = call.parts
     const called = addresses.called(ghost)
     if ('refused' in called) return call.end({ ...called.refused, from: 'hub' })
     if (this.#draining) return call.end({ cause: 'unavailable', from: 'hub' })
     if (this.#byLeg.size > limits.callsMax) return call.end({ cause: 'congestion', from: 'hub' })
     const offer = (): void => {
-      if (call.phase !== 'ringing') return
       inbox.offered({
         leg,
         caller: { access: 'matrix', peerId: island.id, party, media: island.media },
@@ -168,7 +167,7 @@ class RoomCalls implements CallDriver {
     }
     if (hasCandidates(sdp)) offer()
     // The first batch comes right behind; who sends none at all is found by what it sends (RFC 8445, 7.3.1.3).
-    else clock.after(limits.candidatesMs, offer)
+    else call.whenCandidates(limits.candidatesMs, offer)
   }
 
   /** A client of another kind of calls has started one: nobody at a phone would ever hear of it. */

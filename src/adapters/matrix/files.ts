@@ -93,7 +93,9 @@ export function createFiles({ sources, publicUrl, linkMs, limits, clock, log }: 
 
 /** Never shown by a browser as a page of the hub's. */
 function send(reply: FastifyReply, file: Response, bytesMax: number): FastifyReply {
-  const length = Number(file.headers.get('content-length') ?? Number.NaN)
+  // What was compressed on its way has another length here.
+  const isAsSent = file.headers.get('content-encoding') === null
+  const length = Number((isAsSent ? file.headers.get('content-length') : null) ?? Number.NaN)
   if (length > bytesMax) {
     void file.body?.cancel()
     return say(reply, 413, 'This file is too large to be sent on.')

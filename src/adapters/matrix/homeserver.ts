@@ -117,8 +117,8 @@ function homeserverError(error: unknown, { limitedMs }: Limits): HomeserverError
   const code = error.errcode ?? ''
   const message = `${status} ${code}: ${error.data.error ?? error.message}`
   if (status === 429 || code === 'M_LIMIT_EXCEEDED') {
-    const told = Number(error.data['retry_after_ms'])
-    const after = Number.isFinite(told) && told > 0 ? told : safeGetRetryAfterMs(error, limitedMs)
+    const told = [Number(error.data['retry_after_ms']), safeGetRetryAfterMs(error, limitedMs)]
+    const after = told.find(ms => Number.isFinite(ms) && ms > 0) ?? limitedMs
     return new HomeserverError('limited', message, { status, code, after })
   }
   const isDown = status === 0 || status >= 500 || (status === 404 && code === '')

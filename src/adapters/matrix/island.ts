@@ -17,13 +17,14 @@ import { Intake } from './intake.ts'
 import type { Limits } from './limits.ts'
 import type { DirectRoom, Link, OutgoingEvent, RoomEvent } from './link.ts'
 import type { CallDriver, CreateCallDriver, CreateTexts, Texts } from './parts.ts'
+import { patient } from './patience.ts'
 import { readBack, recoverIsland } from './recovery.ts'
 import type { RecoveryParts } from './recovery.ts'
 import { serviceIdOf } from './registration.ts'
 import { Rooms } from './rooms.ts'
 import { Sender } from './sender.ts'
 import { createStore } from './store.ts'
-import type { Waiting } from './store.ts'
+import type { Store, Waiting } from './store.ts'
 import { Watch } from './watch.ts'
 
 export interface IslandParts {
@@ -53,6 +54,7 @@ export class Island implements Link, Receiver {
   readonly calls: CallDriver
   readonly texts: Texts
   readonly #parts: IslandParts
+  readonly #store: Store
   readonly #rooms: Rooms
   readonly #intake: Intake
   readonly #sender: Sender
@@ -70,13 +72,15 @@ export class Island implements Link, Receiver {
     const { homeserver, addresses, islandId } = this
     const common = { islandId, homeserver, limits, clock, log }
     const store = createStore(database, islandId)
+    const asking = { ...common, homeserver: patient(common) }
+    this.#store = store
     const { inbox, newRef } = parts
     const neighbour = island.homeserver
     const options = { island, link: this, addresses, inbox, clock, log, newRef, neighbour, linkTo: parts.linkTo }
     this.calls = parts.createCalls({ ...options, newLeg: () => newRef() as LegRef })
     this.texts = parts.createTexts(options)
     this.#rooms = new Rooms({
-      ...common,
+      ...asking,
       addresses,
       store,
       onJoined: (roomId, ghost) => void this.#readBack(roomId, ghost),
@@ -89,7 +93,7 @@ export class Island implements Link, Receiver {
       deliver: waiting => this.#deliver(waiting)
     })
     this.#recovery = {
-      ...common,
+      ...asking,
       store,
       now: () => clock.now(),
       ghosts: () => this.#rooms.ghosts,
@@ -129,6 +133,10 @@ export class Island implements Link, Receiver {
     this.#sender.close()
     await this.#watch.close()
     await this.#intake.close()
+  }
+
+  begin(eventId: string): Promise<boolean> {
+    return this.#store.begin(eventId)
   }
 
   newId(): string {

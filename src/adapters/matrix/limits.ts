@@ -28,6 +28,8 @@ export const limits = {
   pingMs: 15_000,
   /** What a limit without a time is taken for (429, `retry_after_ms`). */
   limitedMs: 1_000,
+  /** How often a limited request that is no event is asked again, for rooms and ghosts. */
+  limitedTriesMax: 10,
   /** Nothing older is taken from what is read again: shorter than `eventsKeptMs`, or it would come twice. */
   backfillMs: 3 * 86_400_000,
   /** Events read again of one room after an outage. */

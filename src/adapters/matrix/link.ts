@@ -85,6 +85,11 @@ export interface Link {
   typing(ghost: string, roomId: string, writing: boolean): Promise<void>
   /** Best effort, never rejects. */
   read(ghost: string, roomId: string, eventId: string): Promise<void>
+  /**
+   * Before something is done for an event that must not be done twice: true where nobody has begun it before, durably.
+   * Throws HUB_DATABASE.
+   */
+  begin(eventId: string): Promise<boolean>
   /** 128 random bits, as text. */
   newId(): string
 }
@@ -94,7 +99,7 @@ export interface MatrixAddresses {
   /** The ghost that stands for a caller towards this island; the fixed anonymous one for nobody. */
   ghostOf(from: Shown): string
   isGhost(userId: string): boolean
-  /** The user id of a target (`sip:user@domain` or `tel:`); null: nobody of this island. */
+  /** The user id of a target (`sip:user@domain`, also for a number's owner); null: nobody of this island. */
   userOf(uri: string): string | null
   /** The user who sends from this id; null: nobody this island may call as (another homeserver's user, a ghost). */
   caller(userId: string): Party | null

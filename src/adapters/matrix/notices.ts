@@ -13,6 +13,9 @@ export const notices = {
     'Start a new, unencrypted chat with this contact.',
   encryptedCall: 'This room is encrypted: calls from it cannot reach the phone network. Call from an unencrypted chat.',
   undelivered: (why: string): string => `Your message was not delivered: ${why}.`,
+  uncertain:
+    'The service was interrupted while this message was on its way: it may not have been delivered. ' +
+    'Send it again if you get no answer.',
   callFailed: (why: string): string => `The call did not go through: ${why}.`,
   callEnded: (why: string): string => `The call has ended: ${why}.`,
   missed: 'You missed a call.',

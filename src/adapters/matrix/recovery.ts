@@ -82,10 +82,10 @@ export async function readBack(parts: RecoveryParts, roomId: string, ghost: stri
     const chunk: readonly unknown[] = answer.chunk ?? []
     const ids = chunk.flatMap(value => readEvent(value)?.event.event_id ?? [])
     const known = await store.known(ids)
-    const end = chunk.findIndex(value => isEnd(value, ghost, now() - limits.backfillMs))
+    const end = chunk.findIndex(value => isEnd(value, ghost, now(), limits.backfillMs))
     found.push(...(end < 0 ? chunk : chunk.slice(0, end)))
     // One that is known says nothing of those before it: it may have been pushed after they were lost.
-    if (end >= 0 || answer.end === undefined || ids.every(id => known.has(id))) break
+    if (end >= 0 || answer.end === undefined || (ids.length > 0 && ids.every(id => known.has(id)))) break
     from = answer.end
   }
   for (let at = found.length; at > 0; at -= limits.backfillPageEvents) {
@@ -94,11 +94,13 @@ export async function readBack(parts: RecoveryParts, roomId: string, ghost: stri
 }
 
 /** From here on back it was never meant for the ghost, or is too old. */
-function isEnd(value: unknown, ghost: string, oldest: number): boolean {
-  const event = readEvent(value)?.event
-  if (event === undefined) return false
+function isEnd(value: unknown, ghost: string, now: number, maxMs: number): boolean {
+  const read = readEvent(value)
+  if (read === null) return false
+  const { event, ageMs } = read
   const isOwnInvitation = event.type === 'm.room.member' && event.state_key === ghost && event.sender !== ghost
-  return isOwnInvitation || event.origin_server_ts < oldest
+  // By its age where the homeserver says it: its clock may be another.
+  return isOwnInvitation || (ageMs === null ? now - event.origin_server_ts : ageMs) > maxMs
 }
 
 async function refusedIsNull<T>(request: Promise<T>): Promise<T | null> {

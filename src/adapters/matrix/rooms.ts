@@ -208,9 +208,19 @@ export class Rooms {
       return
     }
     const isIn = membership === 'join'
+    if (membership === 'leave' || membership === 'ban') return this.#left(roomId, user)
     await this.#change(roomId, room => (room.user === user ? { ...room, joined: isIn } : room))
     if (isIn) for (const waiter of this.#waiters.get(roomId) ?? []) if (waiter.user === user) waiter.joined(true)
-    if (membership === 'leave' || membership === 'ban') this.#parts.onGone(roomId, user)
+  }
+
+  /** What a ghost would say in a room that its user has left, nobody would read: the next word opens another one. */
+  async #left(roomId: string, user: string): Promise<void> {
+    this.#parts.onGone(roomId, user)
+    for (const room of await this.#known(roomId)) {
+      if (room.user !== user) continue
+      await this.#close(roomId, room.ghost)
+      await this.#leave(roomId, room.ghost)
+    }
   }
 
   /** A ghost accepts every invitation of this island's users. */

@@ -44,6 +44,11 @@ export const matrixMigrations: readonly Migration[] = [
       );
       create index matrix_room_direct on matrix_room (island, ghost, user_id) where not closed;
       grant select, insert, update, delete on matrix_event, matrix_ghost, matrix_room to isthmus_service;`
+  },
+  {
+    name: 'matrix/002-begun',
+    // What is done for the event has begun: a process that finds it so does not know how far the one before has come.
+    sql: 'alter table matrix_event add column begun boolean not null default false;'
   }
 ]
 
@@ -81,6 +86,8 @@ export interface Store {
   keep(events: readonly Omit<Waiting, 'seq'>[]): Promise<readonly Waiting[]>
   /** What waits since before the process began, in order. */
   waiting(max: number): Promise<readonly Waiting[]>
+  /** False where it has begun before. */
+  begin(eventId: string): Promise<boolean>
   handled(eventIds: readonly string[]): Promise<void>
   /** Which of these ids have come before. */
   known(eventIds: readonly string[]): Promise<ReadonlySet<string>>
@@ -150,7 +157,7 @@ export function createStore(database: Database, island: string): Store {
   }
 }
 
-type EventPart = Pick<Store, 'keep' | 'waiting' | 'handled' | 'known' | 'prune'>
+type EventPart = Pick<Store, 'keep' | 'waiting' | 'begin' | 'handled' | 'known' | 'prune'>
 
 const eventsOf = (sql: Sql, island: string): EventPart => ({
   keep: async events => {
@@ -178,6 +185,13 @@ const eventsOf = (sql: Sql, island: string): EventPart => ({
       [island, max]
     )
     return rows.map(waitingOf)
+  },
+  begin: async eventId => {
+    const { rows } = await sql.query(
+      'update matrix_event set begun = true where island = $1 and event_id = $2 and not begun returning 1',
+      [island, eventId]
+    )
+    return rows.length === 1
   },
   handled: async eventIds => {
     if (eventIds.length === 0) return

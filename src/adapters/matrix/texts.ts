@@ -70,7 +70,7 @@ class RoomTexts implements Texts {
   }
 
   async #hear(event: RoomEvent, ghost: string, party: Party, said: Exclude<Said, { kind: 'nothing' }>): Promise<void> {
-    const { addresses, inbox, island, neighbour, newRef } = this.#options
+    const { addresses, inbox, island, link, log, neighbour, newRef } = this.#options
     const { eventId, roomId } = event
     if (said.kind === 'encrypted') return this.#warn(ghost, roomId)
     const text = this.#textOf(said)
@@ -83,6 +83,13 @@ class RoomTexts implements Texts {
       return tell({ cause: 'forbidden', text: `a message has at most ${limits.textBytesMax} bytes` })
     }
     if (this.#waiting >= limits.textsWaitingMax) return tell({ cause: 'congestion' })
+    const isNew = await link.begin(eventId).catch((error: unknown) => {
+      log.error({ err: error, island: island.id }, 'a message could not be marked as begun')
+      return null
+    })
+    if (isNew === null) return tell({ cause: 'internal' })
+    // The process before has sent it, or not: sent again it might be read and charged twice.
+    if (!isNew) return this.#notice(ghost, event, notices.uncertain)
     const ref = newRef() as TextRef
     this.#taken.set(ref, { ghost, roomId, eventId })
     this.#waiting += 1

@@ -4,6 +4,7 @@
 import { messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Clock } from '../../session/ports.ts'
+import { HomeserverError } from './homeserver.ts'
 import type { Homeserver } from './homeserver.ts'
 import type { Limits } from './limits.ts'
 
@@ -105,12 +106,13 @@ export class Watch {
       this.#hint = new AbortController()
       try {
         await this.#ping()
+        // What waits to be sent need not wait until everything is read again.
+        this.#wake()
         await recover()
         if (this.#stop.signal.aborted) return
         log.info({ island: islandId }, 'the homeserver answers')
         this.#up = true
         failures = 0
-        this.#wake()
         await this.#wait()
       } catch (error) {
         if (this.#stop.signal.aborted) return
@@ -127,7 +129,12 @@ export class Watch {
   async #ping(): Promise<void> {
     const { homeserver, serviceId } = this.#parts
     const path = `/v1/appservice/${encodeURIComponent(serviceId)}/ping`
-    await homeserver.request({ method: 'POST', path, body: {}, as: null, signal: this.#stop.signal })
+    try {
+      await homeserver.request({ method: 'POST', path, body: {}, as: null, signal: this.#stop.signal })
+    } catch (error) {
+      // Not every homeserver knows pings (1.7 of the specification); that it answers is enough then.
+      if (!(error instanceof HomeserverError) || error.code !== 'M_UNRECOGNIZED') throw error
+    }
   }
 
   /** Ends only by throwing. */

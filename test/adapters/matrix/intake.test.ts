@@ -1,0 +1,189 @@
+// Events on their way in: kept first, once each, in the order of their room.
+
+import { describe, expect, it } from '@jest/globals'
+import { Intake, readEvent } from '../../../src/adapters/matrix/intake.ts'
+import type { IntakeParts } from '../../../src/adapters/matrix/intake.ts'
+import { limits as defaults } from '../../../src/adapters/matrix/limits.ts'
+import { FakeStore, quiet } from '../../support/matrix-fakes.ts'
+import { until } from '../../support/until.ts'
+import { FakeClock, settle } from '../../support/world.ts'
+
+const event = (id: string, room = '!a', more: object = {}): object => ({
+  event_id: id,
+  room_id: room,
+  type: 'm.test',
+  sender: '@alice:x',
+  content: {},
+  origin_server_ts: 1,
+  ...more
+})
+
+function intake(more: Partial<IntakeParts> & { readonly limits?: Partial<typeof defaults> } = {}) {
+  const store = (more.store as FakeStore | undefined) ?? new FakeStore()
+  const clock = new FakeClock()
+  const handled: string[] = []
+  const parts: IntakeParts = {
+    islandId: 'rooms',
+    clock,
+    log: quiet,
+    prepare: async () => undefined,
+    deliver: async ({ event: { event_id: id } }) => void handled.push(id),
+    ...more,
+    store,
+    limits: { ...defaults, ...more.limits }
+  }
+  return { taking: new Intake(parts), store, clock, handled }
+}
+const allHandled = (store: FakeStore): boolean => [...store.events.values()].every(({ waiting }) => waiting === null)
+
+describe('an event that is pushed', () => {
+  it('is read with its age, wherever that stands, and without what nobody asked for', () => {
+    const read = (more: object) => readEvent(event('$1', '!a', { user_id: 'old', ...more }))
+    expect(read({ age: 5, unsigned: { age: 7 } })?.ageMs).toBe(7)
+    expect(read({ age: 5.9 })?.ageMs).toBe(5)
+    expect(read({ age: -3 })?.ageMs).toBe(0)
+    expect(read({})?.ageMs).toBeNull()
+    expect(read({ age: 'x' })?.ageMs).toBeNull()
+    expect(read({ state_key: '', redacts: '$0' })?.event).toEqual({
+      event_id: '$1',
+      room_id: '!a',
+      type: 'm.test',
+      sender: '@alice:x',
+      content: {},
+      origin_server_ts: 1,
+      state_key: '',
+      redacts: '$0'
+    })
+  })
+
+  it('is none where something of it is missing or too long', () => {
+    const broken = [null, 7, 'x', {}, event(''), event('x'.repeat(256)), event('$1', '!a', { content: 7 })]
+    for (const value of broken) expect(readEvent(value)).toBeNull()
+  })
+
+  it('is kept before anybody hears of it, and written off once it is handled', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { taking, store } = intake({ deliver: () => promise })
+    await taking.take([event('$1')])
+    expect(store.events.get('$1')?.waiting).not.toBeNull()
+    expect(taking.waiting).toBe(1)
+    resolve()
+    await until(() => allHandled(store))
+    expect(taking.waiting).toBe(0)
+  })
+
+  it('counts once, however often and in whatever company it comes', async () => {
+    const { taking, handled } = intake()
+    await Promise.all([taking.take([event('$1'), event('$1')]), taking.take([event('$1'), event('$2')])])
+    await taking.take([event('$1'), 'noise', event('$3')])
+    await settle()
+    expect(handled).toEqual(['$1', '$2', '$3'])
+  })
+
+  it('is not taken where the tables cannot be written: the homeserver keeps it', async () => {
+    const { taking, store, handled } = intake()
+    store.fails = new Error('away')
+    await expect(taking.take([event('$1')])).rejects.toThrow('away')
+    store.fails = null
+    await taking.take([event('$1')])
+    await settle()
+    expect(handled).toEqual(['$1'])
+  })
+})
+
+describe('order', () => {
+  it('is that of the room, through a slow preparation; other rooms do not wait', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const prepare: IntakeParts['prepare'] = async ({ event: { event_id: id } }) => (id === '$a1' ? promise : undefined)
+    const { taking, handled } = intake({ prepare })
+    await taking.take([event('$a1', '!a'), event('$b1', '!b'), event('$a2', '!a'), event('$b2', '!b')])
+    await settle()
+    expect(handled).toEqual(['$b1', '$b2'])
+    resolve()
+    await settle()
+    expect(handled).toEqual(['$b1', '$b2', '$a1', '$a2'])
+  })
+
+  it('is kept by rooms that wait for their turn', async () => {
+    let busy = 0
+    let most = 0
+    const prepare = async (): Promise<void> => {
+      busy += 1
+      most = Math.max(most, busy)
+      await settle()
+      busy -= 1
+    }
+    const { taking, store } = intake({ prepare, limits: { roomsAtOnceMax: 2 } as never })
+    await taking.take(Array.from({ length: 12 }, (_, n) => event(`$${n}`, `!${n % 6}`)))
+    await until(() => allHandled(store))
+    expect(most).toBe(2)
+  })
+
+  it('survives an event that cannot be handled', async () => {
+    const handled: string[] = []
+    const { taking, store } = intake({
+      prepare: async ({ event: { event_id: id } }) => {
+        if (id === '$1') throw new Error('no')
+      },
+      deliver: async ({ event: { event_id: id } }) => {
+        handled.push(id)
+        if (id === '$2') throw new Error('no')
+      }
+    })
+    await taking.take([event('$1'), event('$2'), event('$3')])
+    await until(() => allHandled(store))
+    expect(handled).toEqual(['$1', '$2', '$3'])
+  })
+})
+
+describe('bounds', () => {
+  it('leave events with the homeserver once too many wait', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { taking, store } = intake({ deliver: () => promise, limits: { waitingEventsMax: 2 } as never })
+    await taking.take([event('$1'), event('$2')])
+    await expect(taking.take([event('$3')])).rejects.toMatchObject({ code: 'HUB_LIMIT', retryable: true })
+    resolve()
+    await until(() => allHandled(store))
+    await taking.take([event('$3')])
+    await until(() => allHandled(store))
+    expect(store.events.size).toBe(3)
+  })
+
+  it('forget handled events after their time, again and again', async () => {
+    const { taking, store, clock } = intake()
+    await taking.start()
+    await clock.advance(defaults.pruneMs)
+    expect(store.pruned).toBe(defaults.pruneMs - defaults.eventsKeptMs)
+    await clock.advance(defaults.pruneMs)
+    expect(store.pruned).toBe(2 * defaults.pruneMs - defaults.eventsKeptMs)
+    await taking.close()
+    expect(clock.timers).toBe(0)
+  })
+})
+
+describe('the end of a process', () => {
+  it('leaves what it has not handled to the next one, in order', async () => {
+    const first = intake({
+      deliver: ({ event: { event_id: id } }) => (id === '$1' ? Promise.resolve() : new Promise(() => undefined))
+    })
+    await first.taking.take([event('$1'), event('$2'), event('$3')])
+    await settle()
+    await first.taking.close()
+    await expect(first.taking.take([event('$4')])).rejects.toMatchObject({ code: 'HUB_LIMIT' })
+    const next = intake({ store: first.store })
+    await next.taking.start()
+    await settle()
+    expect(next.handled).toEqual(['$2', '$3'])
+    await next.taking.close()
+  })
+
+  it('writes down with the next one what could not be written', async () => {
+    const { taking, store } = intake()
+    await taking.take([event('$1')])
+    store.fails = new Error('away')
+    await settle()
+    store.fails = null
+    await taking.take([event('$2')])
+    await until(() => allHandled(store))
+  })
+})
