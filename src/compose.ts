@@ -33,6 +33,8 @@ import { createRouter } from './routing/routing.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
 import { inWords } from './session/plain.ts'
+import type { SteadyClock } from './session/ports.ts'
+import { systemClock as manyTimers } from './sip/timers.ts'
 import { openDatabase } from './store/database.ts'
 import type { Database } from './store/database.ts'
 
@@ -148,6 +150,15 @@ interface Below {
   readonly database: Database
 }
 
+/** The timers of thousands of calls are of a few lengths, as the SIP stack's. What listens keeps the process alive. */
+const callClock: SteadyClock = {
+  ...systemClock,
+  after: (ms, run) => {
+    const timer = manyTimers.set(ms, run, undefined)
+    return () => manyTimers.clear(timer)
+  }
+}
+
 async function signalling(
   config: Config,
   options: HubOptions,
@@ -155,7 +166,7 @@ async function signalling(
 ) {
   const { log } = options
   const { islands, operators } = config
-  const clock = systemClock
+  const clock = callClock
   const router = createRouter({ islands, operators, ownerOf: number => directory.ownerOf(number) })
   const granting = createPolicy({
     peers: [...islands, ...operators].map(({ id, enabled, codecs, limits }) => ({ id, enabled, codecs, ...limits })),

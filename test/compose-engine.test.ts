@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { startEngine } from '../src/compose-engine.ts'
 import { parseConfig } from '../src/config.ts'
 import type { Engine } from '../src/sip/engine/engine.ts'
-import type { Told } from '../src/sip/engine/app.ts'
+import type { Told } from '../src/sip/link.ts'
 import { makeRequest } from '../src/sip/message.ts'
 import { authority } from './support/certificates.ts'
 import type { Authority, Material } from './support/certificates.ts'

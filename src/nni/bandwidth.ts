@@ -81,8 +81,14 @@ function sized(section: string, session: string): string {
 
 function codecsOf(section: string): readonly (readonly [string, string])[] {
   const formats = /^m=\S+ \S+ \S+ ([^\r\n]*)/.exec(section)?.[1]?.split(' ') ?? []
-  return formats.map(format => {
-    const named = new RegExp(`^a=rtpmap:${format} ([^/\\r\\n]+)`, 'm').exec(section)?.[1] ?? staticNames[format] ?? ''
-    return [named, new RegExp(`^a=fmtp:${format} ([^\\r\\n]*)`, 'm').exec(section)?.[1] ?? '']
-  })
+  const names = byFormat(section, /^a=rtpmap:(\S+) ([^/\r\n]+)/gm)
+  const parameters = byFormat(section, /^a=fmtp:(\S+) ([^\r\n]*)/gm)
+  return formats.map(format => [names.get(format) ?? staticNames[format] ?? '', parameters.get(format) ?? ''])
+}
+
+/** The first line of each format counts. */
+function byFormat(section: string, lines: RegExp): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  for (const [, format = '', value = ''] of section.matchAll(lines)) if (!found.has(format)) found.set(format, value)
+  return found
 }

@@ -1,5 +1,7 @@
 // Retransmission by the transaction user: 2xx to INVITE (RFC 3261, 13.3.1.4) and reliable 1xx (RFC 3262, 3).
 
+import { systemClock } from './timers.ts'
+
 export interface Retransmission {
   readonly T1: number
   /** The longest gap: T2 for a 2xx; infinite for a reliable 1xx, whose gaps only double. */
@@ -13,8 +15,7 @@ export interface Retransmission {
 export function retransmit({ T1, gapMsMax, again, expired }: Retransmission): () => void {
   let gap = T1
   let left = 64 * T1
-  let timer = setTimeout(run, gap)
-  timer.unref()
+  let timer = systemClock.set(gap, run, null)
   function run(): void {
     left -= gap
     if (left <= 0) {
@@ -23,8 +24,7 @@ export function retransmit({ T1, gapMsMax, again, expired }: Retransmission): ()
     }
     again()
     gap = Math.min(gap * 2, gapMsMax, left)
-    timer = setTimeout(run, gap)
-    timer.unref()
+    timer = systemClock.set(gap, run, null)
   }
-  return () => clearTimeout(timer)
+  return () => systemClock.clear(timer)
 }

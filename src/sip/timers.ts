@@ -48,7 +48,7 @@ class Line {
   #sleep(ms: number): void {
     this.#running = true
     // They keep no process alive.
-    setTimeout(() => this.#work(), ms).unref()
+    setTimeout(() => this.#work(), Math.min(ms, timerMsMax)).unref()
   }
 
   #work(): void {
@@ -73,6 +73,9 @@ function remove(entry: Entry): void {
   entry.after.before = entry.before
   entry.run = entry.subject = null
 }
+
+/** The longest that Node's timers can wait. */
+const timerMsMax = 2_147_483_647
 
 /** Lengths are a handful: those of the timer table, and what T1 doubles to. */
 const linesMax = 256

@@ -3,24 +3,26 @@
 import { writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { benchCalls } from './calls.ts'
 import { benchCore } from './core.ts'
 import { benchKafka } from './kafka.ts'
 import { benchLive, liveLimits } from './live.ts'
 import { liveTable, page, ratioTable, stepLine, stepTable } from './page.ts'
+import { benchRating } from './rating.ts'
 import { benchSipParse } from './sip-parse.ts'
 import { benchConversions, benchTrips, tripTable } from './xmpp.ts'
 
 const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debian's sip-tester and kamailio
 
-  PART             one or more of these, else all but kafka and xmpp:
+  PART             one or more of these, else the first four:
                      parse   SIP messages parsed and printed
                      core    calls through the core
                      calls   calls/s, CPU and latency against Kamailio, and twice what each sustains
-                     kafka   from Kafka to the ledger (needs Java and Maven; only when named)
                      live    memory of a live call, CPU of calls beside thousands of others
                      xmpp    the XMPP access behind Prosody (Debian's prosody)
+                     rating  records priced and posted
+                     kafka   from Kafka to the ledger (needs Java and Maven)
   --quick          three rates for a few seconds each, 1,000 live calls, about three minutes; writes nothing
   --seconds N      length of a step of calls (10, quick: 4)
   --rates A,B,...  calls per second of the steps
@@ -28,7 +30,7 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
   --out FILE       where the page goes; a run of everything writes docs/performance.md
   --help           this text`
 
-const parts = ['parse', 'core', 'calls', 'kafka', 'live', 'xmpp'] as const
+const parts = ['parse', 'core', 'calls', 'live', 'xmpp', 'rating', 'kafka'] as const
 type Part = (typeof parts)[number]
 const usual: readonly Part[] = ['parse', 'core', 'calls', 'live']
 const rates = [100, 200, 300, 450, 600, 800, 1_000, 1_200, 1_500, 2_000, 2_500, 3_000]
@@ -79,8 +81,8 @@ async function main(): Promise<void> {
   const live = wanted('live') ? await benchLive({ many: many ?? liveLimits.many, seconds }, say) : null
   if (live !== null) say(`\n${liveTable(live)}`)
   if (wanted('xmpp')) await xmpp(say)
-
-  if (asked.includes('kafka')) say(JSON.stringify(await benchKafka(), null, 2))
+  if (wanted('rating')) say(inspect(benchRating()))
+  if (wanted('kafka')) say(inspect(await benchKafka()))
 
   const everything = !values.quick && asked.length === 0
   const out = values.out ?? (everything ? join(import.meta.dirname, '../../docs/performance.md') : null)

@@ -6,6 +6,7 @@ import { tagOf } from '../hop.ts'
 import { makeResponse } from '../message.ts'
 import type { Headers, HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import { retransmit } from '../retransmit.ts'
+import { systemClock } from '../timers.ts'
 import type { App, Command } from './app.ts'
 import { cseqOf, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
@@ -109,7 +110,7 @@ function takeToTag(inbound: Inbound, rest: AppFields): void {
   const forced = inbound.answered === 'no' && inbound.usage === null ? tagOf(fieldOf(rest, 'to')) : ''
   if (forced !== '') inbound.toTag = forced
   if (inbound.answered === 'no') inbound.answered = 'early'
-  if (inbound.guard !== null) clearTimeout(inbound.guard)
+  if (inbound.guard !== null) systemClock.clear(inbound.guard)
   inbound.guard = null
 }
 

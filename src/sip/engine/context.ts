@@ -45,7 +45,8 @@ export interface Inbound {
   rseq: number
   unacknowledged: (() => void) | null
   readonly held: HeldAnswer[]
-  guard: NodeJS.Timeout | null
+  /** Of `systemClock`. */
+  guard: unknown
 }
 
 export interface HeldAnswer {

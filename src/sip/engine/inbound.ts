@@ -6,6 +6,7 @@ import { makeResponse } from '../message.ts'
 import type { HeaderInit, SipRequest } from '../message.ts'
 import type { ServerTransaction } from '../ports.ts'
 import type { Flow } from '../transport/transport.ts'
+import { systemClock } from '../timers.ts'
 import { refuseFields } from '../validate.ts'
 import { isText } from './body.ts'
 import type { App } from './app.ts'
@@ -122,8 +123,7 @@ function handUp(ctx: Context, tx: ServerTransaction, app: App): void {
   const inbound = offer(ctx, tx, app, null)
   if (method === 'INVITE') {
     tx.respond(makeResponse(tx.request, 100))
-    inbound.guard = setTimeout(() => expire(ctx, inbound), ctx.limits.firstAnswerMs)
-    inbound.guard.unref()
+    inbound.guard = systemClock.set(ctx.limits.firstAnswerMs, () => expire(ctx, inbound), null)
   }
   app.hear(tx.request, { txn: inbound.txn, dialog: '', flow: tx.flow, opening: true })
 }
@@ -209,7 +209,7 @@ function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | nul
 /** Nothing waits for the application's answer any more: whatever it still says is NOK. */
 export function forget(ctx: Context, inbound: Inbound): void {
   inbound.answered = 'final'
-  if (inbound.guard !== null) clearTimeout(inbound.guard)
+  if (inbound.guard !== null) systemClock.clear(inbound.guard)
   inbound.guard = null
   inbound.unacknowledged?.()
   inbound.unacknowledged = null
