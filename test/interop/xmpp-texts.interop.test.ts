@@ -174,6 +174,20 @@ describe('messages through the whole hub', () => {
     })
     expect(ids.filter(id => id === 'm6' || id === 'm7')).toEqual([])
   })
+  it('a call to an emergency number without a route: the caller is told in words, and it leaves no record', async () => {
+    const since = await world.finalCount()
+    const to = at('carol', '112')
+    const media = xml('description', { xmlns: 'urn:xmpp:jingle:apps:rtp:1', media: 'audio' })
+    const propose = xml('propose', { xmlns: 'urn:xmpp:jingle-message:0', id: 'e1' }, media)
+    await carol.send(xml('message', { to, id: 'e1', type: 'chat' }, propose))
+    const from = `${to}/gw`
+    const notice = await carol.wait('a notice', one => one.attrs['from'] === from && one.getChild('body') !== undefined)
+    expect(notice.getChildText('body')).toMatch(/Use a phone/)
+    await carol.wait('a rejection', one => one.getChild('reject', 'urn:xmpp:jingle-message:0')?.attrs['id'] === 'e1')
+    await alice.send(says(at('alice', people.carol.number), 'after', 'after'))
+    await carol.wait('the message', textIn('after'))
+    expect((await world.finals(2, since)).map(({ service }) => service)).toEqual(['message', 'message'])
+  })
   it('every one is in the books as it should be', async () => {
     expect(await world.faults()).toEqual([])
   })

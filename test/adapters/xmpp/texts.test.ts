@@ -56,6 +56,12 @@ describe('messages from an island', () => {
     expect(await heardAnswer('long')).toMatch(/at most 10 bytes/)
     expect(adapter.inbox.texts).toEqual([])
   })
+  it.each(["type='chat'", "type='normal'", ''])('of whatever kind of talk (%s) are messages', async type => {
+    const { server, adapter } = await island()
+    server.write(`<message from='alice@ott.test/a' to='+49301@gw.ott.test' id='n1' ${type}><body>x</body></message>`)
+    await until(() => adapter.inbox.texts.length === 1)
+    expect(adapter.inbox.texts[0]).toMatchObject({ called: 'tel:+49301', body: { type: 'text/plain', text: 'x' } })
+  })
   it('that were refused may come again with the same id; those that were taken are taken once', async () => {
     const { says, heardAnswer, adapter } = await island()
     adapter.inbox.verdict = async () => ({ taken: false, release: { cause: 'unreachable', from: 'callee' } })
