@@ -4,12 +4,14 @@ import { Command } from 'commander'
 import { messageOf } from '../errors.ts'
 import { clearingCommand } from './clearing.ts'
 import { matrixCommand } from './matrix.ts'
+import { nniCommand } from './nni.ts'
 import { ratesCommand } from './rates.ts'
 import { rateCommand, rerateCommand, suspenseCommand } from './rerate.ts'
 
 const commands: readonly (() => Command)[] = [
   clearingCommand,
   matrixCommand,
+  nniCommand,
   rateCommand,
   ratesCommand,
   rerateCommand,

@@ -15,6 +15,7 @@ import { behaviourOf } from './numbers.ts'
 import type { Behaviour } from './numbers.ts'
 import { PhoneCall, reason } from './phone-call.ts'
 import { openRtp } from './rtp.ts'
+import { timerAsked } from './session-timer.ts'
 import type { CodecName } from './tone.ts'
 import { standardToneHz } from './tone.ts'
 
@@ -114,6 +115,7 @@ class SandboxOperator implements Operator {
     this.#agent = createUserAgent({
       listen: transports.map(transport => ({ transport, host, port })),
       userAgent: 'isthmus-sandbox-operator',
+      supports: { contentTypes },
       limits: { callsMax: this.#limits.callsMax },
       ...(tap === undefined ? {} : { tap }),
       ...(timers === undefined ? {} : { timers }),
@@ -201,6 +203,9 @@ class SandboxOperator implements Operator {
   async #incoming(sip: SipCall): Promise<void> {
     const number = numberOf(sip.invite)
     const behaviour = behaviourOf(number)
+    const timer = timerAsked(sip.invite)
+    if (timer.asks === 'too-short') return sip.refuse(422, { headers: timer.headers })
+    if (/^\+[0-9]{0,2}$/.test(number)) return sip.refuse(484)
     try {
       const call = PhoneCall.incoming(sip, number, await openRtp(this.#media()), this.#options.log ?? null)
       this.#remember(call)
@@ -266,6 +271,13 @@ class SandboxOperator implements Operator {
   }
 }
 
+/** Of requests; what else must be understood is 415. */
+const contentTypes = [
+  'application/sdp',
+  'application/dtmf-relay',
+  'application/dtmf',
+  'application/im-iscomposing+xml'
+].concat(['multipart/*', 'message/*', 'text/*'])
 const allow = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, MESSAGE, OPTIONS'
 
 const phoneUri = (number: string, domain: string): string => `sip:${number}@${domain};user=phone`

@@ -1,10 +1,13 @@
 // One call of a sandbox endpoint: joins the INVITE usage of `sip` with an end of audio, in both directions.
 
 import type { CallEnd, CallHandler, PlaceOptions, Reoffer, SipCall, UserAgent } from '../sip/call.ts'
+import { keepSession } from '../sip/call-session-timer.ts'
+import type { SessionTimer } from '../sip/call-session-timer.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../sip/message.ts'
 import type { Logger } from '../log.ts'
 import type { MediaEnd, Play } from './media-end.ts'
 import type { Direction } from './sdp.ts'
+import { timerAsked } from './session-timer.ts'
 
 /** Attempts at one request, however often the other side asks for credentials. */
 export const challengesMax = 3
@@ -42,6 +45,8 @@ export class PhoneCall {
   #local: Promise<string | null> | null = null
   /** Our offer that still waits for its answer. */
   #offering = false
+  /** Runs where the caller wants one; calls placed here ask for none. */
+  #timer: SessionTimer | null = null
   readonly #answered = Promise.withResolvers<boolean>()
   readonly #ended = Promise.withResolvers<CallEnd>()
 
@@ -125,9 +130,18 @@ export class PhoneCall {
       this.media.play(play)
       this.#offering = !this.#offered()
       // An answer that went out reliably is not repeated (RFC 6337, 3.1.1).
-      this.#sip?.answer(this.early && this.#reliable() ? {} : { body })
-      if (this.#sip?.state === 'answered') this.#talk()
+      this.#accepted(this.early && this.#reliable() ? {} : { body })
     })
+  }
+
+  #accepted(parts: { readonly body?: string }): void {
+    const sip = this.#sip
+    if (sip === null) return
+    const timer = timerAsked(sip.invite)
+    sip.answer(timer.asks === 'timer' ? { ...parts, headers: timer.headers } : parts)
+    if (sip.state !== 'answered') return
+    if (timer.asks === 'timer') this.#timer = keepSession(sip, timer.terms)
+    this.#talk()
   }
 
   /** Incoming: 300 to 699. */
@@ -180,6 +194,7 @@ export class PhoneCall {
       ended: end => {
         this.#state = 'over'
         this.#end = end
+        this.#timer?.stop()
         this.#answered.resolve(false)
         this.#ended.resolve(end)
         void this.#queue(() => this.media.close())
@@ -209,16 +224,24 @@ export class PhoneCall {
   }
 
   async #reoffered(reoffer: Reoffer): Promise<void> {
-    await this.#queue(async () => {
-      if (!reoffer.hasSdp) {
-        this.#offering = true
-        reoffer.answer({ body: await this.media.offer() })
-        return
-      }
-      const body = await this.media.answer(reoffer.request.body.toString())
-      if (body === null) reoffer.refuse(488)
-      else reoffer.answer({ body })
-    })
+    const timer = timerAsked(reoffer.request)
+    if (timer.asks === 'too-short') return reoffer.refuse(422, { headers: timer.headers })
+    const headers = timer.asks === 'timer' ? timer.headers : []
+    // A refresh that offers nothing (RFC 3311, 5.2).
+    if (!reoffer.hasSdp && reoffer.method === 'UPDATE') reoffer.answer({ headers })
+    else await this.#queue(() => this.#reanswer(reoffer, headers))
+    if (timer.asks === 'timer') this.#timer?.refreshed(timer.terms)
+  }
+
+  async #reanswer(reoffer: Reoffer, headers: readonly HeaderLine[]): Promise<void> {
+    if (!reoffer.hasSdp) {
+      this.#offering = true
+      reoffer.answer({ headers, body: await this.media.offer() })
+      return
+    }
+    const body = await this.media.answer(reoffer.request.body.toString())
+    if (body === null) reoffer.refuse(488)
+    else reoffer.answer({ headers, body })
   }
 
   #localSdp(): Promise<string | null> {
