@@ -9,7 +9,7 @@ export const dispositions = ['positive-delivery', 'negative-delivery', 'display'
 export type Disposition = (typeof dispositions)[number]
 
 export interface Cpim {
-  /** By lower-case name; those of RFC 5438 as `imdn.name`, whatever prefix they came under. The first of each counts. */
+  /** By name in lower case; those of RFC 5438 as `imdn.name`, whatever their prefix. The first of each counts. */
   readonly headers: ReadonlyMap<string, string>
   /** In lower case, without parameters. */
   readonly type: string

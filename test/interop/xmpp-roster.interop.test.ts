@@ -1,4 +1,4 @@
-// Who watches whom outlives the hub: a hub that starts anew, on Prosody and ejabberd, with PostgreSQL between its lives.
+// Who watches whom outlives the hub: one that starts anew, on Prosody and ejabberd, with PostgreSQL between its lives.
 // needs: prosody ejabberd
 
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
