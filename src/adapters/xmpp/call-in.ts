@@ -22,10 +22,10 @@ import {
   tell,
   terminate
 } from './call-acts.ts'
+import { acceptContents, askedBy } from './call-accept.ts'
 import { callLimits } from './call-limits.ts'
 import { matched } from './call-match.ts'
 import {
-  acceptContents,
   asAnswer,
   asOffer,
   hubSdp,
@@ -39,7 +39,7 @@ import {
   withTrickled
 } from './call-media.ts'
 import type { Act, CallEvent, CallIn, EventOf, Identity, Media, Step, Trickled } from './call-model.ts'
-import { content, infoOf, printInfo } from './jingle.ts'
+import { infoOf, printInfo } from './jingle.ts'
 import type { Jingle } from './jingle.ts'
 import type { MediaKind } from './jmi.ts'
 
@@ -82,7 +82,7 @@ function offer(id: Identity, initiate: Jingle): Step {
   const { media, sdp } = asOffer(first)
   const service = isVideo(remote) ? 'video' : 'voice'
   return step(
-    { phase: 'offered', id, initiate, media, alerted: false, early: null },
+    { phase: 'offered', id, asked: askedBy(initiate), media, alerted: false, early: null },
     tell({ tell: 'offered', service, sdp })
   )
 }
@@ -218,17 +218,15 @@ function rings(call: CallIn<'offered'>): { readonly call: CallIn<'offered'>; rea
 }
 
 function answer(call: CallIn<'offered'>, sdp: Sdp | null): Step {
-  const { id, initiate, media } = call
+  const { id, asked, media } = call
   const parsed = sdp === null ? null : hubSdp(sdp)
   if (parsed === null) return failed(id, { cause: 'internal', text: 'answered without media' })
   const local = answerFor(named(parsed, media.remote))
-  const { contents, groups, refused } = acceptContents(initiate.contents, initiate.groups, local, 'responder')
+  const { contents, groups, refused } = acceptContents(asked, local)
   if (contents.length === 0) return failed(id, { cause: 'incompatible-media', text: 'no media was accepted' })
-  const taken = initiate.contents.filter(({ name }) => refused.includes(name))
-  const removal = taken.map(({ name, creator }) => content(name, creator))
   return step(
     active(id, { ...media, local }),
-    ...(removal.length === 0 ? [] : [contentsAction(id, 'content-remove', removal)]),
+    ...(refused.length === 0 ? [] : [contentsAction(id, 'content-remove', refused)]),
     action(id, 'session-accept', { responder: id.own, contents, groups }, 'accept')
   )
 }
@@ -298,7 +296,7 @@ function met({ id, offer: hub }: CallIn<'proceeded'>, { jingle, from }: EventOf<
   if (pair === null || typeof contents === 'string') {
     return step(ended, ack, stopTimer('initiate'), ...terminate(device, reason), tell({ tell: 'ended', reason }))
   }
-  const { contents: own, groups } = acceptContents(jingle.contents, jingle.groups, pair.toUser, 'responder')
+  const { contents: own, groups } = acceptContents(askedBy(jingle), pair.toUser)
   const media: Media = {
     role: 'responder',
     local: pair.toUser,

@@ -10,7 +10,6 @@ import type { Content, Group, Jingle, Role } from './jingle.ts'
 import { fromSdp, isIce, midFromName, nameOf, problemOf, toSdp } from './jingle-sdp.ts'
 import type { Contents, Problem } from './jingle-sdp.ts'
 import { transportLines } from './jingle-transport.ts'
-import { namespaces } from './namespaces.ts'
 import {
   attribute,
   attributeOf,
@@ -334,55 +333,6 @@ export function transportsOf(sdp: SdpDescription, media: Pick<Media, 'role' | 'c
   return ourContents(sdp, media.role, media.creators).contents.map(({ name, creator, transport }) =>
     content(name, creator, { transport })
   )
-}
-
-/**
- * The contents of a session-accept. One that the hub has rejected stays in silence where contents share a transport:
- * clients built on a browser want as many media lines in the answer as in their offer. Others hear content-remove.
- */
-export function acceptContents(
-  initiate: readonly Content[],
-  offered: readonly Group[],
-  answer: SdpDescription,
-  role: Role
-): Contents & { readonly refused: readonly string[] } {
-  const { contents, groups } = ourContents(answer, role)
-  const accepted = new Map(contents.map(each => [each.name, each]))
-  const missing = initiate.filter(({ name }) => !accepted.has(name))
-  const bundle = offered.find(({ semantics }) => semantics === 'BUNDLE')?.names ?? []
-  const shared = contents.find(({ name }) => bundle.includes(name))
-  const silent = missing.filter(
-    ({ name, description }) =>
-      shared !== undefined && bundle.includes(name) && description?.is('description', namespaces.rtp) === true
-  )
-  const all = initiate.flatMap(each => {
-    const own = accepted.get(each.name)
-    if (own !== undefined) return [{ ...own, creator: each.creator }]
-    if (!silent.includes(each) || shared === undefined) return []
-    return [
-      content(each.name, each.creator, { senders: 'none', description: silence(each), transport: shared.transport })
-    ]
-  })
-  // Who offers no group is answered with none (RFC 9143, 7.3): Dino knows no bundles.
-  const known = groups.filter(({ semantics }) => offered.some(each => each.semantics === semantics))
-  const grouped = known.map(group =>
-    group.semantics === 'BUNDLE' ? { ...group, names: [...group.names, ...silent.map(({ name }) => name)] } : group
-  )
-  return {
-    contents: all,
-    groups: grouped,
-    refused: missing.filter(each => !silent.includes(each)).map(({ name }) => name)
-  }
-}
-
-/** The peer's own payload types and nothing that is only its own. */
-function silence({ description }: Content): Element {
-  const children = description?.children.filter(
-    (child): child is Element =>
-      child instanceof Element && (child.is('payload-type', namespaces.rtp) || child.is('rtcp-mux', namespaces.rtp))
-  )
-  const attrs = { xmlns: namespaces.rtp, media: description?.attrs['media'] }
-  return xml('description', attrs, ...(children ?? []).map(child => portable(child)))
 }
 
 /** The senders of our contents, for content-modify. */

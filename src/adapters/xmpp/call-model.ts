@@ -1,6 +1,7 @@
 // One call over XMPP as a value: its phases, what happens to it and what it does about it. Types only.
 
 import type { Reason, Refusal, Release, Sdp, Service, Tone } from '../../session/model.ts'
+import type { Asked } from './call-accept.ts'
 import type { Element } from './elements.ts'
 import type { Jingle, Role } from './jingle.ts'
 import type { JmiKind, MediaKind } from './jmi.ts'
@@ -82,7 +83,7 @@ export type Call =
   | {
       readonly phase: 'offered'
       readonly id: Identity
-      readonly initiate: Jingle
+      readonly asked: Asked
       readonly media: Media
       readonly alerted: boolean
       /** The last early SDP: the answer, where none follows. */

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from '@jest/globals'
 import parse from '@xmpp/xml/lib/parse.js'
+import { askedBy } from '../../../src/adapters/xmpp/call-accept.ts'
 import { active } from '../../../src/adapters/xmpp/call-acts.ts'
 import { hubSdp } from '../../../src/adapters/xmpp/call-media.ts'
 import { phases } from '../../../src/adapters/xmpp/call-model.ts'
@@ -44,7 +45,7 @@ const calls: Readonly<Record<Phase, Call>> = {
   offered: {
     phase: 'offered',
     id: inward,
-    initiate: action('session-initiate', contentXml()),
+    asked: askedBy(action('session-initiate', contentXml())),
     media: { ...media, role: 'responder', local: user },
     alerted: false,
     early: null
