@@ -379,7 +379,8 @@ const lostBy = (error: unknown): Reason => {
     limited: 'congestion',
     down: 'unreachable',
     'queue-full': 'congestion',
-    refused: 'peer-failed'
+    refused: 'peer-failed',
+    'not-found': 'not-found'
   } as const
   return { cause: cause[error.why], text: error.message }
 }

@@ -54,7 +54,7 @@ export interface OutgoingEvent {
 /** Why an event was not sent. `limited` and `down` only once `expiresAt` has come, or the queue is full. */
 export class SendFailed extends Error {
   override readonly name = 'SendFailed'
-  readonly why: 'forbidden' | 'too-large' | 'limited' | 'down' | 'queue-full' | 'refused'
+  readonly why: 'forbidden' | 'too-large' | 'limited' | 'down' | 'queue-full' | 'refused' | 'not-found'
 
   constructor(why: SendFailed['why'], message: string) {
     super(message)

@@ -16,7 +16,7 @@ export interface PatienceParts {
 export function patient({ homeserver, clock, limits }: PatienceParts): Homeserver {
   return {
     url: homeserver.url,
-    media: homeserver.media,
+    media: (mxc, signal) => homeserver.media(mxc, signal),
     request: async <T>(asked: Asked): Promise<T> => {
       for (let tries = 1; ; tries++) {
         try {

@@ -74,11 +74,13 @@ class RoomTexts implements Texts {
     const { eventId, roomId } = event
     if (said.kind === 'encrypted') return this.#warn(ghost, roomId)
     const text = this.#textOf(said)
-    if (text === null) return
+    // Nobody was told what is taken back.
+    if (text === null && said.kind === 'redaction') return
     const called = addresses.called(ghost)
     const tell = (reason: Reason | Release): Promise<void> =>
       this.#notice(ghost, event, notices.undelivered(wordsOf(reason)))
     if ('refused' in called) return tell(called.refused)
+    if (text === null) return tell({ cause: 'incompatible-media', text: 'this file cannot be sent on' })
     if (Buffer.byteLength(text) > limits.textBytesMax) {
       return tell({ cause: 'forbidden', text: `a message has at most ${limits.textBytesMax} bytes` })
     }
@@ -109,7 +111,7 @@ class RoomTexts implements Texts {
     }
   }
 
-  /** Null: nobody was told what is taken back. */
+  /** Null: there is nothing that could be said. */
   #textOf(said: Exclude<Said, { kind: 'nothing' | 'encrypted' }>): string | null {
     switch (said.kind) {
       case 'text':
@@ -128,7 +130,7 @@ class RoomTexts implements Texts {
   async #warn(ghost: string, roomId: string): Promise<void> {
     if (this.#warned.get(roomId) !== null) return
     this.#warned.set(roomId, true)
-    await this.#say(ghost, roomId, notices.encrypted, `${ghost}-${roomId}-encrypted`)
+    await this.#say(ghost, roomId, notices.encrypted, `encrypted-${this.#options.link.newId()}`)
   }
 
   #notice(ghost: string, { roomId, eventId }: RoomEvent, words: string): Promise<void> {
@@ -233,5 +235,6 @@ const causeOf: Readonly<Record<SendFailed['why'], Reason['cause']>> = {
   limited: 'congestion',
   down: 'unreachable',
   'queue-full': 'congestion',
-  refused: 'peer-failed'
+  refused: 'peer-failed',
+  'not-found': 'not-found'
 }

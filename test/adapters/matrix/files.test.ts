@@ -34,7 +34,7 @@ beforeAll(async () => {
   server = Fastify({
     routerOptions: { maxParamLength: 1_024 },
     forceCloseConnections: true
-  }) as unknown as FastifyInstance
+  })
   files.serve(server)
   url = await server.listen({ host: '127.0.0.1', port: 0 })
 })

@@ -44,7 +44,7 @@ const invitation = event('$invited', { type: 'm.room.member', state_key: phoneGh
 const history =
   (events: readonly object[]): FakeHomeserver['answer'] =>
   ({ query = {} }) => {
-    const newest = [...events].reverse()
+    const newest = events.toReversed()
     const from = Number(query['from'] ?? 0)
     const chunk = newest.slice(from, from + 2)
     return from + 2 < newest.length ? { chunk, end: String(from + 2) } : { chunk }
