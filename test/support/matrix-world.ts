@@ -30,9 +30,15 @@ export interface MatrixHubOptions {
   /** Islands beside these, each a party of its own. */
   readonly islands?: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[]
   readonly hub?: Readonly<Record<string, unknown>>
+  /** More of the Matrix island, and of the operator. */
+  readonly island?: Readonly<Record<string, unknown>>
+  readonly telco?: Readonly<Record<string, unknown>>
+  /** The registration file, before the homeserver reads it. */
+  readonly registration?: (text: string) => string
 }
 
 export interface MatrixHub {
+  /** The one that runs now. */
   readonly hub: HubProcess
   readonly synapse: Synapse
   readonly operator: Operator
@@ -46,6 +52,9 @@ export interface MatrixHub {
   finalCount(): Promise<number>
   /** In words, what is wrong with records and money once everything is cleared. */
   faults(): Promise<readonly string[]>
+  /** `kill -9` of the hub; with `restart` it starts again on its data, at the same place for homeservers. */
+  crash(): Promise<void>
+  restart(): Promise<void>
   close(): Promise<number | NodeJS.Signals>
 }
 
@@ -81,6 +90,7 @@ function configuration(options: MatrixHubOptions, at: { homeserver: string; port
         hsToken: { secret: 'hs-token' },
         codecs,
         dialPlan: { countryCode: '49' },
+        ...options.island,
         users: [
           { name: 'alice', number: numbers.alice, display: 'Alice' },
           { name: 'bob', number: numbers.bob, display: 'Bob' }
@@ -103,7 +113,8 @@ function configuration(options: MatrixHubOptions, at: { homeserver: string; port
         trust: 'network',
         routes: [{ prefix: '+49' }],
         codecs: ['PCMA', 'telephone-event'],
-        keepaliveMs: 0
+        keepaliveMs: 0,
+        ...options.telco
       }
     ],
     agreements: agreementsOf([...parties, ...islands.map(({ id }) => id)]),
@@ -125,15 +136,28 @@ export async function openMatrixHub(options: MatrixHubOptions): Promise<MatrixHu
   const tokens = { asToken: 'as-token', hsToken: 'hs-token' }
   const place = { islandId: 'rooms', domain: serverName, ghostPrefix: '_isthmus_', url: `http://127.0.0.1:${port}` }
   const registration = registrationOf({ ...place, ...tokens })
-  const synapse = await startSynapse({ serverName, registrations: [registration], ...options.synapse })
+  const synapse = await startSynapse({
+    serverName,
+    registrations: [(options.registration ?? String)(registration)],
+    ...options.synapse
+  })
   const at = { homeserver: synapse.url, port, operator: operator.listening[0]?.port ?? 0 }
-  const hub = await startHubProcess({ config: configuration(options, at) })
-  await eventually('the homeserver answers', () => hub.logged().some(({ msg }) => msg === 'the homeserver answers'))
-  const to = { host: '127.0.0.1', port: hub.sipPort('udp'), transport: 'udp' } as const
+  const start = async (folder?: string): Promise<HubProcess> => {
+    const started = await startHubProcess({
+      config: configuration(options, at),
+      ...(folder === undefined ? {} : { folder })
+    })
+    const answers = (): boolean => started.logged().some(({ msg }) => msg === 'the homeserver answers')
+    await eventually('the homeserver answers', answers, 60_000)
+    return started
+  }
+  let hub = await start()
   const users: { close(): Promise<void> }[] = []
   const finals = async (): Promise<readonly CdrRecord[]> => (await hub.records()).filter(({ kind }) => kind === 'final')
   return {
-    hub,
+    get hub() {
+      return hub
+    },
     synapse,
     operator,
     dave: async () => {
@@ -144,7 +168,10 @@ export async function openMatrixHub(options: MatrixHubOptions): Promise<MatrixHu
       users.push(user)
       return user
     },
-    phoneCalls: (number, toneHz) => operator.call(number, { to, from: numbers.phone, toneHz }),
+    phoneCalls: (number, toneHz) => {
+      const to = { host: '127.0.0.1', port: hub.sipPort('udp'), transport: 'udp' } as const
+      return operator.call(number, { to, from: numbers.phone, toneHz })
+    },
     phone: () => eventually('a call at the phone', () => phones.shift() ?? null),
     finals: (count, since = 0) =>
       eventually(`${count} final records`, async () => {
@@ -165,6 +192,10 @@ export async function openMatrixHub(options: MatrixHubOptions): Promise<MatrixHu
         if (wrong.length === 0) throw error
       })
       return wrong
+    },
+    crash: () => hub.crash(),
+    restart: async () => {
+      hub = await start(hub.folder)
     },
     close: async () => {
       await Promise.all(users.map(user => user.close()))
