@@ -17,6 +17,7 @@ import type { Config } from './config.ts'
 import { keepEnvironment } from './environment.ts'
 import { bookOf, ledgerMigrations, partyOf, placeOf, systemClock } from './compose-book.ts'
 import { startEngine } from './compose-engine.ts'
+import { openStir } from './compose-stir.ts'
 import { createClearing, openEventLog } from './compose-events.ts'
 import { watchBlindness } from './compose-blind.ts'
 import type { WatchedBlindness } from './compose-blind.ts'
@@ -207,6 +208,7 @@ async function signalling(
     log,
     clock,
     connect: engine.connect,
+    stir: openStir(config, number => directory.proofOf(number), clock),
     onHealth: (peerId, up) => {
       log.warn({ peerId, up }, up ? 'operator answers again' : 'operator does not answer')
       router.health(peerId, up)

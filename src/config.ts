@@ -11,6 +11,7 @@ import { events } from './config/events.ts'
 import { island } from './config/islands.ts'
 import { limits } from './config/limits.ts'
 import { operator } from './config/operators.ts'
+import { hubStir, stirContradictions } from './config/stir.ts'
 import { HubError, messageOf } from './errors.ts'
 import { logLevels } from './log.ts'
 
@@ -28,7 +29,8 @@ export const configSchema = z.strictObject({
       ioi: ioi.default('isthmus.invalid'),
       dataDir: z.string().default('./data'),
       drainMs: z.int().min(0).max(600_000).default(10_000),
-      sessionsMax: z.int().min(1).default(2_000)
+      sessionsMax: z.int().min(1).default(2_000),
+      stir: hubStir
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(logLevels).default('info') }).prefault({}),
@@ -149,7 +151,7 @@ export function readConfig(file: string): Config {
 }
 
 /** What a schema of one key cannot see. */
-function contradictions({ islands, operators, agreements, media }: Config): readonly string[] {
+function contradictions({ hub, islands, operators, agreements, media }: Config): readonly string[] {
   const problems: string[] = []
   const twice = (what: string, names: readonly string[]): void => {
     const seen = new Set<string>()
@@ -187,6 +189,7 @@ function contradictions({ islands, operators, agreements, media }: Config): read
       problems.push(`island ${island.id}: start B needs the embedded anchor, not rtpengine`)
     }
   }
+  problems.push(...stirContradictions(hub.stir, operators))
   const parties = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
   const isHub = [...islands, ...operators].some(peer => providerOf(peer) === 'hub')
   if (isHub) problems.push('no peer may be called "hub": that is the hub itself')

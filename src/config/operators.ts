@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { callLimits, codec, e164, host, id, ioi, port, prefix, sipTransport, tls } from './basics.ts'
+import { operatorStir } from './stir.ts'
 
 /** Methods beyond those that every peer takes (29.165 table 6.1). */
 export const agreedMethods = ['MESSAGE', 'INFO'] as const
@@ -42,6 +43,7 @@ export const agreedFields = [
   'Additional-Identity',
   'Alert-Info',
   'Answer-Mode',
+  'Attestation-Info',
   'Call-Info',
   'Cellular-Network-Info',
   'Date',
@@ -50,7 +52,9 @@ export const agreedFields = [
   'Geolocation-Error',
   'Geolocation-Routing',
   'History-Info',
+  'Identity',
   'Organization',
+  'Origination-Id',
   'P-Access-Network-Info',
   'P-Answer-State',
   'P-Asserted-Service',
@@ -71,8 +75,8 @@ export type AgreedField = (typeof agreedFields)[number]
 /** `sent`: to the peer; `received`: from it. */
 export const crossings = ['both', 'sent', 'received', 'none'] as const
 
-/** What a number may carry with it (29.165 8.1, RFC 4694, RFC 3966). */
-export const numberParameters = ['rn', 'npdi', 'cpc', 'oli', 'isub', 'premium-rate', 'cic'] as const
+/** What a number may carry with it (29.165 8.1, RFC 4694, RFC 3966, TS 24.229 7.2A.20). */
+export const numberParameters = ['rn', 'npdi', 'cpc', 'oli', 'isub', 'premium-rate', 'cic', 'verstat'] as const
 export type NumberParameter = (typeof numberParameters)[number]
 
 const transitName = z.string().regex(/^[A-Za-z][A-Za-z0-9]{0,62}$/, 'a letter, then letters and digits')
@@ -157,6 +161,8 @@ export const operator = z.strictObject({
   mimeTypes: z.array(z.enum(messageTypes)).default(['text/plain', 'message/cpim']),
   /** Longer bodies are refused (413). */
   bodyBytesMax: z.int().min(1_024).max(65_536).default(65_536),
+  /** Whether its callers are checked, and calls to it are signed, with what stands in `hub.stir`. */
+  stir: operatorStir,
   timers,
   keepaliveMs: z.int().min(0).default(30_000),
   limits: callLimits

@@ -6,7 +6,7 @@ import type { Joinable } from '../sip/link.ts'
 import type { SipRequest, SipResponse } from '../sip/message.ts'
 import type { Told } from './causes.ts'
 import { DirectControl } from './direct.ts'
-import type { Fields } from './headers.ts'
+import type { Fields, Lines } from './headers.ts'
 import { SrfControl } from './srf-control.ts'
 import type { ControlPlace } from './srf-control.ts'
 
@@ -54,7 +54,7 @@ export interface Received {
 export interface ToSend {
   readonly method: string
   readonly uri?: string
-  readonly headers: Readonly<Fields>
+  readonly headers: Lines
   readonly body?: string
   /** A URI: where the first request of a dialog goes, whatever its Request-URI says. */
   readonly nextHop?: string

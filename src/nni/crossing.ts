@@ -19,6 +19,10 @@ export interface Crossing {
   readonly carried: Carried
   /** What the caller's network says of its number (TS 24.229, 7.2A.12). */
   readonly callerParams: NumberParams
+  /** Identity header fields in order, as they came. */
+  readonly identities: readonly string[]
+  /** The peer that it came from. */
+  readonly from: string
   /** Of what goes out (RTE-08). */
   readonly hopsLeft: number
   readonly back: Back
@@ -56,7 +60,8 @@ export function carriedOf(headers: Headers, peer: Peer, hub: HubFace): Carried {
   let room: number = limits.crossingBytesMax
   let places: readonly string[] | null = null
   for (const field of crossingFields) {
-    if (!peer.heard.has(field) || !headers.has(field)) continue
+    // Byte by byte, and with the names of other networks in them: src/nni/stir.
+    if (field === 'Identity' || !peer.heard.has(field) || !headers.has(field)) continue
     places ??= placesIn(headers, peer, hub)
     const values = headers.all(field).slice(0, limits.crossingValuesMax)
     const hidden = withUsers.has(field) ? values.map(value => hosted(value, hub.domain)) : values

@@ -35,11 +35,10 @@ export const headerRules: ReadonlyMap<string, Rule> = new Map(
     ),
     ...named(
       'stays',
-      `Accept-Encoding Accept-Resource-Priority Allow-Events Attestation-Info Content-Encoding Content-ID
-       Content-Language Diversion Error-Info Event Expires Flow-Timer Identity In-Reply-To Info-Package Join Min-Expires
-       Origination-Id P-Refused-URI-List Permission-Missing Policy-Contact Priv-Answer-Mode Proxy-Require Recv-Info
-       Refer-Sub Refer-To Replaces Reply-To Server SIP-ETag SIP-If-Match Subscription-State Suppress-If-Match
-       Target-Dialog Timestamp Trigger-Consent Warning`
+      `Accept-Encoding Accept-Resource-Priority Allow-Events Content-Encoding Content-ID Content-Language Diversion
+       Error-Info Event Expires Flow-Timer In-Reply-To Info-Package Join Min-Expires P-Refused-URI-List
+       Permission-Missing Policy-Contact Priv-Answer-Mode Proxy-Require Recv-Info Refer-Sub Refer-To Replaces Reply-To
+       Server SIP-ETag SIP-If-Match Subscription-State Suppress-If-Match Target-Dialog Timestamp Trigger-Consent Warning`
     ),
     ...named(
       'open',
@@ -53,8 +52,8 @@ export const headerRules: ReadonlyMap<string, Rule> = new Map(
     ),
     ...named(
       'agreed',
-      `Answer-Mode Feature-Caps P-Answer-State P-Asserted-Service P-Private-Network-Indication Resource-Priority
-       Service-Interact-Info`
+      `Answer-Mode Attestation-Info Feature-Caps Identity Origination-Id P-Answer-State P-Asserted-Service
+       P-Private-Network-Indication Resource-Priority Service-Interact-Info`
     )
   ].map(([name, rule]) => [name.toLowerCase(), rule])
 )

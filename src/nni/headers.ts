@@ -13,6 +13,8 @@ import type { NumberParams } from './numbers.ts'
 import type { HubFace, Peer } from './peers.ts'
 
 export type Fields = Record<string, string>
+/** Of a message that is sent: several values of a field are several lines. */
+export type Lines = Readonly<Record<string, string | readonly string[]>>
 
 export const anonymous = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 /** NUM-08: a caller who has no number that could be shown. */
@@ -105,7 +107,7 @@ export function identityFields(
 ): Fields & { readonly From: string } {
   const withheld = isWithheld(shown)
   const asserted = assertedTo(shown, peer, hub, callerParams)
-  const presented = presentedTo(shown, peer, hub) ?? asserted
+  const presented = presentedTo(shown, peer, hub, callerParams) ?? asserted
   const display = shown.display === null ? '' : `${quote(shown.display)} `
   const named = presented === null ? `${display}${unavailable}` : `${display}<${presented}>`
   const fields: Fields & { From: string } = { From: withheld ? anonymous : named }
@@ -119,16 +121,21 @@ export function identityFields(
 function assertedTo(shown: Shown, peer: Peer, hub: HubFace, params: NumberParams): string | null {
   const number = shown.asserted.map(e164Of).find(one => one !== null) ?? null
   const told = new Map([...params].filter(([name]) => peer.config.numberParameters.includes(name)))
-  if (number !== null) return told.size > 0 ? telUri(number, told) : numberUri(number, hub.domain, peer)
+  const onTel = [...told.keys()].some(name => name !== 'verstat')
+  if (number !== null) return onTel ? telUri(number, told) : numberUri(number, hub.domain, peer, told)
   const { withoutNumber } = peer.config
   if (withoutNumber === 'unavailable') return null
   if (withoutNumber !== 'user') return numberUri(withoutNumber, hub.domain, peer)
   return shown.asserted.find(one => one.startsWith('sip:')) ?? null
 }
 
-function presentedTo({ presented }: Shown, peer: Peer, hub: HubFace): string | null {
+/** What was checked is the number that is asserted: From says so of the same one alone (STIR-05). */
+function presentedTo({ asserted, presented }: Shown, peer: Peer, hub: HubFace, params: NumberParams): string | null {
   const number = presented === null ? null : e164Of(presented)
-  return number === null ? null : numberUri(number, hub.domain, peer)
+  if (number === null) return null
+  const said = params.get('verstat')
+  const checked = said !== undefined && (asserted.length === 0 || asserted.some(one => e164Of(one) === number))
+  return numberUri(number, hub.domain, peer, checked ? new Map([['verstat', said]]) : new Map())
 }
 
 /** Who has answered, as far as the caller may know (NUM-09). */

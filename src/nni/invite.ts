@@ -15,11 +15,12 @@ import { allowOf, callerParamsOf, identityFields, isWithheld, partyOf } from './
 import type { Fields } from './headers.ts'
 import { limits } from './limits.ts'
 import { calledOf, calledParams, e164Of, numberUri, portedIn } from './numbers.ts'
-import type { Refused } from './numbers.ts'
+import type { NumberParams, Refused } from './numbers.ts'
 import type { HubFace, Peer } from './peers.ts'
 import { preconditionsIn, withoutPreconditions } from './preconditions.ts'
 import type { Preconditions } from './preconditions.ts'
 import { hasMedia } from './sdp.ts'
+import { identitiesIn } from './stir/identities.ts'
 
 export type Understood<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refused: Refused }
 
@@ -164,6 +165,8 @@ export function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surro
       crossing: {
         carried: carriedOf(headers, peer, hub),
         callerParams: callerParamsOf(headers, peer),
+        identities: identitiesIn(headers, peer),
+        from: peer.id,
         hopsLeft: Math.min(hops, limits.maxForwards) - 1
       }
     }
@@ -260,7 +263,7 @@ function toRequest(
   const number = e164Of(target.uri)
   const params = calledParams(origin, origin.calledRaw, peer)
   const uri = number === null ? target.uri : numberUri(number, peer.domain, peer, params)
-  const { From, ...identity } = identityFields(from, peer, hub, callerParams)
+  const { From, ...identity } = identityFields(from, peer, hub, checkedParams(callerParams, origin.verstat, peer))
   const iois = { originator: originatorFor(peer, origin.origIoi), transit: origin.transitIoi }
   return {
     uri,
@@ -275,6 +278,12 @@ function toRequest(
       ...chargingFields(charging, iois, peer, hub)
     }
   }
+}
+
+/** What became of checking the number goes with it inside the trust domain, as agreed (STIR-05). */
+function checkedParams(params: NumberParams, verstat: LegFacts['verstat'], { config, told }: Peer): NumberParams {
+  const agreed = config.numberParameters.includes('verstat') && told.has('P-Asserted-Identity')
+  return verstat === null || !agreed ? params : new Map([...params, ['verstat', verstat]])
 }
 
 /** The To tag, or null in an answer that forms no dialog. */

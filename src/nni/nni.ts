@@ -26,6 +26,8 @@ import { OutboundLeg } from './outbound.ts'
 import { createPeers } from './peers.ts'
 import type { HubFace, Peer, Peers } from './peers.ts'
 import { Reports } from './reports.ts'
+import { releaseOf, withoutStir } from './stir/stir.ts'
+import type { Checked, Stir } from './stir/stir.ts'
 import { receiveText, sendText } from './texts.ts'
 
 /** What the NNI sees of the configuration. */
@@ -41,6 +43,8 @@ export interface NniParts {
   readonly clock: Clock
   /** Unique over space and time, a token: Call-IDs, tags and charging ids are made of it. */
   readonly newId?: () => string
+  /** Signs and checks callers' numbers; neither unless given. */
+  readonly stir?: Stir
   /** The control port of the SIP engine. */
   readonly connect: ControlOptions['connect']
   /** By keepalive, on changes only; a peer counts as up until then. */
@@ -69,6 +73,7 @@ class Border implements Nni {
   readonly #control: Control
   readonly #peers: Peers
   readonly #newId: () => string
+  readonly #stir: Stir
   readonly #legs = new Map<LegRef, Leg>()
   readonly #dialogs = new Map<string, Leg>()
   /** Of messages that came in and wait for the core's verdict. */
@@ -90,6 +95,7 @@ class Border implements Nni {
     this.#peers = createPeers(parts.config.peers)
     this.#newId = parts.newId ?? randomUUID
     const { clock, config } = parts
+    this.#stir = parts.stir ?? withoutStir(config.hub, clock)
     this.#reports = new Reports({ clock, control, newId: this.#newId, hub: config.hub })
   }
 
@@ -163,7 +169,16 @@ class Border implements Nni {
     const ref = this.#newId() as LegRef
     const leg = new InboundLeg(this.#legParts({ ref, peer, dialogId, charging, called, inbox }), request, call)
     this.#remember(leg)
-    inbox.offered({ leg: ref, caller, called, service, sdp, charging, facts })
+    const checked = (found: Checked): void => {
+      if (leg.ended) return
+      const offer = { leg: ref, caller, called, service, sdp, charging, facts: { ...facts, ...found.tells } }
+      if (found.refused === null) return inbox.offered(offer)
+      this.#parts.log.info({ peerId: peer.id, ...found.refused }, 'a call was refused: its caller is not proven')
+      leg.end(releaseOf(found.refused))
+    }
+    const found = this.#stir.incoming(request.message, peer, call)
+    if ('tells' in found) checked(found)
+    else void found.then(checked)
   }
 
   #around({ address, port }: Received, peer: Peer): Surroundings {
@@ -247,6 +262,7 @@ class Border implements Nni {
         ids,
         sessionExpiresSeconds: again ?? this.#sessionExpires(peer),
         crossing,
+        stir: this.#stir,
         again: seconds => {
           this.#forget(leg)
           if (again !== null) return inbox.ended(ref, { cause: 'peer-failed', sip: 422 })
@@ -329,7 +345,9 @@ class Border implements Nni {
       control: this.#control,
       newId: this.#newId,
       crossings: this.#crossings,
-      reports: this.#reports
+      reports: this.#reports,
+      stir: this.#stir,
+      log: this.#parts.log
     }
   }
 

@@ -19,6 +19,7 @@ import type { LegParts } from './leg.ts'
 import { limits } from './limits.ts'
 import type { Peer } from './peers.ts'
 import { refusal } from './sdp.ts'
+import type { Stir } from './stir/stir.ts'
 
 /** The early dialog whose media stands. */
 interface Standing {
@@ -37,6 +38,7 @@ export interface Placing {
   readonly again: (seconds: number) => void
   /** Of the leg that the call came in by; null where that is none of this border. */
   readonly crossing: Crossing | null
+  readonly stir: Stir
   /** 503 with Retry-After: nothing more to this peer for so long (RTE-03). */
   readonly leaveAlone: (ms: number) => void
 }
@@ -102,8 +104,11 @@ export class OutboundLeg extends Leg {
       { peer, hub, sessionExpiresSeconds },
       crossing ?? undefined
     )
+    const { origin, target } = invitation
+    const left = this.#placing.stir.outgoing({ headers, peer, targetUri: target.uri, origin, crossing })
+    this.#facts = { ...this.#facts, attest: left.attest, originationId: left.originationId }
     this.#sent = control.send(
-      { method, uri, headers, body, nextHop: peer.nextHop },
+      { method, uri, headers: left.headers, body, nextHop: peer.nextHop },
       {
         sent: () => inbox.learned(this.ref, this.#facts),
         answered: answer => this.#answered(answer),

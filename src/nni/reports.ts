@@ -12,6 +12,7 @@ import type { Disposition, Ends } from '../sip/cpim.ts'
 import { parseNameAddr } from '../sip/message.ts'
 import { typeOf } from './body.ts'
 import type { Control, Received } from './control.ts'
+import type { Lines } from './headers.ts'
 import { fromRequest, toMessage } from './invite.ts'
 import type { IncomingText, Outgoing, Surroundings } from './invite.ts'
 import { limits } from './limits.ts'
@@ -176,8 +177,11 @@ const writing = ({ caller, called }: Pick<IncomingText, 'caller' | 'called'>): s
   JSON.stringify([caller.peerId, caller.party.asserted, caller.party.presented, called])
 
 /** A large one goes by TCP; where the peer takes none it is refused, not cut into datagrams. */
-export function hopFor({ nextHop }: Peer, { uri, headers, body }: Outgoing): string {
-  const parts = [uri, ...Object.entries(headers).flat(), body]
+export function hopFor(
+  { nextHop }: Peer,
+  { uri, headers, body }: Pick<Outgoing, 'uri' | 'body'> & { readonly headers: Lines }
+): string {
+  const parts = [uri, ...Object.entries(headers).flat(2), body]
   const bytes = parts.reduce<number>((sum, part) => sum + Buffer.byteLength(part) + '\r\n'.length, limits.addedBytesMax)
   return bytes <= limits.datagramBytesMax ? nextHop : nextHop.replace(/;transport=udp$/, ';transport=tcp')
 }

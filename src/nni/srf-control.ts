@@ -8,7 +8,7 @@ import type { Clock } from '../session/ports.ts'
 import { parseMessage, reasonPhrase } from '../sip/message.ts'
 import type { AnswerHandler, Control, ControlHandler, Parts, Received, Sent, ToSend } from './control.ts'
 import { toldIn } from './headers.ts'
-import type { Fields } from './headers.ts'
+import type { Fields, Lines } from './headers.ts'
 import { limits } from './limits.ts'
 
 export interface ControlPlace {
@@ -244,7 +244,7 @@ export class SrfControl implements Control {
     timer = this.#options.clock.after(limits.controlReplyMs, () => fail('the SIP engine did not answer'))
     const options = {
       method,
-      headers: { ...headers },
+      headers: joined(headers),
       ...(uri === undefined ? {} : { uri }),
       ...(body === undefined || body === '' ? {} : { body }),
       ...(nextHop === undefined ? {} : { proxy: nextHop }),
@@ -313,6 +313,15 @@ export class SrfControl implements Control {
     }
   }
 }
+
+/** srf writes one value for a field: it brings the lines of the others along. */
+const joined = (lines: Lines): Fields =>
+  Object.fromEntries(
+    Object.entries(lines).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : value.join(`\r\n${name}: `)
+    ])
+  )
 
 const sdpBody = (body: string) => ({ body, headers: { 'Content-Type': 'application/sdp' } })
 const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined)

@@ -1,5 +1,6 @@
 // Messages over the border: MESSAGE in, answered with the core's verdict; MESSAGE out (RFC 3428).
 
+import type { Logger } from '../log.ts'
 import { noFacts } from '../session/model.ts'
 import type { LegFacts } from '../session/model.ts'
 import type { Clock, Inbox, OutgoingText, TextOutcome } from '../session/ports.ts'
@@ -18,12 +19,16 @@ import { limits } from './limits.ts'
 import type { Peer } from './peers.ts'
 import { hopFor } from './reports.ts'
 import type { Reports } from './reports.ts'
+import { releaseOf } from './stir/stir.ts'
+import type { Stir } from './stir/stir.ts'
 
 export interface TextParts {
   readonly clock: Clock
   readonly control: Control
   readonly newId: () => string
   readonly reports: Reports
+  readonly stir: Stir
+  readonly log: Logger
   /** Of messages that came in and wait for the core's verdict: at most one for each the core has. */
   readonly crossings: Map<TextRef, Crossing>
 }
@@ -32,19 +37,30 @@ export interface TextParts {
 export async function receiveText(
   request: Received,
   at: Surroundings,
-  { clock, newId, crossings, reports }: Omit<TextParts, 'control'>,
+  { clock, newId, crossings, reports, stir, log }: Omit<TextParts, 'control'>,
   inbox: Inbox
 ): Promise<void> {
   if (reports.heard(request, at, inbox)) return
   const understood = fromMessage(request.message, at)
   if (!understood.ok) return request.respond(understood.refused.status, understood.refused)
-  const { caller, called, body, facts, crossing } = understood.value
+  const { caller, called, body, crossing } = understood.value
+  const { tells, refused } = await stir.incoming(request.message, at.peer, understood.value)
+  const facts = { ...understood.value.facts, ...tells }
   const back = newBack()
   const charging = understood.value.charging ?? { icid: newId(), generatedAt: at.hub.domain }
   const fields = (): Fields => ({
     ...carriedFields(back.carried, at.peer, false),
     ...chargingFields(charging, { originator: facts.origIoi, term: at.hub.ioi, transit: back.transit }, at.peer, at.hub)
   })
+  if (refused !== null) {
+    const release = releaseOf(refused)
+    log.info({ peerId: at.peer.id, ...refused }, 'a message was refused: its sender is not proven')
+    const why = refusalFields(release, at.peer)
+    return request.respond(refused.status, {
+      headers: { ...fields(), ...why },
+      reason: plainWords(release) ?? undefined
+    })
+  }
   let answered = false
   const answer = (status: number, headers = fields(), reason?: string): void => {
     if (answered) return
@@ -68,13 +84,16 @@ export async function receiveText(
 export function sendText(
   text: OutgoingText,
   at: Omit<Surroundings, 'neighbour'>,
-  { control, newId, crossings, reports }: Omit<TextParts, 'clock'>
+  { control, newId, crossings, reports, stir }: Omit<TextParts, 'clock' | 'log'>
 ): Promise<TextOutcome> {
   const { peer, hub } = at
   const crossing = text.callerRef === undefined ? undefined : crossings.get(text.callerRef)
   const ids = { callId: newId(), fromTag: newId(), maxForwards: crossing?.hopsLeft ?? limits.maxForwards }
   const { outgoing, id } = reports.asking(toMessage(text, ids, at, crossing), text.body, peer)
-  const { method, uri, headers, body } = outgoing
+  const { method, uri, body } = outgoing
+  const { target, origin } = text
+  const leaving = { headers: outgoing.headers, peer, targetUri: target.uri, origin, crossing: crossing ?? null }
+  const { headers, attest, originationId } = stir.outgoing(leaving)
   const facts: LegFacts = {
     ...noFacts,
     dialogId: ids.callId,
@@ -82,12 +101,14 @@ export function sendText(
     origIoi: originatorFor(peer, text.origin.origIoi) ?? hub.ioi,
     termIoi: peer.ioi,
     transitIoi: [],
-    neighbour: peer.neighbour
+    neighbour: peer.neighbour,
+    attest,
+    originationId
   }
   if (ids.maxForwards < 1) return refusedText('unreachable', 'too many hops', facts)
   if (!peer.config.methods.includes('MESSAGE')) return refusedText('forbidden', 'the peer takes no messages', facts)
   if (Buffer.byteLength(body) > limits.bodyBytesMax) return refusedText('unavailable', 'the message is too long', facts)
-  const nextHop = hopFor(peer, outgoing)
+  const nextHop = hopFor(peer, { ...outgoing, headers })
   const unreached = nextHop === peer.nextHop ? ({ cause: 'unreachable' } as const) : tooLarge
   return new Promise(resolve => {
     control.send(

@@ -58,6 +58,8 @@ export interface Directory {
   stop(): void
   ownerOf(number: string): Owner | null
   numberOf(islandId: string, user: string): string | null
+  /** How the provider of a number has proven that it is its user's; `configuration` for what stands there (STIR-06). */
+  proofOf(number: string): { readonly islandId: string; readonly proof: string } | null
 }
 
 export interface DirectoryParts {
@@ -71,6 +73,8 @@ export function createDirectory({ islands, database, clock, log }: DirectoryPart
   const configured = ownersOf(islands)
   let owners: ReadonlyMap<string, Owner> = configured
   let numbers = reversed(configured)
+  /** Of imported numbers. */
+  let proofs: ReadonlyMap<string, string> = new Map()
   let version: bigint | null = null
   let cancel: (() => void) | null = null
   let stopped = false
@@ -79,13 +83,16 @@ export function createDirectory({ islands, database, clock, log }: DirectoryPart
     const { rows } = await database.query<{ version: bigint }>('select version from directory_version')
     const [now] = rows
     if (now === undefined || now.version === version) return
-    const { rows: entries } = await database.query<{ number: string; island: string; user_name: string }>(
-      'select number, island, user_name from directory limit $1',
-      [directoryLimits.numbersMax]
-    )
+    const { rows: entries } = await database.query<{
+      number: string
+      island: string
+      user_name: string
+      proof: string
+    }>('select number, island, user_name, proof from directory limit $1', [directoryLimits.numbersMax])
     const imported = entries.map(({ number, island, user_name: user }) => [number, { islandId: island, user }] as const)
     owners = new Map([...imported, ...configured])
     numbers = reversed(owners)
+    proofs = sharing(entries)
     version = now.version
   }
   const again = (): void => {
@@ -108,8 +115,25 @@ export function createDirectory({ islands, database, clock, log }: DirectoryPart
       cancel?.()
     },
     ownerOf: number => owners.get(number) ?? null,
-    numberOf: (islandId, user) => numbers.get(key(islandId, user)) ?? null
+    numberOf: (islandId, user) => numbers.get(key(islandId, user)) ?? null,
+    proofOf: number => {
+      const islandId = owners.get(number)?.islandId
+      if (islandId === undefined) return null
+      return { islandId, proof: configured.has(number) ? 'configuration' : (proofs.get(number) ?? '') }
+    }
   }
+}
+
+/** There are few methods and many numbers: each text is kept once. */
+function sharing(entries: readonly { readonly number: string; readonly proof: string }[]): ReadonlyMap<string, string> {
+  const known = new Map<string, string>()
+  return new Map(
+    entries.map(({ number, proof }) => {
+      const text = known.get(proof) ?? proof
+      known.set(text, text)
+      return [number, text] as const
+    })
+  )
 }
 
 /** Users that differ in case alone are the same. */
