@@ -10,7 +10,7 @@ export const relayLimits = {
   /** Records of one append. */
   batchMax: 500,
   /** From one append to the next: under load records go in batches, the first never waits. */
-  gatherMs: 20,
+  gatherMs: 100,
   /** An append that has not settled by then counts as failed; doing it again is harmless. */
   appendMs: 30_000,
   /** After a failure, doubled each time up to the maximum, less up to half of it by chance. */
