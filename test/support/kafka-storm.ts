@@ -46,7 +46,9 @@ export interface StormFigures {
 
 const partitions = 6
 const workersMax = 3
-const chunk = 400
+const chunk = 2_000
+/** Of each broker: a start takes as long as many records. */
+const killsOfEach = 2
 /** A start beside three brokers and a database on two cores. */
 const readyMs = 240_000
 const again = 3
@@ -245,7 +247,7 @@ async function makeTrouble({ kafka, workers, sockets, draw, writing }: Trouble):
   let killed = 0
   const isOver = (): boolean => writing.done && killed >= victims.length
   const brokers = async (): Promise<void> => {
-    while (!isOver()) {
+    while (!isOver() && killed < victims.length * killsOfEach) {
       await wait(500 + draw(2_000))
       const victim = victims[killed % victims.length]
       await victim?.kill()
