@@ -57,8 +57,11 @@ interface Server {
   stop(): Promise<unknown>
 }
 
+/** Names of what is measured. */
+export const [ours, oursDirect] = ['Isthmus', 'Isthmus, direct link']
+
 /** The configuration of the hub under load: three operators, nothing between SIP and SIP. */
-export function hubConfig(southPort: number, probedPort: number): Readonly<Record<string, unknown>> {
+export function hubConfig(southPort: number, probedPort: number) {
   const operator = (id: string, host: string, port: number, prefix: string) => ({
     id,
     address: { host, port, transport: 'udp' },
@@ -87,15 +90,19 @@ export function hubConfig(southPort: number, probedPort: number): Readonly<Recor
   }
 }
 
-async function hubServer(southPort: number, probedPort: number): Promise<Server> {
-  const hub = await startHubProcess({ config: hubConfig(southPort, probedPort) })
-  return {
-    name: 'Isthmus',
-    port: hub.sipPort('udp'),
-    cost: () => ({ own: costOf(hub.pid), database: costBelow(hub.pid) }),
-    stop: () => hub.stop()
+/** By drachtio-srf, and without it. */
+const hubServer =
+  (name: string, link: 'drachtio-srf' | 'direct') =>
+  async (southPort: number, probedPort: number): Promise<Server> => {
+    const config = hubConfig(southPort, probedPort)
+    const hub = await startHubProcess({ config: { ...config, nni: { ...config.nni, link } } })
+    return {
+      name,
+      port: hub.sipPort('udp'),
+      cost: () => ({ own: costOf(hub.pid), database: costBelow(hub.pid) }),
+      stop: () => hub.stop()
+    }
   }
-}
 
 async function kamailioServer(southPort: number, probedPort: number): Promise<Server> {
   const kamailio = await startKamailio([
@@ -175,7 +182,7 @@ async function measure(server: Server, prober: Prober, wanted: Load): Promise<St
 const rateOf = ({ callsPerSecond }: Step): number => callsPerSecond
 const cores = (): number => readFileSync('/proc/stat', 'utf8').match(/^cpu\d/gm)?.length ?? 1
 
-/** The steps of both servers, interleaved, each until its first failing one; then twice what each had sustained. */
+/** The steps of all servers, interleaved, each until its first failing one; then twice what each had sustained. */
 export async function benchCalls(
   { rates, seconds }: { readonly rates: readonly number[]; readonly seconds: number },
   tell: (step: Step) => void
@@ -186,7 +193,7 @@ export async function benchCalls(
   const prober = await startProber({ from: north, to: probed, number: '+441632960000' })
   parts.defer(() => prober.close())
   let servers: readonly Server[] = []
-  for (const start of [hubServer, kamailioServer]) {
+  for (const start of [hubServer(ours, 'drachtio-srf'), hubServer(oursDirect, 'direct'), kamailioServer]) {
     const server = await start(southPort, prober.answerPort)
     parts.defer(async () => void (await server.stop()))
     servers = [...servers, server]

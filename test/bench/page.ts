@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
-import { callLimits } from './calls.ts'
+import { callLimits, ours as ourName, oursDirect } from './calls.ts'
 import type { Step } from './calls.ts'
 import type { CoreFigures } from './core.ts'
 import { liveLimits } from './live.ts'
@@ -67,9 +67,9 @@ const best = (rates: readonly number[]): number => Math.max(...rates, 0)
  * Ours against Kamailio in the same run; empty where they sustained nothing in common. CPU time at the highest rate that
  * both sustained; how long an answer takes is a question to servers that are not full: at half of ours, at most.
  */
-export function ratioTable(steps: readonly Step[]): string {
+export function ratioTable(steps: readonly Step[], name = ourName): string {
   const good = (server: string) => steps.filter(step => step.server === server && step.sustained && !step.overload)
-  const [ours, theirs] = [good('Isthmus'), good('Kamailio')]
+  const [ours, theirs] = [good(name), good('Kamailio')]
   const [most, theirMost] = [ours, theirs].map(own => best(own.map(step => step.callsPerSecond)))
   const common = ours.map(step => step.callsPerSecond).filter(rate => theirs.some(step => step.callsPerSecond === rate))
   if (common.length === 0 || most === undefined || theirMost === undefined) return ''
@@ -84,10 +84,10 @@ export function ratioTable(steps: readonly Step[]): string {
   }
   const withDatabase = (step: Step): number => step.cpuMsPerCall + (step.databaseCpuMsPerCall ?? 0)
   return table(
-    ['', 'Isthmus', 'Kamailio', 'Ratio'],
+    ['', name, 'Kamailio', 'Ratio'],
     [
       ['Sustained calls/s', whole(most), whole(theirMost), ratio(most, theirMost)],
-      goodputRow(steps, most, theirMost),
+      goodputRow(steps, name, most, theirMost),
       row('CPU ms per call', full, step => step.cpuMsPerCall, 2),
       row('The same, PostgreSQL included,', full, withDatabase, 2),
       row('INVITE to 200, p50 ms', easy, ({ probes }) => probes.p50Ms, 1),
@@ -98,12 +98,12 @@ export function ratioTable(steps: readonly Step[]): string {
 }
 
 /** What is completed of twice the calls that a server sustained, in parts of what it sustained. */
-function goodputRow(steps: readonly Step[], most: number, theirMost: number): readonly string[] {
+function goodputRow(steps: readonly Step[], name: string, most: number, theirMost: number): readonly string[] {
   const share = (server: string, sustained: number): number | null => {
     const step = steps.find(one => one.server === server && one.overload)
     return step === undefined ? null : ((1 - step.failed / step.placed) * step.callsPerSecond) / sustained
   }
-  const [left, right] = [share('Isthmus', most), share('Kamailio', theirMost)]
+  const [left, right] = [share(name, most), share('Kamailio', theirMost)]
   const percent = (value: number | null): string => (value === null ? '' : `${Math.round(value * 100)} %`)
   return ['Completed of twice that, in parts of it', percent(left), percent(right), ratio(left, right)]
 }
@@ -151,6 +151,10 @@ ratios against Kamailio, which does the same calls in the same run.
 
 ${ratioTable(calls)}
 
+With \`nni.link: direct\`, without drachtio-srf between the engine and the hub:
+
+${ratioTable(calls, oursDirect)}
+
 The hub is a back-to-back user agent that decides, records, rates and charges every call; Kamailio forwards messages
 and keeps transactions. Kamailio is what a call costs on this machine at least.
 
@@ -165,7 +169,7 @@ ${stepTable(calls)}
 
 - SIPp calls over UDP from one operator to another: INVITE, 180, 200, ACK, ${holdMs / 1_000} s, BYE, 200. The hub runs from its sources in
   one process (\`media.anchor: none\`, embedded PostgreSQL, keepalives off); Kamailio with \`tm\` and Record-Route, one UDP
-  worker. A step is ${seconds} s of new calls, both servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail;
+  worker. A step is ${seconds} s of new calls, all servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail;
   the last step of each offers twice what it sustained. Before the first step each has had ${warmUpSeconds} s of ${warmUpCallsPerSecond} calls/s.
 - Failed: every call that was not completed, also one that SIPp could not place in time. SIPp and the prober
   share the cores with the servers.

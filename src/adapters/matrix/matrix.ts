@@ -4,8 +4,10 @@ import { HubError } from '../../errors.ts'
 import { fileOf } from '../../config.ts'
 import type { IslandConfig, MatrixConfig, MatrixIslandConfig } from '../../config.ts'
 import type { Logger } from '../../log.ts'
+import { IslandAdapter, islandIn } from '../../session/island-adapter.ts'
+import type { IslandCalls } from '../../session/island-adapter.ts'
 import { noFacts } from '../../session/model.ts'
-import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
+import type { LegRef } from '../../session/model.ts'
 import type { Clock, Inbox, Invitation, OutgoingText } from '../../session/ports.ts'
 import type { OutgoingTyping, SignallingAdapter, TextOutcome } from '../../session/ports.ts'
 import type { Receipt, TextRef } from '../../session/text.ts'
@@ -18,7 +20,7 @@ import type { Files } from './files.ts'
 import { Island } from './island.ts'
 import { limits as defaultLimits } from './limits.ts'
 import type { Limits } from './limits.ts'
-import type { CallDriver, CreateCallDriver, CreateTexts } from './parts.ts'
+import type { CreateCallDriver, CreateTexts } from './parts.ts'
 import { publicUrlOf } from './registration.ts'
 import { createTexts as createRoomTexts } from './texts.ts'
 
@@ -53,7 +55,7 @@ const isMatrix = (island: IslandConfig): island is MatrixIslandConfig => island.
 /** Throws HUB_CONFIG for a token that is not where the configuration says. */
 export const createMatrix = (parts: MatrixParts): Matrix => new MatrixAdapter(parts)
 
-class MatrixAdapter implements Matrix {
+class MatrixAdapter extends IslandAdapter implements Matrix {
   readonly access = 'matrix'
   readonly #parts: MatrixParts
   readonly #limits: Limits
@@ -67,6 +69,7 @@ class MatrixAdapter implements Matrix {
   #made = 0
 
   constructor(parts: MatrixParts) {
+    super()
     this.#parts = parts
     this.#limits = { ...defaultLimits, ...parts.limits }
     // Tokens are read now: a place that is empty stops the start.
@@ -119,8 +122,12 @@ class MatrixAdapter implements Matrix {
     for (const island of this.#islands.values()) island.connect()
   }
 
-  async drain(): Promise<void> {
-    for (const { calls } of this.#islands.values()) calls.drain()
+  protected callsOf(leg: LegRef): IslandCalls | undefined {
+    return this.#islands.get(islandIn(leg))?.calls
+  }
+
+  protected allCalls(): readonly IslandCalls[] {
+    return [...this.#islands.values()].map(({ calls }) => calls)
   }
 
   async close(): Promise<void> {
@@ -135,42 +142,6 @@ class MatrixAdapter implements Matrix {
     return island.calls.invite(invitation)
   }
 
-  async alert(leg: LegRef): Promise<void> {
-    this.#callsOf(leg)?.alert(leg)
-  }
-
-  async progress(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void> {
-    this.#callsOf(leg)?.progress(leg, early)
-  }
-
-  async answer(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void> {
-    this.#callsOf(leg)?.answer(leg, answer)
-  }
-
-  async acknowledge(leg: LegRef, sdp: Sdp): Promise<void> {
-    this.#callsOf(leg)?.acknowledge(leg, sdp)
-  }
-
-  async reoffer(leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void> {
-    this.#callsOf(leg)?.reoffer(leg, offer)
-  }
-
-  async answerReoffer(leg: LegRef, sdp: Sdp): Promise<void> {
-    this.#callsOf(leg)?.answerReoffer(leg, sdp)
-  }
-
-  async refuseReoffer(leg: LegRef, why: Refusal): Promise<void> {
-    this.#callsOf(leg)?.refuseReoffer(leg, why)
-  }
-
-  async sendTone(leg: LegRef, tone: Tone): Promise<void> {
-    this.#callsOf(leg)?.sendTone(leg, tone)
-  }
-
-  async end(leg: LegRef, release: Release): Promise<void> {
-    this.#callsOf(leg)?.end(leg, release)
-  }
-
   async sendText(text: OutgoingText): Promise<TextOutcome> {
     const island = this.#islands.get(text.target.peerId)
     if (island !== undefined) return island.texts.send(text)
@@ -183,10 +154,6 @@ class MatrixAdapter implements Matrix {
 
   async sendReceipt(ref: TextRef, receipt: Receipt): Promise<void> {
     await this.#islands.get(islandIn(ref))?.texts.receipt(ref, receipt)
-  }
-
-  #callsOf(leg: LegRef): CallDriver | undefined {
-    return this.#islands.get(islandIn(leg))?.calls
   }
 
   #island(island: MatrixIslandConfig, asToken: string, inbox: Inbox, files: Files): Island {
@@ -214,6 +181,3 @@ function materialOf({ tls }: MatrixConfig): EndpointParts['listen']['tls'] {
   const { certFile, keyFile, caFile } = tls
   return { cert: fileOf(certFile), key: fileOf(keyFile), ...(caFile === undefined ? {} : { ca: fileOf(caFile) }) }
 }
-
-/** Names of legs and messages: `matrix <island> ...`. */
-const islandIn = (name: string): string => name.split(' ', 2)[1] ?? ''

@@ -2,8 +2,9 @@
 
 import type { MatrixIslandConfig } from '../../config.ts'
 import type { Logger } from '../../log.ts'
-import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
-import type { Clock, Inbox, Invitation, OutgoingText, OutgoingTyping, TextOutcome } from '../../session/ports.ts'
+import type { IslandCalls } from '../../session/island-adapter.ts'
+import type { LegRef } from '../../session/model.ts'
+import type { Clock, Inbox, OutgoingText, OutgoingTyping, TextOutcome } from '../../session/ports.ts'
 import type { Receipt, TextRef } from '../../session/text.ts'
 import type { Ephemeral, Link, MatrixAddresses, RoomEvent } from './link.ts'
 
@@ -26,18 +27,7 @@ export interface PartOptions {
  * One way of calling: m.call.* events in rooms now, MatrixRTC later. What `SignallingAdapter` asks, for one island;
  * what is said of a leg that has ended does nothing.
  */
-export interface CallDriver {
-  invite(invitation: Invitation): LegRef
-  alert(leg: LegRef): void
-  progress(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): void
-  answer(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): void
-  acknowledge(leg: LegRef, sdp: Sdp): void
-  reoffer(leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): void
-  answerReoffer(leg: LegRef, sdp: Sdp): void
-  refuseReoffer(leg: LegRef, why: Refusal): void
-  sendTone(leg: LegRef, tone: Tone): void
-  end(leg: LegRef, release: Release): void
-  drain(): void
+export interface CallDriver extends IslandCalls {
   /** True: it was about calls. Never throws. */
   onEvent(event: RoomEvent): boolean
   onGone(roomId: string, user: string): void

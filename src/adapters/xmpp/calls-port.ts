@@ -2,8 +2,9 @@
 
 import type { XmppIslandConfig } from '../../config.ts'
 import type { Logger } from '../../log.ts'
-import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
-import type { Clock, Inbox, Invitation } from '../../session/ports.ts'
+import type { IslandCalls } from '../../session/island-adapter.ts'
+import type { LegRef } from '../../session/model.ts'
+import type { Clock, Inbox } from '../../session/ports.ts'
 import type { CallAddresses, Link, LinkEvents, Presences } from './link.ts'
 
 export interface CallsParts {
@@ -20,20 +21,7 @@ export interface CallsParts {
   readonly neighbour: string
 }
 
-/** The calls of one island: what the adapter's own methods of these names do for its legs. None throws. */
-export interface Calls extends LinkEvents {
-  invite(invitation: Invitation): LegRef
-  alert(leg: LegRef): void
-  progress(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): void
-  answer(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): void
-  acknowledge(leg: LegRef, sdp: Sdp): void
-  reoffer(leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): void
-  answerReoffer(leg: LegRef, sdp: Sdp): void
-  refuseReoffer(leg: LegRef, why: Refusal): void
-  sendTone(leg: LegRef, tone: Tone): void
-  end(leg: LegRef, release: Release): void
-  /** Takes no new calls; live ones stay. */
-  drain(): void
+export interface Calls extends IslandCalls, LinkEvents {
   /** Calls that have not ended. */
   readonly count: number
 }

@@ -4,13 +4,15 @@ import { readFileSync } from 'node:fs'
 import type { IslandConfig, XmppIslandConfig } from '../../config.ts'
 import { HubError, messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
+import { IslandAdapter, islandIn } from '../../session/island-adapter.ts'
+import type { IslandCalls } from '../../session/island-adapter.ts'
 import { noFacts } from '../../session/model.ts'
-import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
+import type { LegRef } from '../../session/model.ts'
 import type { Clock, Inbox, Invitation, OutgoingText } from '../../session/ports.ts'
 import type { OutgoingTyping, SignallingAdapter, TextOutcome } from '../../session/ports.ts'
 import type { Receipt, TextRef } from '../../session/text.ts'
 import { createAccount } from './account.ts'
-import type { Calls, CreateCalls } from './calls-port.ts'
+import type { CreateCalls } from './calls-port.ts'
 import { createCalls } from './calls.ts'
 import { createComponent } from './component.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
@@ -56,7 +58,7 @@ const isXmpp = (island: IslandConfig): island is XmppIslandConfig => island.acce
 /** Throws HUB_CONFIG for a secret or certificate that is not where the configuration says. */
 export const createXmpp = (parts: XmppParts): Xmpp => new XmppAdapter(parts)
 
-class XmppAdapter implements Xmpp {
+class XmppAdapter extends IslandAdapter implements Xmpp {
   readonly access = 'xmpp'
   readonly #parts: XmppParts
   readonly #limits: Limits
@@ -66,6 +68,7 @@ class XmppAdapter implements Xmpp {
   #legsMade = 0
 
   constructor(parts: XmppParts) {
+    super()
     this.#parts = parts
     this.#limits = { ...defaultLimits, ...parts.limits }
     this.#configured = parts.config.islands.filter(isXmpp)
@@ -115,8 +118,12 @@ class XmppAdapter implements Xmpp {
     }
   }
 
-  async drain(): Promise<void> {
-    for (const { calls } of this.#islands.values()) calls.drain()
+  protected callsOf(leg: LegRef): IslandCalls | undefined {
+    return this.#islands.get(islandIn(leg))?.calls
+  }
+
+  protected allCalls(): readonly IslandCalls[] {
+    return [...this.#islands.values()].map(({ calls }) => calls)
   }
 
   async close(): Promise<void> {
@@ -128,42 +135,6 @@ class XmppAdapter implements Xmpp {
     const island = this.#islands.get(invitation.target.peerId)
     if (island === undefined) throw new HubError('HUB_PEER', `no XMPP island ${invitation.target.peerId} is connected`)
     return island.calls.invite(invitation)
-  }
-
-  async alert(leg: LegRef): Promise<void> {
-    this.#callsOf(leg)?.alert(leg)
-  }
-
-  async progress(leg: LegRef, early: { readonly sdp: Sdp | null; readonly reliable: boolean }): Promise<void> {
-    this.#callsOf(leg)?.progress(leg, early)
-  }
-
-  async answer(leg: LegRef, answer: { readonly sdp: Sdp | null; readonly connected: Shown | null }): Promise<void> {
-    this.#callsOf(leg)?.answer(leg, answer)
-  }
-
-  async acknowledge(leg: LegRef, sdp: Sdp): Promise<void> {
-    this.#callsOf(leg)?.acknowledge(leg, sdp)
-  }
-
-  async reoffer(leg: LegRef, offer: { readonly exchange: number; readonly sdp: Sdp }): Promise<void> {
-    this.#callsOf(leg)?.reoffer(leg, offer)
-  }
-
-  async answerReoffer(leg: LegRef, sdp: Sdp): Promise<void> {
-    this.#callsOf(leg)?.answerReoffer(leg, sdp)
-  }
-
-  async refuseReoffer(leg: LegRef, why: Refusal): Promise<void> {
-    this.#callsOf(leg)?.refuseReoffer(leg, why)
-  }
-
-  async sendTone(leg: LegRef, tone: Tone): Promise<void> {
-    this.#callsOf(leg)?.sendTone(leg, tone)
-  }
-
-  async end(leg: LegRef, release: Release): Promise<void> {
-    this.#callsOf(leg)?.end(leg, release)
   }
 
   async sendText(text: OutgoingText): Promise<TextOutcome> {
@@ -183,10 +154,6 @@ class XmppAdapter implements Xmpp {
   #newLeg(islandId: string): LegRef {
     this.#legsMade += 1
     return `xmpp ${islandId} ${this.#legsMade}` as LegRef
-  }
-
-  #callsOf(leg: LegRef): Calls | undefined {
-    return this.#islands.get(islandIn(leg))?.calls
   }
 
   #connector(island: XmppIslandConfig): (events: ConnectionEvents, account: number) => Connection {
@@ -211,9 +178,6 @@ class XmppAdapter implements Xmpp {
     }
   }
 }
-
-/** Names of legs and messages: `xmpp <island> ...`. */
-const islandIn = (name: string): string => name.split(' ', 2)[1] ?? ''
 
 function certificate(file: string): string {
   try {
