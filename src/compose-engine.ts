@@ -45,7 +45,13 @@ export async function startEngine({ nni, operators }: Config, log: Logger, parts
     resolver: createResolver({ servers: nni.dnsServers }),
     tlsPeers: operators.map(tlsPeerOf),
     ...(vouching === undefined ? {} : { tlsCa: vouching }),
-    limits: { udpRequestBytesMax: nni.udpRequestBytesMax },
+    overloadControl: nni.overload.takePart,
+    limits: {
+      udpRequestBytesMax: nni.udpRequestBytesMax,
+      lagMsMax: nni.overload.lagMsMax,
+      unansweredMax: nni.overload.unansweredMax,
+      peerPerSecondMin: nni.overload.operatorPerSecondMin
+    },
     userAgent: 'isthmus',
     log
   })

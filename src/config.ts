@@ -11,6 +11,7 @@ import { events } from './config/events.ts'
 import { island } from './config/islands.ts'
 import { limits } from './config/limits.ts'
 import { operator } from './config/operators.ts'
+import { overload } from './config/overload.ts'
 import { hubStir, stirContradictions } from './config/stir.ts'
 import { HubError, messageOf } from './errors.ts'
 import { logLevels } from './log.ts'
@@ -105,6 +106,7 @@ export const configSchema = z.strictObject({
       sessionExpiresSeconds: z.int().min(90).default(1_800),
       /** Longer requests go by TCP rather than UDP where the hub listens on TCP (RFC 3261, 18.1.1). */
       udpRequestBytesMax: z.int().min(0).max(65_535).default(1_300),
+      overload,
       /** For the names of operators: addresses with or without a port; empty: those of the system. */
       dnsServers: z.array(z.string().regex(/^[0-9.]+(:[0-9]+)?$|^\[?[0-9a-fA-F:.]+\]?(:[0-9]+)?$/)).default([])
     })

@@ -4,6 +4,8 @@ import { HubError } from '../errors.ts'
 import { viaOf } from './hop.ts'
 import { createHeaders, makeRequest, newBranch, parseCSeq, parseVia, printMessage } from './message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
+import { neighbourBelow } from './overload.ts'
+import type { OverloadClient } from './overload.ts'
 import type { ClientHandler, ClientTransaction, SipTimers, TimerPort } from './ports.ts'
 import { TimerSlots } from './timers.ts'
 import type { Timed } from './timers.ts'
@@ -21,10 +23,15 @@ export interface Runtime {
   readonly clock: TimerPort
   readonly timers: SipTimers
   readonly userAgent: string | null
+  /** What servers below ask for (RFC 7339); null: nobody is asked. */
+  readonly below: OverloadClient | null
   /** Runs the user's code; what it throws is logged and goes no further. False where it threw. */
   guard(run: () => void): boolean
   stray(response: SipResponse, flow: Flow): void
 }
+
+/** A request that its neighbour does not want now: the next place may want it. */
+const heldBack = new HubError('HUB_LIMIT', 'the next SIP server has asked for fewer requests', { retryable: true })
 
 const ignoring: ClientHandler = { response: () => undefined, failed: () => undefined }
 
@@ -177,6 +184,10 @@ class ClientRecord implements Timed {
   #sendOn(flow: Flow, tcpFailed = false): void {
     const request = this.#request
     if (this.state === 'terminated' || request === null) return
+    if (!tcpFailed && this.#owner.runtime.below?.holdsBack(neighbourBelow(flow), request, performance.now()) === true) {
+      this.broken(heldBack)
+      return
+    }
     this.#stamp(flow.transport, flow.local)
     const bytes = printMessage(request)
     const { wire } = this.#owner.runtime

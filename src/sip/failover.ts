@@ -1,5 +1,6 @@
 // One request to several places: the next one where the last was broken, silent or unavailable (RFC 3263, 4.3).
 
+import { HubError } from '../errors.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import { parseDeltaSeconds } from './message.ts'
 import type { ClientHandler, ClientTransaction } from './ports.ts'
@@ -54,6 +55,9 @@ export class Avoided {
     return good.length === targets.length ? targets : [...good, ...targets.filter(to => !good.includes(to))]
   }
 }
+
+/** Not sent since the place asked for fewer requests: it is in service (RFC 7339). */
+const isHeldBack = (error: unknown): boolean => error instanceof HubError && error.code === 'HUB_LIMIT'
 
 const keyOf = ({ transport, host, port }: RemoteDestination): string => `${transport}|${host}|${port}`
 
@@ -120,7 +124,7 @@ export class Attempts implements ClientTransaction {
         if (response.status !== 503 || !this.#next(again)) this.#on.response(response, flow)
       },
       failed: (why, error) => {
-        if (!this.#heard) this.#parts.avoided.failed(to)
+        if (!this.#heard && !isHeldBack(error)) this.#parts.avoided.failed(to)
         if ((why === 'timeout' && this.#heard) || !this.#next(again)) this.#on.failed(why, error)
       }
     })

@@ -2,6 +2,8 @@
 
 import type { Logger } from '../log.ts'
 import { failoverLimits } from './failover.ts'
+import { overloadClientLimits } from './overload.ts'
+import type { OverloadServer } from './overload.ts'
 import type { HeaderLine, SipMessage, SipRequest, SipResponse } from './message.ts'
 import type { DnsResolver } from './resolver.ts'
 import { transportLimits } from './transport/transport.ts'
@@ -45,8 +47,11 @@ export interface SipTimers {
 export const stackLimits = {
   ...transportLimits,
   ...failoverLimits,
+  ...overloadClientLimits,
   /** Server and client transactions, those kept to absorb retransmissions included; beyond it 503. */
   transactionsMax: 300_000,
+  /** Of a hundred of them so many more for what goes first: inside dialogs, CANCEL, emergency calls. */
+  reservePercent: 10,
   /** Bytes of the requests whose transactions still have a user; beyond it 503. */
   requestBytesMax: 268_435_456
 } as const
@@ -73,6 +78,8 @@ export interface StackOptions {
   readonly log?: Logger
   /** For host names; that of the system unless given. */
   readonly resolver?: DnsResolver
+  /** Takes part in overload control (RFC 7339), up and down; unset: in neither. */
+  readonly overload?: OverloadServer
   /** For outgoing TLS: authorities that servers' certificates must come from. Default: Node's. */
   readonly tlsCa?: string | Buffer
   /** For outgoing TLS: peers with certificates, authorities or domains of their own. */
@@ -166,4 +173,6 @@ export interface StackCounts {
   readonly connections: number
   /** Messages dropped: unparsable responses, strays, screened out, over the rate. */
   readonly dropped: number
+  /** Own requests not sent because their neighbour has asked for fewer (RFC 7339). */
+  readonly heldBack: number
 }

@@ -7,6 +7,8 @@ import { Attempts, Avoided } from './failover.ts'
 import { answerPort, serverKey, stampSource, statelessTag, viaOf } from './hop.ts'
 import { makeResponse, newBranch, parseCSeq, parseMessage, parseVia } from './message.ts'
 import type { SipMessage, SipRequest, SipResponse, Via } from './message.ts'
+import { goesFirst, neighbourAbove, neighbourBelow, offersControl, OverloadClient, stampWish } from './overload.ts'
+import type { OverloadServer } from './overload.ts'
 import { stackLimits } from './ports.ts'
 import type { ClientHandler, ClientTransaction, SipStack, StackCounts, StackLimits, StackOptions } from './ports.ts'
 import { Rates } from './rates.ts'
@@ -49,8 +51,6 @@ export { stackLimits } from './ports.ts'
 /** A stack that is not started yet. Nothing that arrives makes it throw. */
 export const createStack = (options: StackOptions): SipStack => new Stack(options)
 
-const retryAfterSeconds = 5
-
 class Stack implements SipStack {
   readonly #options: StackOptions
   readonly #limits: StackLimits
@@ -62,6 +62,8 @@ class Stack implements SipStack {
   readonly #headers: readonly (readonly [string, string])[]
   readonly #avoided: Avoided
   readonly #attempts: ConstructorParameters<typeof Attempts>[0]
+  readonly #above: OverloadServer | null
+  readonly #below: OverloadClient | null
   #dropped = 0
 
   constructor(options: StackOptions) {
@@ -70,7 +72,10 @@ class Stack implements SipStack {
     this.#headers = options.userAgent === undefined ? [] : [['Server', options.userAgent]]
     this.#port = this.#transportPort()
     this.#wire = new Wire(options, this.#port)
+    this.#above = options.overload ?? null
+    this.#below = this.#above === null ? null : new OverloadClient(this.#limits)
     const runtime: Runtime = {
+      below: this.#below,
       wire: this.#wire,
       clock: options.clock ?? systemClock,
       timers: timersFrom(options.timers),
@@ -95,7 +100,8 @@ class Stack implements SipStack {
       serverTransactions: this.#servers.size,
       clientTransactions: this.#clients.size,
       connections: this.#wire.connections + this.#adopted.size,
-      dropped: this.#dropped
+      dropped: this.#dropped,
+      heldBack: this.#below?.heldBack ?? 0
     }
   }
 
@@ -130,7 +136,7 @@ class Stack implements SipStack {
     to: Destination | readonly [RemoteDestination, ...RemoteDestination[]],
     on: ClientHandler
   ): ClientTransaction {
-    if (this.#full()) return this.#clients.refuse(request, on)
+    if (this.#full(request)) return this.#clients.refuse(request, on)
     if (!('length' in to)) return this.#clients.send(request, to, on)
     const [first = to[0], ...rest] = this.#avoided.order(to)
     return rest.length === 0
@@ -200,8 +206,12 @@ class Stack implements SipStack {
     }
   }
 
-  #full(): boolean {
-    return this.#servers.size + this.#clients.size >= this.#limits.transactionsMax
+  /** What goes first has some room of its own. */
+  #full(request: SipRequest): boolean {
+    const { transactionsMax, reservePercent } = this.#limits
+    const count = this.#servers.size + this.#clients.size
+    if (count < transactionsMax) return false
+    return count >= transactionsMax * (1 + reservePercent / 100) || !goesFirst(request)
   }
 
   #receive(bytes: Buffer, flow: Flow): void {
@@ -237,7 +247,8 @@ class Stack implements SipStack {
       this.#answer(request, via, 482, flow)
       return
     }
-    if (this.#full() || this.#servers.heldBytes + bytes > this.#limits.requestBytesMax) {
+    if (this.#above !== null && offersControl(via)) stampWish(request, this.#above.wishFor(neighbourAbove(flow)))
+    if (this.#full(request) || this.#servers.heldBytes + bytes > this.#limits.requestBytesMax) {
       this.#answer(request, via, 503, flow)
       return
     }
@@ -270,7 +281,10 @@ class Stack implements SipStack {
       return
     }
     if (via.params.has('keep')) this.#wire.keepAlive(flow, via)
-    if (this.#clients.receive(response, via.params.get('branch') ?? '', cseq.method, flow)) return
+    if (this.#clients.receive(response, via.params.get('branch') ?? '', cseq.method, flow)) {
+      if (via.params.has('oc')) this.#below?.heard(neighbourBelow(flow), via, performance.now())
+      return
+    }
     if (cseq.method === 'INVITE' && response.status >= 200 && response.status < 300) this.#stray(response, flow)
     else this.#dropped++
   }
@@ -311,9 +325,8 @@ class Stack implements SipStack {
   #answer(request: SipRequest, via: Via, status: number, flow: Flow, reason?: string, tag?: string): void {
     if (request.method === 'ACK') return
     const toTag = tag ?? statelessTag(serverKey(request, via, request.method))
-    const headers =
-      status === 503 ? [...this.#headers, ['Retry-After', `${retryAfterSeconds}`] as const] : this.#headers
-    const response = makeResponse(request, status, { toTag, headers, ...(reason === undefined ? {} : { reason }) })
+    const phrase = reason === undefined ? {} : { reason }
+    const response = makeResponse(request, status, { toTag, headers: this.#headers, ...phrase })
     this.#wire.send(response, this.#pathBack(via, flow).flow)
   }
 

@@ -5,6 +5,7 @@ import { locate } from './locate.ts'
 import type { Reach } from './locate.ts'
 import { parseDeltaSeconds, printMessage } from './message.ts'
 import type { SipMessage, Via } from './message.ts'
+import { takesPart } from './overload.ts'
 import type { StackOptions } from './ports.ts'
 import { createResolver } from './resolver.ts'
 import type { DnsResolver } from './resolver.ts'
@@ -103,11 +104,15 @@ export class Wire {
     this.#udpOnly.delete(this.#udpOnly.keys().next().value ?? '')
   }
 
-  /** What Via offers on connections: pings (RFC 6223), and on TLS, where we can be called back, reuse (RFC 5923). */
+  /**
+   * What Via offers: on connections pings (RFC 6223), on TLS, where we can be called back, reuse (RFC 5923); overload
+   * control (RFC 7339).
+   */
   viaParams(transport: TransportName): string {
-    if (transport === 'tcp') return ';keep'
-    if (transport !== 'tls') return ''
-    return this.#tls.listening.length === 0 ? ';keep' : ';keep;alias'
+    const control = this.#options.overload === undefined ? '' : takesPart
+    if (transport === 'tcp') return `;keep${control}`
+    if (transport !== 'tls') return control
+    return this.#tls.listening.length === 0 ? `;keep${control}` : `;keep;alias${control}`
   }
 
   /** A request wants its connection reused: TLS only, where a certificate can prove it (RFC 5923, 6). */

@@ -36,6 +36,7 @@ beforeEach(() => {
     wire: new Wire({ listen: [], handler }, noPort),
     clock,
     timers: timersFrom(),
+    below: null,
     userAgent: 'test',
     guard: run => {
       try {

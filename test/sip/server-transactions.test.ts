@@ -38,7 +38,7 @@ beforeEach(() => {
     return true
   }
   servers = new ServerTransactions(
-    { wire, clock, timers: timersFrom(), userAgent: null, guard, stray: () => undefined },
+    { wire, clock, below: null, timers: timersFrom(), userAgent: null, guard, stray: () => undefined },
     ack => void acks.push(ack.headers.get('CSeq') ?? '')
   )
 })

@@ -8,7 +8,7 @@ import type { Headers, HeaderLine, SipRequest, SipResponse } from '../message.ts
 import { retransmit } from '../retransmit.ts'
 import { systemClock } from '../timers.ts'
 import type { App, Command } from './app.ts'
-import { cseqOf, reasonLine } from './context.ts'
+import { cseqOf, hasDialogRoom, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
 import { endByEngine } from './ending.ts'
 import { completeBody, contactOf, linesOf } from './fill.ts'
@@ -72,7 +72,7 @@ function send(ctx: Context, said: Answer): void {
   const { app, id, inbound, message, reliable } = said
   const { tx } = inbound
   const { status } = message
-  takeToTag(inbound, message.rest)
+  takeToTag(ctx, inbound, message.rest)
   const lines = linesFor(ctx, said)
   const toTag = status === 100 ? undefined : inbound.toTag
   const response = makeResponse(tx.request, status, {
@@ -106,10 +106,13 @@ function send(ctx: Context, said: Answer): void {
 }
 
 /** The application may choose the tag with its first answer; afterwards it stays (RFC 3261, 12.1.1). */
-function takeToTag(inbound: Inbound, rest: AppFields): void {
+function takeToTag(ctx: Context, inbound: Inbound, rest: AppFields): void {
   const forced = inbound.answered === 'no' && inbound.usage === null ? tagOf(fieldOf(rest, 'to')) : ''
   if (forced !== '') inbound.toTag = forced
-  if (inbound.answered === 'no') inbound.answered = 'early'
+  if (inbound.answered === 'no') {
+    inbound.answered = 'early'
+    ctx.overload.unanswered--
+  }
   if (inbound.guard !== null) systemClock.clear(inbound.guard)
   inbound.guard = null
 }
@@ -158,7 +161,7 @@ function usageFor(ctx: Context, inbound: Inbound, response: SipResponse): Usage 
   const { request } = tx
   const opens = request.method === 'INVITE' || request.method === 'SUBSCRIBE'
   if (!opens || response.status === 100 || response.status >= 300) return null
-  if (ctx.usages.size >= ctx.limits.dialogsMax) return 'full'
+  if (!hasDialogRoom(ctx, request)) return 'full'
   const opened = new Usage({
     role: 'uas',
     callId: request.headers.get('Call-ID') ?? '',

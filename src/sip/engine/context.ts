@@ -2,6 +2,8 @@
 
 import type { Logger } from '../../log.ts'
 import type { HeaderLine, SipRequest } from '../message.ts'
+import { goesFirst } from '../overload.ts'
+import { stackLimits } from '../ports.ts'
 import type { ClientTransaction, ServerTransaction, SipStack, SipTimers } from '../ports.ts'
 import type { Bindings } from './bindings.ts'
 import type { App } from './app.ts'
@@ -15,6 +17,8 @@ import type { Usage, Usages } from './usages.ts'
 
 export const engineLimits = {
   ...overloadLimits,
+  /** Of a hundred dialogs and waiting requests so many more for emergency and priority calls. */
+  reservePercent: stackLimits.reservePercent,
   /** Dialogs; an INVITE or SUBSCRIBE beyond it is refused with 503, or NOK where an application asks. */
   dialogsMax: 100_000,
   /** Requests of the network that wait for an application; beyond it 503. */
@@ -89,6 +93,12 @@ export interface Context {
   /** Requests whose application is being found. */
   readonly deciding: Set<ServerTransaction>
   readonly outbound: Map<string, Outbound>
+}
+
+/** Whether a request of the network may open one more dialog: what goes first has some room of its own. */
+export function hasDialogRoom({ usages, limits }: Pick<Context, 'usages' | 'limits'>, request: SipRequest): boolean {
+  const { dialogsMax, reservePercent } = limits
+  return usages.size < dialogsMax || (usages.size < dialogsMax * (1 + reservePercent / 100) && goesFirst(request))
 }
 
 /** A Reason header (RFC 3326) for what the engine ends by itself. */

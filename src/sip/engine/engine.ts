@@ -54,6 +54,10 @@ export interface EngineOptions {
   /** For the names of next hops and peers; the system's unless given. */
   readonly resolver?: StackOptions['resolver']
   readonly userAgent?: string
+  /** Takes part in overload control with neighbours (RFC 7339); unless `false`. */
+  readonly overloadControl?: boolean
+  /** Unless given, one of `limits`; tests drive its clock. */
+  readonly overload?: Overload
   readonly log: Logger
 }
 
@@ -72,6 +76,9 @@ export interface Engine extends Joinable {
     readonly waiting: number
     readonly sent: number
     readonly bindings: number
+    /** New requests that overload refused, and own ones that overload below kept here. */
+    readonly shed: number
+    readonly heldBack: number
   }
 }
 
@@ -79,6 +86,7 @@ export function createEngine(options: EngineOptions): Engine {
   const { log } = options
   const limits = { ...engineLimits, ...options.limits }
   const timers = timersFrom(options.timers)
+  const overload = options.overload ?? new Overload({ limits, log })
   const stack = createStack({
     listen: options.listen,
     timers,
@@ -93,6 +101,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (direction === 'in' && message.kind === 'request' && message.method === 'CANCEL') cancelledLate(ctx, message)
       options.tap?.(direction, message, flow)
     },
+    ...(options.overloadControl === false ? {} : { overload }),
     ...passedOn(options)
   })
   const hostports = (): string => stack.listening.map(own => `${own.transport}/${hostPort(own)}`).join(',')
@@ -113,7 +122,7 @@ export function createEngine(options: EngineOptions): Engine {
     secondMs: options.secondMs ?? 1_000,
     usages: new Usages(64 * timers.T1),
     bindings: new Bindings(limits.bindingsMax),
-    overload: new Overload(limits),
+    overload,
     inbound: new Map(),
     handler: handlerOf(options.handler),
     deciding: new Set(),
@@ -162,12 +171,14 @@ function engineOf(ctx: Context): Engine {
       return stack.listening
     },
     get counts() {
-      const { usages, inbound, outbound, bindings } = ctx
+      const { usages, inbound, outbound, bindings, overload } = ctx
       return {
         dialogs: usages.size,
         waiting: inbound.size + ctx.deciding.size,
         sent: outbound.size,
-        bindings: bindings.size
+        bindings: bindings.size,
+        shed: overload.shed,
+        heldBack: stack.counts.heldBack
       }
     }
   }

@@ -4,13 +4,14 @@ import { randomInt, randomUUID } from 'node:crypto'
 import { tagOf } from '../hop.ts'
 import { makeResponse } from '../message.ts'
 import type { HeaderInit, SipRequest } from '../message.ts'
+import { goesFirst, neighbourAbove } from '../overload.ts'
 import type { ServerTransaction } from '../ports.ts'
 import type { Flow } from '../transport/transport.ts'
 import { systemClock } from '../timers.ts'
 import { refuseFields } from '../validate.ts'
 import { isText } from './body.ts'
 import type { App } from './app.ts'
-import { cseqOf, reasonLine } from './context.ts'
+import { cseqOf, hasDialogRoom, reasonLine } from './context.ts'
 import type { Context, Handler, Inbound } from './context.ts'
 import { endByEngine } from './ending.ts'
 import { tooShort } from './session-timer.ts'
@@ -78,17 +79,24 @@ function receiveOutside(ctx: Context, tx: ServerTransaction): void {
     refuse(tx, 422, [['Min-SE', String(ctx.session.minSeconds)]])
     return
   }
-  const full =
-    ctx.inbound.size + ctx.deciding.size >= ctx.limits.waitingMax ||
-    ctx.usages.size >= ctx.limits.dialogsMax ||
-    ctx.overload.is(performance.now())
-  if (full) refuse(tx, 503, [['Retry-After', '5']])
+  // Without Retry-After, which would keep the whole peer away (RFC 7339, 5.10.2 and TS 29.165, OVL-05).
+  if (!hasRoom(ctx, tx)) refuse(tx, 503)
   else if (ctx.handler !== null) void handOver(ctx, tx, ctx.handler)
   else {
     const app = ctx.control.pick(method.toLowerCase())
     if (app === null) refuse(tx, 503)
     else handUp(ctx, tx, app)
   }
+}
+
+/** Emergency and priority calls are not asked about the load, and have some room of their own. */
+function hasRoom(ctx: Context, tx: ServerTransaction): boolean {
+  const { waitingMax, reservePercent } = ctx.limits
+  const isFirst = goesFirst(tx.request)
+  const waiting = ctx.inbound.size + ctx.deciding.size
+  if (waiting >= waitingMax * (isFirst ? 1 + reservePercent / 100 : 1)) return false
+  if (!hasDialogRoom(ctx, tx.request)) return false
+  return isFirst || ctx.overload.admit(neighbourAbove(tx.flow))
 }
 
 /** Outbound mode. CANCEL may be faster than the decision. */
@@ -196,6 +204,7 @@ function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | nul
     guard: null
   }
   ctx.inbound.set(inbound.txn, inbound)
+  ctx.overload.unanswered++
   usage?.open.add(inbound)
   if (tx.request.method === 'INVITE') tx.onCancel = cancel => cancelled(ctx, inbound, cancel)
   tx.onEnd = () => {
@@ -208,6 +217,7 @@ function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | nul
 
 /** Nothing waits for the application's answer any more: whatever it still says is NOK. */
 export function forget(ctx: Context, inbound: Inbound): void {
+  if (inbound.answered === 'no') ctx.overload.unanswered--
   inbound.answered = 'final'
   if (inbound.guard !== null) systemClock.clear(inbound.guard)
   inbound.guard = null
