@@ -15,7 +15,7 @@ import type { Party } from '../../session/model.ts'
 import { shownTo } from '../../session/privacy.ts'
 import { limits } from './limits.ts'
 import type { MatrixAddresses } from './link.ts'
-import { botLocal } from './registration.ts'
+import { botLocal, watchLocal } from './registration.ts'
 
 /** Who rings without a name: one ghost for all, which nobody can call back. */
 export const anonymousLocal = 'anonymous'
@@ -75,12 +75,13 @@ export interface Addresses extends MatrixAddresses {
 export function createAddresses({ island, numberOf }: AddressParts): Addresses {
   const { ghostPrefix, dialPlan, users } = island
   const domain = island.domain.toLowerCase()
+  const own = new Set([botLocal(ghostPrefix), watchLocal(ghostPrefix)])
   const displays = new Map(users.map(({ name, display }) => [name.toLowerCase(), display]))
   const ghost = (what: string): string => `@${ghostPrefix}${what}:${domain}`
   const whatOf = (userId: string): string | null => {
     const id = parseUserId(userId)
     if (id === null || id.server !== domain || !id.local.startsWith(ghostPrefix)) return null
-    return id.local === botLocal(ghostPrefix) ? null : id.local.slice(ghostPrefix.length)
+    return own.has(id.local) ? null : id.local.slice(ghostPrefix.length)
   }
   /** A number's digits stand without their plus: some servers refuse it. */
   const ghostOfUri = (uri: string): string | null => {

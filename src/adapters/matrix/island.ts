@@ -20,7 +20,7 @@ import type { CallDriver, CreateCallDriver, CreateTexts, Texts } from './parts.t
 import { patient } from './patience.ts'
 import { readBack, recoverIsland } from './recovery.ts'
 import type { RecoveryParts } from './recovery.ts'
-import { serviceIdOf } from './registration.ts'
+import { serviceIdOf, watchLocal } from './registration.ts'
 import { Rooms } from './rooms.ts'
 import { Sender } from './sender.ts'
 import { createStore } from './store.ts'
@@ -103,6 +103,7 @@ export class Island implements Link, Receiver {
     this.#watch = new Watch({
       ...common,
       serviceId: serviceIdOf(islandId),
+      watcher: `@${watchLocal(island.ghostPrefix)}:${this.serverName}`,
       random,
       recover: () => recoverIsland(this.#recovery)
     })

@@ -24,6 +24,9 @@ export interface RegistrationParts {
 /** The local part of the service's own user, who brings no calls and no messages. */
 export const botLocal = (ghostPrefix: string): string => `${ghostPrefix}bot`
 
+/** A user of the service's own that only listens: a homeserver need not let the service's user itself do so. */
+export const watchLocal = (ghostPrefix: string): string => `${ghostPrefix}watch`
+
 /** The service's id in the registration, and in pings. */
 export const serviceIdOf = (islandId: string): string => `isthmus-${islandId}`
 

@@ -36,6 +36,8 @@ export class Rooms {
   /** By room, the newest used last. */
   readonly #rooms = new Map<string, readonly StoredRoom[]>()
   readonly #opening = new Map<string, Promise<DirectRoom>>()
+  /** Rooms that ghosts are joining, by ghost and who invited. */
+  readonly #joining = new Map<string, Promise<void>>()
   readonly #waiters = new Map<string, Set<Waiter>>()
 
   constructor(parts: RoomsParts) {
@@ -124,12 +126,15 @@ export class Rooms {
 
   async #open(ghost: string, user: string, display: string | null): Promise<DirectRoom> {
     const { store, homeserver, clock } = this.#parts
+    // She may just have made one.
+    await this.#joining.get(`${ghost} ${user}`)?.catch(() => undefined)
     const known = await store.direct(ghost, user)
     if (known !== null) {
       if (display !== null) await this.register(ghost, display)
       return known
     }
     await this.register(ghost, display)
+    await this.#exists(ghost, user)
     const { room_id: made } = await homeserver.request<{ readonly room_id?: unknown }>({
       method: 'POST',
       path: '/v3/createRoom',
@@ -142,6 +147,18 @@ export class Rooms {
     if (await this.#isMember(roomId, ghost, user)) await this.#change(roomId, room => ({ ...room, joined: true }))
     const [room] = (await this.#known(roomId)).filter(each => each.ghost === ghost)
     return room ?? { roomId, encrypted: false, joined: false }
+  }
+
+  /** A homeserver lets everybody be invited, also nobody. Throws `SendFailed`. */
+  async #exists(ghost: string, user: string): Promise<void> {
+    const path = `/v3/profile/${encodeURIComponent(user)}`
+    try {
+      await this.#parts.homeserver.request({ method: 'GET', path, as: ghost })
+    } catch (error) {
+      if (!(error instanceof HomeserverError) || error.kind !== 'refused') throw error
+      // Anything but 404: profiles are not shown here.
+      if (error.status === 404) throw new SendFailed('not-found', 'the homeserver knows no such user')
+    }
   }
 
   async #isMember(roomId: string, ghost: string, user: string): Promise<boolean> {
@@ -225,6 +242,15 @@ export class Rooms {
 
   /** A ghost accepts every invitation of this island's users. */
   async invited(roomId: string, ghost: string, by: string): Promise<void> {
+    const key = `${ghost} ${by}`
+    const joining = this.#accept(roomId, ghost, by).finally(() => {
+      if (this.#joining.get(key) === joining) this.#joining.delete(key)
+    })
+    this.#joining.set(key, joining)
+    await joining
+  }
+
+  async #accept(roomId: string, ghost: string, by: string): Promise<void> {
     const { homeserver, clock, addresses, log, islandId } = this.#parts
     if ((await this.#known(roomId)).some(room => room.ghost === ghost)) return
     await this.register(ghost)

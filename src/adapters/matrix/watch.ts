@@ -1,4 +1,4 @@
-// Whether a homeserver is there: one long request of its service user is always under way, so that its end is noticed
+// Whether a homeserver is there: one long request of a user of its own is always under way, so that its end is noticed
 // at once; when it is back it is told that we are too (a ping), and what it may have lost is read again.
 
 import { messageOf } from '../../errors.ts'
@@ -12,6 +12,8 @@ export interface WatchParts {
   readonly islandId: string
   /** The id in the registration. */
   readonly serviceId: string
+  /** The user whose long request is under way. Synapse has none for the service's own user. */
+  readonly watcher: string
   readonly homeserver: Homeserver
   readonly limits: Limits
   readonly clock: Clock
@@ -137,17 +139,29 @@ export class Watch {
     }
   }
 
+  async #register(signal: AbortSignal): Promise<void> {
+    const { homeserver, watcher } = this.#parts
+    const username = watcher.slice(1, watcher.indexOf(':'))
+    const body = { type: 'm.login.application_service', username, inhibit_login: true }
+    try {
+      await homeserver.request({ method: 'POST', path: '/v3/register', body, as: null, signal })
+    } catch (error) {
+      if (!(error instanceof HomeserverError) || error.code !== 'M_USER_IN_USE') throw error
+    }
+  }
+
   /** Ends only by throwing. */
   async #wait(): Promise<never> {
-    const { homeserver, limits } = this.#parts
+    const { homeserver, limits, watcher } = this.#parts
     const signal = AbortSignal.any([this.#stop.signal, this.#hint.signal])
+    await this.#register(signal)
     const query: Record<string, string> = { filter: nothing, set_presence: 'offline' }
     for (;;) {
       const body = await homeserver.request<{ readonly next_batch?: unknown }>({
         method: 'GET',
         path: '/v3/sync',
         query: { ...query, timeout: query['since'] === undefined ? '0' : String(limits.pingMs) },
-        as: null,
+        as: watcher,
         timeoutMs: limits.pingMs + limits.requestMs,
         signal
       })

@@ -85,10 +85,11 @@ describe('a ghost', () => {
     expect(addresses.ghostOf(seen)).toBe(ghost('4989123456'))
   })
 
-  it('is told from users, from the bot and from those of other homeservers', () => {
+  it('is told from users, from the users of the service itself and from those of other homeservers', () => {
     expect(addresses.isGhost(ghost('4989123456'))).toBe(true)
     expect(addresses.isGhost(`@alice:${serverName}`)).toBe(false)
     expect(addresses.isGhost(ghost('bot'))).toBe(false)
+    expect(addresses.isGhost(ghost('watch'))).toBe(false)
     expect(addresses.isGhost('@_isthmus_49:elsewhere.example')).toBe(false)
     expect(addresses.isGhost('nonsense')).toBe(false)
     expect(addresses.called(`@alice:${serverName}`)).toMatchObject({ refused: { cause: 'not-found' } })

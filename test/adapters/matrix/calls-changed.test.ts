@@ -112,7 +112,7 @@ for (const direction of ['from-user', 'to-user'] as const) {
       world.hears('sdp_stream_metadata_changed', { sdp_stream_metadata: {} })
       world.calls.answerReoffer(leg, sdpOf(9))
       world.calls.refuseReoffer(leg, 'glare')
-      world.calls.sendTone(leg, { digit: '1', durationMs: 100 } as never)
+      world.calls.sendTone(leg, { digit: '1', durationMs: 100 })
       world.calls.acknowledge(leg, sdpOf(9))
       expect([heard(), world.link.sent]).toEqual([[], []])
       world.calls.end(leg, { cause: 'normal', from: 'callee' })

@@ -184,6 +184,27 @@ describe('a direct room', () => {
     expect((await rooms.direct(phoneGhost, alice, null)).roomId).toBe(roomId)
   })
 
+  it('is the one that she has just made, once the ghost has joined it', async () => {
+    const { promise, resolve } = Promise.withResolvers<object>()
+    const { rooms, homeserver } = setUp({ '/joined_members': both, '/join/!hers': () => promise })
+    const accepted = rooms.prepare(member(phoneGhost, 'invite', alice, '!hers'))
+    const room = rooms.direct(phoneGhost, alice, null)
+    await settle()
+    resolve({})
+    await accepted
+    expect((await room).roomId).toBe('!hers')
+    expect(homeserver.said).not.toContain('POST /v3/createRoom')
+  })
+
+  it('is made for nobody whom the homeserver does not know', async () => {
+    const { rooms, homeserver, answer } = setUp({ [`/profile/${alice}`]: no(404, 'M_NOT_FOUND') })
+    await expect(rooms.direct(phoneGhost, alice, null)).rejects.toMatchObject({ why: 'not-found' })
+    expect(homeserver.said).not.toContain('POST /v3/createRoom')
+    // Where profiles are not shown, nobody can tell.
+    answer({ [`/profile/${alice}`]: no(403, 'M_FORBIDDEN') })
+    expect((await rooms.direct(phoneGhost, alice, null)).roomId).toBe(roomId)
+  })
+
   it('is another one after she has left: the ghost leaves too, and who calls her hears of it', async () => {
     for (const how of ['leave', 'ban']) {
       const { rooms, homeserver, gone, answer } = setUp({ '/joined_members': both })

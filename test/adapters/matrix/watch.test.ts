@@ -25,6 +25,7 @@ function watch() {
   const watching = new Watch({
     islandId: 'rooms',
     serviceId: 'isthmus-rooms',
+    watcher: '@_isthmus_watch:rooms.example',
     homeserver,
     limits,
     clock,
@@ -58,7 +59,20 @@ describe('a homeserver that answers', () => {
     end({ next_batch: 's2' })
     await settle()
     const last = homeserver.asked.at(-1)
+    // Synapse answers the service's own user with an error.
+    expect(last?.as).toBe('@_isthmus_watch:rooms.example')
     expect(last?.query).toMatchObject({ since: 's2', timeout: String(limits.pingMs), set_presence: 'offline' })
+    expect(watching.up).toBe(true)
+    await watching.close()
+  })
+
+  it('has the user that listens, also from before, and does not answer without it', async () => {
+    const { watching, homeserver, healthy } = watch()
+    homeserver.answer = asked => (asked.path === '/v3/register' ? no(400, 'M_USER_IN_USE') : healthy(asked))
+    watching.start()
+    await until(() => watching.up)
+    await settle()
+    expect(homeserver.asked.at(-1)?.path).toBe('/v3/sync')
     expect(watching.up).toBe(true)
     await watching.close()
   })
