@@ -1,22 +1,18 @@
 // Composition: builds the parts a hub needs from its configuration, wires them, and takes them down again in order.
 
-import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { createMatrix } from './adapters/matrix/matrix.ts'
-import type { Matrix } from './adapters/matrix/matrix.ts'
 import { matrixMigrations } from './adapters/matrix/store.ts'
-import { createSipWs } from './adapters/sip-ws/sip-ws.ts'
-import { createRoster, rosterMigrations } from './adapters/xmpp/roster.ts'
-import { createXmpp } from './adapters/xmpp/xmpp.ts'
-import type { Xmpp } from './adapters/xmpp/xmpp.ts'
+import { rosterMigrations } from './adapters/xmpp/roster.ts'
 import { createAgreements } from './clearing/agreements.ts'
 import type { AgreementBook } from './clearing/agreements.ts'
 import { createDeckVersions } from './clearing/decks/versions.ts'
-import { databaseUrl, linkSecretOf, passwordOf } from './config.ts'
+import { databaseUrl } from './config.ts'
 import type { Config } from './config.ts'
 import { keepEnvironment } from './environment.ts'
 import { bookOf, ledgerMigrations, partyOf, placeOf, systemClock } from './compose-book.ts'
 import { startEngine } from './compose-engine.ts'
+import { createIslands } from './compose-islands.ts'
+import { openRouter } from './compose-routing.ts'
 import { openStir } from './compose-stir.ts'
 import { createClearing, openEventLog } from './compose-events.ts'
 import { watchBlindness } from './compose-blind.ts'
@@ -30,7 +26,6 @@ import { createPolicy } from './qos-policy/policy.ts'
 import { postpaid } from './qos-policy/postpaid.ts'
 import { createDirectory } from './routing/directory.ts'
 import type { Directory } from './routing/directory.ts'
-import { createRouter } from './routing/routing.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
 import { inWords } from './session/plain.ts'
@@ -168,7 +163,7 @@ async function signalling(
   const { log } = options
   const { islands, operators } = config
   const clock = callClock
-  const router = createRouter({ islands, operators, ownerOf: number => directory.ownerOf(number) })
+  const router = openRouter(config, directory, log)
   const granting = createPolicy({
     peers: [...islands, ...operators].map(({ id, enabled, codecs, limits }) => ({ id, enabled, codecs, ...limits })),
     agreements: createAgreements(book, party),
@@ -177,32 +172,7 @@ async function signalling(
   const { blindness, limits } = blind
   const policy = withinBlindness(granting, { blindness, limits, now: () => clock.now() })
   const engine = await startEngine(config, log, parts)
-  const sipWs = createSipWs({
-    config: { sipWs: config.sipWs, islands, hub: config.hub },
-    log,
-    clock,
-    passwordOf
-  })
-  const xmpp = islands.some(({ access, enabled }) => access === 'xmpp' && enabled)
-    ? createXmpp({
-        config: { islands, hub: { domain: config.hub.domain, version } },
-        log,
-        clock,
-        secretOf: linkSecretOf,
-        numberOf: (islandId, user) => directory.numberOf(islandId, user),
-        roster: createRoster({ database, log })
-      })
-    : null
-  const matrix = islands.some(({ access, enabled }) => access === 'matrix' && enabled)
-    ? createMatrix({
-        config: { matrix: config.matrix, islands },
-        database,
-        log,
-        clock,
-        secretOf: linkSecretOf,
-        numberOf: (islandId, user) => directory.numberOf(islandId, user)
-      })
-    : null
+  const own = createIslands(config, { database, directory, clock, log })
   const nni = createNni({
     config: { hub: config.hub, peers: operators, sessionExpiresSeconds: config.nni.sessionExpiresSeconds },
     log,
@@ -217,7 +187,7 @@ async function signalling(
   const media = createMediaAnchor({ config: config.media, log, clock })
   parts.defer(() => media.close())
   const hub = new Hub({
-    adapters: [nni, sipWs, ...(xmpp === null ? [] : [xmpp]), ...(matrix === null ? [] : [matrix])],
+    adapters: [nni, ...own.adapters],
     router,
     policy,
     credit: withoutBlindCredit(postpaid, blindness),
@@ -233,30 +203,13 @@ async function signalling(
     }
   })
   parts.defer(() => nni.close())
-  parts.defer(() => sipWs.close())
-  if (xmpp !== null) parts.defer(() => xmpp.close())
-  if (matrix !== null) parts.defer(() => matrix.close())
+  for (const adapter of own.adapters) parts.defer(() => adapter.close())
   await hub.start()
   return {
     hub,
-    listening: [
-      { what: 'SIP over WebSocket', where: sipWs.url },
-      ...linksOf(xmpp),
-      ...endpointOf(matrix),
-      ...engine.listening
-    ]
+    listening: [...own.listening(), ...engine.listening]
   }
 }
-
-const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as {
-  readonly version: string
-}
-
-const endpointOf = (matrix: Matrix | null): RunningHub['listening'] =>
-  matrix === null ? [] : [{ what: 'Matrix homeservers', where: matrix.url }]
-
-const linksOf = (xmpp: Xmpp | null): RunningHub['listening'] =>
-  (xmpp?.links ?? []).map(where => ({ what: 'XMPP', where }))
 
 /** Debug for every step, one info line for every finished call. */
 function report(seen: Observed, log: Logger): void {

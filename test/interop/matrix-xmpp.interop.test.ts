@@ -12,10 +12,9 @@ import type { MatrixPhone } from '../support/matrix-phone.ts'
 import { ghostOf, numbers, openMatrixHub } from '../support/matrix-world.ts'
 import type { MatrixHub } from '../support/matrix-world.ts'
 import { startProsody } from '../support/prosody.ts'
-import { startStanzaUser } from '../support/stanza-user.ts'
+import { hears, startStanzaUser } from '../support/stanza-user.ts'
 import type { StanzaUser } from '../support/stanza-user.ts'
 import type { XmppServer } from '../support/xmpp-server.ts'
-import { hears } from '../support/xmpp-world.ts'
 
 const ours = 700
 const theirs = 1_300

@@ -11,8 +11,9 @@ import type { BrowserUser, TestBrowser } from '../support/browser.ts'
 import { eventually } from '../support/hub.ts'
 import { startRtpengine } from '../support/rtpengine.ts'
 import type { Rtpengine } from '../support/rtpengine.ts'
+import { hears } from '../support/stanza-user.ts'
 import type { StanzaCall, StanzaUser } from '../support/stanza-user.ts'
-import { at, hears, openXmppWorld, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
+import { at, openXmppWorld, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
 import type { XmppWorld } from '../support/xmpp-world.ts'
 
 const ours = 700

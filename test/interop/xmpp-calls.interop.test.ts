@@ -9,8 +9,9 @@ import type { CdrRecord } from '../../src/events/cdr.ts'
 import { eventually } from '../support/hub.ts'
 import { startRtpengine } from '../support/rtpengine.ts'
 import type { Rtpengine } from '../support/rtpengine.ts'
+import { hears } from '../support/stanza-user.ts'
 import type { StanzaUser } from '../support/stanza-user.ts'
-import { at, hears, openXmppWorld, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
+import { at, openXmppWorld, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
 import type { XmppPerson, XmppWorld } from '../support/xmpp-world.ts'
 
 const ours = 700

@@ -5,8 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals'
 import { deepEqual as equal, ok } from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { eventually } from '../support/hub.ts'
+import { hears } from '../support/stanza-user.ts'
 import type { StanzaUser } from '../support/stanza-user.ts'
-import { at, hears, openXmppWorld, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
+import { at, openXmppWorld, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
 import type { XmppPerson, XmppWorld } from '../support/xmpp-world.ts'
 
 const ours = 700

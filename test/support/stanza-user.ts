@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { shareAt } from '../../src/sandbox/tone.ts'
+import { eventually } from './until.ts'
 
 export const stanzaLimits = { waitMs: 20_000, connectMs: 20_000, pollMs: 20, eventsMax: 20_000 } as const
 
@@ -283,3 +284,11 @@ const story = (events: readonly UserEvent[]): string =>
     .slice(-30)
     .map(event => (event.type === 'raw' ? `${event.direction}: ${event.xml.slice(0, 300)}` : event.type))
     .join('\n')
+
+/** Until the user has sent and heard more than `packetsMin` packets and the wanted tone. */
+export async function hears(call: StanzaCall, hz: number, packetsMin = 100): Promise<void> {
+  await eventually(`${packetsMin} packets each way and ${hz} Hz`, async () => {
+    const { packetsReceived, packetsSent } = await call.stats()
+    return packetsReceived > packetsMin && packetsSent > packetsMin && (await call.hears(hz))
+  })
+}

@@ -12,7 +12,7 @@ import { eventually, startHubProcess } from './hub.ts'
 import type { HubProcess } from './hub.ts'
 import { startProsody } from './prosody.ts'
 import { startStanzaUser } from './stanza-user.ts'
-import type { StanzaCall, StanzaUser, StanzaUserOptions } from './stanza-user.ts'
+import type { StanzaUser, StanzaUserOptions } from './stanza-user.ts'
 import type { XmppServer } from './xmpp-server.ts'
 
 /** `ott` is an island on Prosody, `chat` one on ejabberd, `acme` one of SIP over WebSocket. */
@@ -235,14 +235,6 @@ export async function openXmppWorld(options: WorldOptions): Promise<XmppWorld> {
 
 /** The bare address of a number at somebody's gateway. */
 export const at = (person: XmppPerson, number: string): string => `${number}@${people[person].gateway}`
-
-/** Until the user has sent and heard more than `packetsMin` packets and the wanted tone. */
-export async function hears(call: StanzaCall, hz: number, packetsMin = 100): Promise<void> {
-  await eventually(`${packetsMin} packets each way and ${hz} Hz`, async () => {
-    const { packetsReceived, packetsSent } = await call.stats()
-    return packetsReceived > packetsMin && packetsSent > packetsMin && (await call.hears(hz))
-  })
-}
 
 /** The same at a phone or an island user of the sandbox. */
 export async function phoneHears({ media }: PhoneCall, hz: number, packetsMin = 100): Promise<void> {

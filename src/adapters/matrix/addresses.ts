@@ -97,19 +97,6 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
     const id = ghost(escapeLocal(`${user}@${host}`))
     return id.length > idCharactersMax ? null : id
   }
-  const calledOf = (what: string): Called => {
-    if (what === anonymousLocal) return refused('not-found', 'an anonymous caller cannot be called back')
-    // As the hub writes them: the digits of an E.164 number. As people may type them: short and emergency numbers.
-    const planned = dialledNumber(what, dialPlan)
-    if ('refused' in planned && planned.emergency === true) return planned
-    if ('called' in planned && isPlanned(what, dialPlan)) return planned
-    if (/^[1-9][0-9]+$/.test(what)) return numberCalled(`+${what}`)
-    const text = unescapeLocal(what)
-    const at = text?.lastIndexOf('@') ?? -1
-    if (text === null) return refused('not-found', 'nobody is known under this address')
-    if (at <= 0) return dialledNumber(text, dialPlan)
-    return { called: `sip:${escapeSipUser(text.slice(0, at))}@${text.slice(at + 1).toLowerCase()}` }
-  }
   return {
     ghostOf: from => {
       const { presented, asserted } = shownTo('user', { ...from, trust: 'network' })
@@ -131,7 +118,7 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
     },
     called: ghostId => {
       const what = whatOf(ghostId)
-      return what === null ? refused('not-found', 'nobody is known under this address') : calledOf(what)
+      return what === null ? refused('not-found', 'nobody is known under this address') : calledOf(what, dialPlan)
     },
     ghostOfDialled: text => {
       const planned = dialledNumber(text, dialPlan)
@@ -143,6 +130,21 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
       return /^[0-9]{3,}$/.test(what) && numberIsWhole(what) ? `+${what}` : (unescapeLocal(what) ?? what)
     }
   }
+}
+
+/** Where a ghost's name without its prefix leads. */
+function calledOf(what: string, dialPlan: MatrixIslandConfig['dialPlan']): Called {
+  if (what === anonymousLocal) return refused('not-found', 'an anonymous caller cannot be called back')
+  // As the hub writes them: the digits of an E.164 number. As people may type them: short and emergency numbers.
+  const planned = dialledNumber(what, dialPlan)
+  if ('refused' in planned && planned.emergency === true) return planned
+  if ('called' in planned && isPlanned(what, dialPlan)) return planned
+  if (/^[1-9][0-9]+$/.test(what)) return numberCalled(`+${what}`)
+  const text = unescapeLocal(what)
+  const at = text?.lastIndexOf('@') ?? -1
+  if (text === null) return refused('not-found', 'nobody is known under this address')
+  if (at <= 0) return dialledNumber(text, dialPlan)
+  return { called: `sip:${escapeSipUser(text.slice(0, at))}@${text.slice(at + 1).toLowerCase()}` }
 }
 
 const numberIsWhole = (digits: string): boolean => e164.test(`+${digits}`)

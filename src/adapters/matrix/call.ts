@@ -17,8 +17,8 @@ import type { PartOptions } from './parts.ts'
 export type Direction = 'from-user' | 'to-user'
 
 /**
- * `opening`: to a user, before the invitation stands in the room. `ringing`: it stands there. `answered`: from the answer
- * on. `over`: nothing is said any more.
+ * `opening`: to a user, before the invitation stands in the room. `ringing`: it stands there. `answered`: from the
+ * answer on. `over`: nothing is said any more.
  */
 export type Phase = 'opening' | 'ringing' | 'answered' | 'over'
 

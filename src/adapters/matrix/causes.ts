@@ -1,4 +1,5 @@
-// Why a call ended: the canonical causes and the reasons of m.call.reject and m.call.hangup, both ways. Complete by type.
+// Why a call ended: the canonical causes and the reasons of m.call.reject and m.call.hangup, both ways. Complete by
+// type.
 
 import type { Reason, ReleaseCause } from '../../session/model.ts'
 

@@ -1,5 +1,5 @@
-// Files that users send to phones: a phone gets a link to the hub, which fetches the file as the service; the link proves
-// itself and expires. Who has the link has the file: it is as secret as the message that carried it.
+// Files that users send to phones: a phone gets a link to the hub, which fetches the file as the service; the link
+// proves itself and expires. Who has the link has the file: it is as secret as the message that carried it.
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { Readable } from 'node:stream'

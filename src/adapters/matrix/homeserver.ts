@@ -48,7 +48,9 @@ export interface Homeserver {
   readonly url: string
   /** The answer's body. Rejects with `HomeserverError` alone. */
   request<T = Readonly<Record<string, unknown>>>(asked: Asked): Promise<T>
-  /** Media by its `mxc://server/id`; rejects with `HomeserverError` alone. The body is the caller's to read or cancel. */
+  /**
+   * Media by its `mxc://server/id`; rejects with `HomeserverError` alone. The body is the caller's to read or cancel.
+   */
   media(mxc: string, signal: AbortSignal): Promise<Response>
 }
 

@@ -1,4 +1,5 @@
-// Messages of one island: room messages in with a verdict, out with the homeserver's word, receipts and typing both ways.
+// Messages of one island: room messages in with a verdict, out with the homeserver's word, receipts and typing both
+// ways.
 
 import { Memory } from '../../memory.ts'
 import { noFacts } from '../../session/model.ts'
