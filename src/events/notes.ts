@@ -55,7 +55,7 @@ export class Notes {
     this.#fresh.set(legOf(note.body), { note, index, onGone })
   }
 
-  /** The leg's first record is on its way. Returns the slot where nothing was ever written there: it is free at once. */
+  /** The leg's first record is on its way. Returns the slot where nothing was ever written: it is free at once. */
   overtake(leg: string): number | null {
     const fresh = this.#fresh.get(leg)
     if (fresh === undefined) return null

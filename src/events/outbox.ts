@@ -25,8 +25,8 @@ export const notesPerSession = 2
 
 /**
  * What one session may need in the journal, all at once: a final for the ingress leg and for each attempt, the start
- * records of the two legs that talked, and what is noted of legs that have said nothing yet. Interim records are written while there is room to spare: a crash bills to
- * the last heartbeat with or without them.
+ * records of the two legs that talked, and what is noted of legs that have said nothing yet. Interim records are
+ * written while there is room to spare: a crash bills to the last heartbeat with or without them.
  */
 export const slotsPerSession = 1 + sessionLimits.attemptsMax + 2 + notesPerSession
 
