@@ -12,6 +12,7 @@ import { island } from './config/islands.ts'
 import { limits } from './config/limits.ts'
 import { operator } from './config/operators.ts'
 import { overload } from './config/overload.ts'
+import { routing } from './config/routing.ts'
 import { hubStir, stirContradictions } from './config/stir.ts'
 import { HubError, messageOf } from './errors.ts'
 import { logLevels } from './log.ts'
@@ -111,6 +112,7 @@ export const configSchema = z.strictObject({
       dnsServers: z.array(z.string().regex(/^[0-9.]+(:[0-9]+)?$|^\[?[0-9a-fA-F:.]+\]?(:[0-9]+)?$/)).default([])
     })
     .prefault({}),
+  routing,
   islands: z.array(island).default([]),
   operators: z.array(operator).default([]),
   agreements: z.array(agreement).default([])

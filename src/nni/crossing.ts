@@ -65,7 +65,7 @@ export function carriedOf(headers: Headers, peer: Peer, hub: HubFace): Carried {
     places ??= placesIn(headers, peer, hub)
     const values = headers.all(field).slice(0, limits.crossingValuesMax)
     const hidden = withUsers.has(field) ? values.map(value => hosted(value, hub.domain)) : values
-    const text = hidden.filter(value => mayCross(value, places ?? [])).join(', ')
+    const text = hidden.filter(value => mayCross(value, places ?? []) && isWritten(field, value)).join(', ')
     const bytes = Buffer.byteLength(text)
     if (text === '' || bytes > room) continue
     room -= bytes
@@ -82,6 +82,13 @@ export function carriedFields(carried: Carried, peer: Peer, withheld: boolean): 
   }
   return sent
 }
+
+/** Who relies on these reads a letter and a UUID (TS 24.229, 7.2.18 and 7.2.19). */
+const grammars: { readonly [field in AgreedField]?: RegExp } = {
+  'Attestation-Info': /^[ABC]$/,
+  'Origination-Id': /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+}
+const isWritten = (field: AgreedField, value: string): boolean => grammars[field]?.test(value) ?? true
 
 /** Hosts that only the peer's own side should know: where its messages came from and through. */
 function placesIn(headers: Headers, { config, domain }: Peer, hub: HubFace): readonly string[] {

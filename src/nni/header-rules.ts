@@ -38,7 +38,8 @@ export const headerRules: ReadonlyMap<string, Rule> = new Map(
       `Accept-Encoding Accept-Resource-Priority Allow-Events Content-Encoding Content-ID Content-Language Diversion
        Error-Info Event Expires Flow-Timer In-Reply-To Info-Package Join Min-Expires P-Refused-URI-List
        Permission-Missing Policy-Contact Priv-Answer-Mode Proxy-Require Recv-Info Refer-Sub Refer-To Replaces Reply-To
-       Server SIP-ETag SIP-If-Match Subscription-State Suppress-If-Match Target-Dialog Timestamp Trigger-Consent Warning`
+       Server SIP-ETag SIP-If-Match Subscription-State Suppress-If-Match Target-Dialog Timestamp Trigger-Consent
+       Warning`
     ),
     ...named(
       'open',

@@ -1,10 +1,11 @@
-// Router: a called number or user to ordered targets: island users, then operators by longest prefix, priority and
-// weight, leaving out those that keepalives say are down. Nobody there is answered with the reason in plain words.
+// Router: a called number or user to ordered targets: island users, then operators by what the DNS knows of the number,
+// by longest prefix, priority and weight, leaving out those that keepalives say are down. Nobody there is answered with the reason in plain words.
 
-import type { Leg, ReleaseCause, Service, Target } from '../session/model.ts'
+import type { Leg, Ported, ReleaseCause, Service, Target } from '../session/model.ts'
 import type { Routed, Router } from '../session/ports.ts'
 import type { IslandConfig, OperatorConfig } from '../config.ts'
 import type { Directory } from './directory.ts'
+import type { LookUp, OnNet } from './enum.ts'
 
 export const routingLimits = { targetsMax: 8 } as const
 
@@ -13,6 +14,8 @@ export interface RoutingParts {
   readonly operators: readonly OperatorConfig[]
   /** The island user that a number belongs to. */
   readonly ownerOf: Directory['ownerOf']
+  /** ENUM; numbers are not looked up unless given. */
+  readonly lookUp?: LookUp
   /** 0 <= n < 1, for weights (RFC 2782). */
   readonly random?: () => number
 }
@@ -32,7 +35,13 @@ interface Candidate {
 
 const nobody = (cause: ReleaseCause, text: string): Routed => ({ nobody: { cause, text } })
 
-export function createRouter({ islands, operators, ownerOf, random = Math.random }: RoutingParts): HealthyRouter {
+export function createRouter({
+  islands,
+  operators,
+  ownerOf,
+  lookUp,
+  random = Math.random
+}: RoutingParts): HealthyRouter {
   const down = new Set<string>()
   const byId = new Map(islands.map(island => [island.id, island]))
   const domains = new Map(islands.map(island => [island.domain.toLowerCase(), island]))
@@ -40,16 +49,27 @@ export function createRouter({ islands, operators, ownerOf, random = Math.random
     islands.flatMap(island => island.users.map(({ name }) => [addressOf(island, name).toLowerCase(), name] as const))
   )
 
-  function toNumber(called: string, caller: Leg, service: Service | 'message'): Routed {
-    const number = called.slice('tel:'.length)
+  /** The number where it is at home; by its routing number where it has moved (NUM-05). */
+  async function toNumber(called: string, caller: Leg, service: Service | 'message', told: Ported): Promise<Routed> {
+    const dialled = called.slice('tel:'.length)
+    const isKnown = told.npdi || told.rn !== null
+    const found = isKnown || lookUp === undefined ? null : await lookUp(dialled)
+    const ported = found?.ported ?? null
+    const number = ported?.rn ?? told.rn ?? dialled
     const serving = candidates(number, operators).filter(({ operator }) => operator.id !== caller.peerId)
-    const able = serving.filter(
-      ({ operator }) => operator.enabled && (service !== 'message' || operator.methods.includes('MESSAGE'))
-    )
-    const up = able.filter(({ operator }) => !down.has(operator.id))
-    if (up.length > 0) {
-      const ordered = [...up].sort(before(random)).slice(0, routingLimits.targetsMax)
-      return { targets: ordered.map(({ operator }) => toOperator(operator, called)) }
+    const takes = (operator: OperatorConfig): boolean =>
+      operator.enabled && (service !== 'message' || operator.methods.includes('MESSAGE'))
+    const able = serving.filter(({ operator }) => takes(operator))
+    const isUp = (operator: OperatorConfig): boolean => !down.has(operator.id)
+    const up = able.filter(({ operator }) => isUp(operator))
+    const byName = (found?.onNet ?? []).flatMap(address => toAddress(address, caller, one => takes(one) && isUp(one)))
+    if (byName.length + up.length > 0) {
+      const byPrefix = [...up].sort(before(random)).map(({ operator }) => toOperator(operator, called))
+      const all = [...byName, ...byPrefix]
+      const once = all.filter(
+        ({ peerId, uri }, index) => all.findIndex(one => one.peerId === peerId && one.uri === uri) === index
+      )
+      return { targets: once.slice(0, routingLimits.targetsMax), ...(ported === null ? {} : { ported }) }
     }
     const names = [...new Set(serving.map(({ operator }) => operator.id))].join(', ')
     if (able.length > 0) return nobody('unreachable', `every operator that serves ${number} is down: ${names}`)
@@ -57,14 +77,28 @@ export function createRouter({ islands, operators, ownerOf, random = Math.random
     return nobody('not-found', `no operator and no island serves ${number}`)
   }
 
+  /** Whose domain stands in an address that the DNS gives for a number. */
+  function toAddress({ user, domain }: OnNet, caller: Leg, isAble: (one: OperatorConfig) => boolean): Target[] {
+    const number = user.startsWith('+')
+    const uri = number ? `tel:${user}` : `sip:${user}@${domain}`
+    const island = domains.get(domain)
+    if (island !== undefined) {
+      const name = number ? ownerOf(user)?.user : registered.get(`sip:${user}@${domain}`.toLowerCase())
+      return name === undefined ? [] : [toUser(island, name)]
+    }
+    return operators
+      .filter(one => one.id !== caller.peerId && isAble(one) && domainOf(one) === domain)
+      .map(one => toOperator(one, uri))
+  }
+
   return {
     down,
     health: (peerId, up) => void (up ? down.delete(peerId) : down.add(peerId)),
-    route: async (called, caller, service) => {
+    route: async (called, caller, service, ported) => {
       if (called.startsWith('tel:')) {
         const owner = ownerOf(called.slice('tel:'.length))
         const home = owner === null ? undefined : byId.get(owner.islandId)
-        if (owner === null || home === undefined) return toNumber(called, caller, service)
+        if (owner === null || home === undefined) return toNumber(called, caller, service, ported)
         return { targets: [toUser(home, owner.user)] }
       }
       const domain = called.slice(called.lastIndexOf('@') + 1).toLowerCase()
@@ -99,6 +133,8 @@ const toOperator = ({ id, trust, allowOfferless }: OperatorConfig, uri: string):
   media: 'rtp',
   needsOffer: !allowOfferless
 })
+
+const domainOf = ({ domain, address }: OperatorConfig): string => (domain ?? address.host).toLowerCase()
 
 /** The longest matching prefix of each operator. */
 function candidates(number: string, operators: readonly OperatorConfig[]): readonly Candidate[] {

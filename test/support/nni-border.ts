@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createLog } from '../../src/log.ts'
 import { createNni } from '../../src/nni/nni.ts'
 import type { Nni } from '../../src/nni/nni.ts'
+import type { Stir } from '../../src/nni/stir/stir.ts'
 import { noFacts } from '../../src/session/model.ts'
 import type { ChargingId, SessionId, Shown, Target } from '../../src/session/model.ts'
 import type { Clock, Invitation } from '../../src/session/ports.ts'
@@ -50,6 +51,7 @@ export interface BorderOptions {
   readonly sessionExpiresSeconds?: number
   readonly timers?: NonNullable<Parameters<typeof createEngine>[0]['timers']>
   readonly secondMs?: number
+  readonly stir?: Stir
   /** To the engine; `borderDefaults` unless named. */
   readonly link?: 'direct' | 'drachtio-srf'
 }
@@ -88,6 +90,7 @@ export async function startBorder(options: BorderOptions = {}): Promise<Border> 
     log,
     clock,
     connect: link === 'direct' ? engine : { host: '127.0.0.1', port: relay.port, secret: 'cymru' },
+    ...(options.stir === undefined ? {} : { stir: options.stir }),
     onHealth: (id, up) => void health.push([id, up])
   })
   await nni.start(inbox)

@@ -3,6 +3,7 @@
 import { createLog } from '../../src/log.ts'
 import { createNni } from '../../src/nni/nni.ts'
 import type { Nni } from '../../src/nni/nni.ts'
+import type { Stir } from '../../src/nni/stir/stir.ts'
 import { createRouter } from '../../src/routing/routing.ts'
 import { Hub } from '../../src/session/hub.ts'
 import type { Cdr, Grant } from '../../src/session/model.ts'
@@ -26,6 +27,10 @@ export const uriOf = (side: 'alpha' | 'beta', params = ''): string =>
 export interface PairOptions {
   readonly alpha?: Readonly<Record<string, unknown>>
   readonly beta?: Readonly<Record<string, unknown>>
+  /** Signs and checks; neither unless given. */
+  readonly stir?: Stir
+  /** What looking numbers up leads to. */
+  readonly enumeration?: Parameters<typeof createRouter>[0]['lookUp']
   /** More operators at beta's address and port, tried after it. */
   readonly others?: readonly string[]
 }
@@ -88,12 +93,14 @@ export async function startPair(options: PairOptions = {}): Promise<Pair> {
   })
   await engine.start()
   alpha.to = beta.to = { transport: 'udp', host: '127.0.0.1', port: engine.listening[0]!.port }
-  const router = createRouter({ islands: [], operators: peers, ownerOf: () => null })
+  const { enumeration: lookUp } = options
+  const router = createRouter({ islands: [], operators: peers, ownerOf: () => null, ...(lookUp && { lookUp }) })
   const nni = createNni({
     config: { hub: hubFace, peers, sessionExpiresSeconds: 1_800 },
     log,
     clock,
     connect: { ...engine.control, secret: 'x' },
+    ...(options.stir === undefined ? {} : { stir: options.stir }),
     onHealth: (peerId, up) => router.health(peerId, up)
   })
   const cdrs: Cdr[] = []

@@ -68,6 +68,8 @@ export class SipPeer {
         { transport: 'udp', host, port },
         { transport: 'tcp', host, port }
       ],
+      // By TCP the same port may be somebody else's.
+      limits: { udpRequestBytesMax: 65_535 },
       handler: {
         request: tx => void (this.onRequest(tx) || this.requests.push(tx)),
         ack: ack => void this.acks.push(ack)

@@ -44,6 +44,7 @@ export function certificatesIn(bytes: Buffer): readonly X509Certificate[] | null
 export function credentialOf(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): Read<Credential> {
   const [leaf, ...others] = chain
   if (leaf === undefined) return failed('there is no certificate')
+  if (leaf.ca) return failed('an authority signs no calls')
   const path = pathTo(leaf, others, roots)
   if (path === null) return failed('nobody trusted has issued the certificate')
   const { publicKey } = leaf
