@@ -166,7 +166,11 @@ export class Overload implements OverloadServer {
     const known = this.#peers.get(neighbour) ?? (this.#isFull ? this.#peers.get(others) : undefined)
     if (known !== undefined) return known
     const left = this.#level
-    const peer: Counted = { ...unheard, left: Number.isFinite(left) ? left : 0, filledMs: now }
+    const peer: Counted = {
+      ...unheard,
+      left: Number.isFinite(left) ? left : this.#limits.peerPerSecondMin,
+      filledMs: now
+    }
     this.#peers.set(this.#isFull ? others : neighbour, peer)
     return peer
   }
