@@ -207,7 +207,7 @@ export class FakeStore implements Store {
   async begin(eventId: string): Promise<boolean> {
     this.#check()
     const event = this.events.get(eventId)
-    if (event === undefined) return true
+    if (event === undefined) return false
     const { begun } = event
     event.begun = true
     return !begun

@@ -4,29 +4,56 @@ import { z } from 'zod'
 import { HubError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Clock } from '../../session/ports.ts'
+import { limits } from './limits.ts'
 import type { Limits } from './limits.ts'
 import type { RawEvent, Store, Waiting } from './store.ts'
 
+// What a table cannot hold must not come so far: the homeserver would push it again and again, and nothing behind it.
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\u0000')
+const word = z.string().max(255).refine(isStorable)
+const name = word.min(1)
 const rawEvent = z.looseObject({
-  event_id: z.string().min(1).max(255),
-  room_id: z.string().min(1).max(255),
-  type: z.string().min(1).max(255),
-  sender: z.string().min(1).max(255),
-  state_key: z.string().max(255).optional(),
+  event_id: name,
+  room_id: name,
+  type: name,
+  sender: name,
+  state_key: word.optional(),
   content: z.record(z.string(), z.unknown()),
   origin_server_ts: z.number(),
-  redacts: z.string().max(255).optional()
+  redacts: word.optional()
 })
 const agedEvent = z.looseObject({
   age: z.number().optional(),
   unsigned: z.looseObject({ age: z.number().optional() }).optional()
 })
 
+/** The same without characters that a table cannot hold. Throws RangeError for what is nested too deeply. */
+function storable(value: unknown, levels: number = limits.contentDepthMax): unknown {
+  if (typeof value === 'string') return isStorable(value) ? value : value.toWellFormed().replaceAll('\u0000', '\ufffd')
+  if (typeof value !== 'object' || value === null) return value
+  if (levels === 0) throw new RangeError('nested too deeply')
+  if (Array.isArray(value)) return value.map(each => storable(each, levels - 1))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [storable(key, levels), storable(each, levels - 1)])
+  )
+}
+
+function storableContent(content: RawEvent['content']): RawEvent['content'] | null {
+  try {
+    return storable(content) as RawEvent['content']
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}
+
 /** An event as pushed or read, and its age; null: it is none. */
 export function readEvent(value: unknown): { readonly event: RawEvent; readonly ageMs: number | null } | null {
   const event = rawEvent.safeParse(value)
   if (!event.success) return null
-  const { event_id, room_id, type, sender, state_key, content, origin_server_ts, redacts } = event.data
+  const { event_id, room_id, type, sender, state_key, origin_server_ts, redacts } = event.data
+  const content = storableContent(event.data.content)
+  if (content === null) return null
   const aged = agedEvent.safeParse(value)
   const age = aged.success ? (aged.data.unsigned?.age ?? aged.data.age ?? null) : null
   return {
@@ -40,7 +67,8 @@ export function readEvent(value: unknown): { readonly event: RawEvent; readonly 
       ...(state_key === undefined ? {} : { state_key }),
       ...(redacts === undefined ? {} : { redacts })
     },
-    ageMs: age === null || !Number.isFinite(age) ? null : Math.max(0, Math.trunc(age))
+    ageMs:
+      age === null || !Number.isFinite(age) ? null : Math.min(Math.max(0, Math.trunc(age)), Number.MAX_SAFE_INTEGER)
   }
 }
 

@@ -4,6 +4,8 @@ export const limits = {
   /** Of one pushed transaction: a homeserver sends at most 100 events of at most 64 KiB each. */
   transactionBytesMax: 16 * 1_048_576,
   eventsPerTransactionMax: 1_000,
+  /** Levels of an event's content: deeper ones are no event. */
+  contentDepthMax: 64,
   /** An event's content as the hub sends it; the homeserver refuses 65,536 with everything around it. */
   contentBytesMax: 60_000,
   /** Events that wait to be handled, of one island; more are left with the homeserver (503). */

@@ -61,6 +61,23 @@ describe('an event that is pushed', () => {
     for (const value of broken) expect(readEvent(value)).toBeNull()
   })
 
+  it('holds nothing that a table cannot hold: it would block all that is behind it', () => {
+    const content = { 'a\u0000b': ['\u0000', { x: 'half \ud83d' }], fine: '😀', n: null, of: 7 }
+    expect(readEvent(event('$1', '!a', { content }))?.event.content).toEqual({
+      'a\ufffdb': ['\ufffd', { x: 'half \ufffd' }],
+      fine: '😀',
+      n: null,
+      of: 7
+    })
+    for (const odd of [{ sender: '@a\u0000:x' }, { type: 'x\ud800' }, { state_key: '\u0000' }, { redacts: '\u0000' }]) {
+      expect(readEvent(event('$1', '!a', odd))).toBeNull()
+    }
+    const nested = (levels: number): unknown => (levels === 0 ? 'x' : { x: nested(levels - 1) })
+    expect(readEvent(event('$1', '!a', { content: nested(defaults.contentDepthMax) }))).not.toBeNull()
+    expect(readEvent(event('$1', '!a', { content: nested(defaults.contentDepthMax + 1) }))).toBeNull()
+    expect(readEvent(event('$1', '!a', { age: 1e300 }))?.ageMs).toBe(Number.MAX_SAFE_INTEGER)
+  })
+
   it('is kept before anybody hears of it, and written off once it is handled', async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     const { taking, store } = intake({ deliver: () => promise })
