@@ -18,6 +18,7 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] },
   openssl: { program: '/usr/bin/openssl', packages: ['openssl'] },
   knot: { program: '/usr/sbin/knotd', packages: ['knot'] },
+  secsipidx: { program: '/usr/bin/secsipidx', packages: ['secsipidx'] },
   prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound', 'openssl'] },
   // Synapse itself comes from PyPI, by test/support/synapse-install.ts.
   synapse: { program: '/usr/lib/python3.11/ensurepip/__main__.py', packages: ['python3-venv'] },

@@ -202,7 +202,8 @@ describe('the house rules', () => {
       chromium: /support\/browser(-media)?\.ts/,
       rtpengine: /\bstartRtpengine\b/,
       knot: /support\/dns-server\.ts/,
-      openssl: /support\/certificates\.ts/,
+      openssl: /support\/(certificates|stir-ca)\.ts/,
+      secsipidx: /support\/secsipidx\.ts/,
       kafka: /support\/kafka\.ts/,
       prosody: /support\/(prosody|xmpp-world)\.ts/,
       ejabberd: /support\/(ejabberd|xmpp-world)\.ts/

@@ -7,7 +7,7 @@ export const dnsServer = z.string().regex(/^[0-9.]+(:[0-9]+)?$|^\[?[0-9a-fA-F:.]
 
 export const routing = z
   .strictObject({
-    /** Trees of numbers in the DNS; a number is looked up in that of its longest prefix, before any operator is chosen. */
+    /** Trees of numbers in the DNS: a number is looked up in that of its longest prefix. */
     enum: z
       .array(
         z.strictObject({

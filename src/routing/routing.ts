@@ -1,5 +1,6 @@
 // Router: a called number or user to ordered targets: island users, then operators by what the DNS knows of the number,
-// by longest prefix, priority and weight, leaving out those that keepalives say are down. Nobody there is answered with the reason in plain words.
+// by longest prefix, priority and weight, leaving out those that keepalives say are down. Nobody there is answered with
+// the reason in plain words.
 
 import type { Leg, Ported, ReleaseCause, Service, Target } from '../session/model.ts'
 import type { Routed, Router } from '../session/ports.ts'
@@ -60,34 +61,28 @@ export function createRouter({
     const takes = (operator: OperatorConfig): boolean =>
       operator.enabled && (service !== 'message' || operator.methods.includes('MESSAGE'))
     const able = serving.filter(({ operator }) => takes(operator))
-    const isUp = (operator: OperatorConfig): boolean => !down.has(operator.id)
-    const up = able.filter(({ operator }) => isUp(operator))
-    const byName = (found?.onNet ?? []).flatMap(address => toAddress(address, caller, one => takes(one) && isUp(one)))
+    const up = able.filter(({ operator }) => !down.has(operator.id))
+    const byName = (found?.onNet ?? []).flatMap(address => toAddress(address, caller, takes))
     if (byName.length + up.length > 0) {
       const byPrefix = [...up].sort(before(random)).map(({ operator }) => toOperator(operator, called))
-      const all = [...byName, ...byPrefix]
-      const once = all.filter(
-        ({ peerId, uri }, index) => all.findIndex(one => one.peerId === peerId && one.uri === uri) === index
-      )
-      return { targets: once.slice(0, routingLimits.targetsMax), ...(ported === null ? {} : { ported }) }
+      const targets = unique([...byName, ...byPrefix]).slice(0, routingLimits.targetsMax)
+      return { targets, ...(ported === null ? {} : { ported }) }
     }
-    const names = [...new Set(serving.map(({ operator }) => operator.id))].join(', ')
-    if (able.length > 0) return nobody('unreachable', `every operator that serves ${number} is down: ${names}`)
-    if (serving.length > 0) return nobody('not-found', `${names} serves ${number} but takes no such traffic`)
-    return nobody('not-found', `no operator and no island serves ${number}`)
+    return nowhere(number, serving, able)
   }
 
   /** Whose domain stands in an address that the DNS gives for a number. */
-  function toAddress({ user, domain }: OnNet, caller: Leg, isAble: (one: OperatorConfig) => boolean): Target[] {
+  function toAddress({ user, domain }: OnNet, caller: Leg, takes: (one: OperatorConfig) => boolean): Target[] {
     const number = user.startsWith('+')
     const uri = number ? `tel:${user}` : `sip:${user}@${domain}`
     const island = domains.get(domain)
     if (island !== undefined) {
-      const name = number ? ownerOf(user)?.user : registered.get(`sip:${user}@${domain}`.toLowerCase())
+      const owner = number ? ownerOf(user) : null
+      const name = owner?.islandId === island.id ? owner.user : registered.get(uri.toLowerCase())
       return name === undefined ? [] : [toUser(island, name)]
     }
     return operators
-      .filter(one => one.id !== caller.peerId && isAble(one) && domainOf(one) === domain)
+      .filter(one => one.id !== caller.peerId && takes(one) && !down.has(one.id) && domainOf(one) === domain)
       .map(one => toOperator(one, uri))
   }
 
@@ -133,6 +128,18 @@ const toOperator = ({ id, trust, allowOfferless }: OperatorConfig, uri: string):
   media: 'rtp',
   needsOffer: !allowOfferless
 })
+
+/** The same call to the same peer once. */
+const unique = (targets: readonly Target[]): readonly Target[] =>
+  targets.filter(({ peerId, uri }, n) => targets.findIndex(one => one.peerId === peerId && one.uri === uri) === n)
+
+/** Why a number leads nowhere: of those that serve it, those that would take the call are down. */
+function nowhere(number: string, serving: readonly Candidate[], able: readonly Candidate[]): Routed {
+  const names = [...new Set(serving.map(({ operator }) => operator.id))].join(', ')
+  if (able.length > 0) return nobody('unreachable', `every operator that serves ${number} is down: ${names}`)
+  if (serving.length > 0) return nobody('not-found', `${names} serves ${number} but takes no such traffic`)
+  return nobody('not-found', `no operator and no island serves ${number}`)
+}
 
 const domainOf = ({ domain, address }: OperatorConfig): string => (domain ?? address.host).toLowerCase()
 

@@ -126,6 +126,9 @@ describe('number directory', () => {
       await new Promise(next => setTimeout(next, 5))
     }
     equal([directory.numberOf('jabber', 'a'), directory.numberOf('jabber', 'A')], ['+491', '+491'])
+    equal(directory.proofOf('+491'), { islandId: 'jabber', proof: entry('+491', 'a').proof })
+    equal(directory.proofOf('+4930111'), { islandId: 'acme', proof: 'configuration' })
+    equal(directory.proofOf('+4999'), null)
     await database.close()
     await clock.advance(directoryLimits.refreshMs)
     equal(directory.ownerOf('+491'), { islandId: 'jabber', user: 'a' })

@@ -90,4 +90,24 @@ describe('routing', () => {
       routingLimits.targetsMax
     )
   })
+  it('an address of the DNS leads to the island of its domain, a number there only to its own user', async () => {
+    const to = (user: string, domain: string) =>
+      createRouter({ ownerOf, islands, operators, lookUp: async () => ({ onNet: [{ user, domain }], ported: null }) })
+    const first = async (user: string, domain: string) => {
+      const routed = await to(user, domain).route('tel:+4989222', { ...caller, peerId: 'x' }, 'voice', noFacts)
+      return 'targets' in routed ? routed.targets[0]?.uri : routed
+    }
+    equal(await first('bob', 'acme.example'), 'sip:bob@acme.example')
+    equal(await first('+4930111', 'acme.example'), 'sip:alice@acme.example')
+    equal(await first('+4930111', 'xmpp.example'), 'tel:+4989222')
+    equal(await first('carol', 'acme.example'), 'tel:+4989222')
+  })
+  it('an operator that the DNS names is left out while it is down, and is not tried twice', async () => {
+    const lookUp = async () => ({ onNet: [{ user: '+4940222', domain: 'north.example' }], ported: null })
+    const named = operators.map(one => (one.id === 'north' ? { ...one, domain: 'north.example' } : one))
+    const router = createRouter({ ownerOf, islands, operators: named, lookUp })
+    equal(peers(await router.route('tel:+4940222', from, 'voice', noFacts)), ['north', 'south'])
+    router.health('north', false)
+    equal(peers(await router.route('tel:+4940222', from, 'voice', noFacts)), ['south'])
+  })
 })

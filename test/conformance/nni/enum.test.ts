@@ -17,7 +17,7 @@ import { until } from '../../support/until.ts'
 /** Of a tree of ENUM: records by number. */
 const records = (suffix: string, numbers: Readonly<Record<string, readonly string[]>>): readonly string[] =>
   Object.entries(numbers).flatMap(([number, lines]) =>
-    lines.map(line => `${[...number].toReversed().join('.')}.${suffix}. NAPTR ${line}`)
+    lines.map(line => `${number.split('').toReversed().join('.')}.${suffix}. NAPTR ${line}`)
   )
 
 const vectors = records('e164.test', {
