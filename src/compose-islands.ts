@@ -27,10 +27,10 @@ interface IslandsParts {
 }
 
 export function createIslands(config: Config, { database, directory, clock, log }: IslandsParts): Islands {
-  const { islands, hub, matrix: matrixConfig } = config
+  const { islands, hub, emergency, matrix: matrixConfig } = config
   const has = (access: string): boolean => islands.some(island => island.access === access && island.enabled)
   const numberOf = (islandId: string, user: string): string | null => directory.numberOf(islandId, user)
-  const sipWs = createSipWs({ config: { sipWs: config.sipWs, islands, hub }, log, clock, passwordOf })
+  const sipWs = createSipWs({ config: { sipWs: config.sipWs, islands, hub, emergency }, log, clock, passwordOf })
   const common = { log, clock, secretOf: linkSecretOf, numberOf }
   const xmpp = has('xmpp')
     ? createXmpp({

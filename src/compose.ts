@@ -25,6 +25,7 @@ import { withinBlindness, withoutBlindCredit } from './qos-policy/blind.ts'
 import { createPolicy } from './qos-policy/policy.ts'
 import { postpaid } from './qos-policy/postpaid.ts'
 import { createDirectory } from './routing/directory.ts'
+import { withEmergency } from './routing/emergency.ts'
 import type { Directory } from './routing/directory.ts'
 import { Hub } from './session/hub.ts'
 import type { Observed } from './session/hub.ts'
@@ -188,7 +189,13 @@ async function signalling(
   parts.defer(() => media.close())
   const hub = new Hub({
     adapters: [nni, ...own.adapters],
-    router,
+    router: withEmergency(router, {
+      routes: config.emergency.routes,
+      operators,
+      down: router.down,
+      onUnserved: (called, peerId) =>
+        log.error({ alarm: 'emergency-unserved', called, peerId }, 'a call for help found no emergency route')
+    }),
     policy,
     credit: withoutBlindCredit(postpaid, blindness),
     media,

@@ -7,6 +7,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { agreement } from './config/agreements.ts'
 import { host, id, ioi, port, sipTls, sipTransport, tls } from './config/basics.ts'
+import { emergency, emergencyContradictions, withEmergencyRoutes } from './config/emergency.ts'
 import { events } from './config/events.ts'
 import { island } from './config/islands.ts'
 import { limits } from './config/limits.ts'
@@ -113,6 +114,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   routing,
+  emergency,
   islands: z.array(island).default([]),
   operators: z.array(operator).default([]),
   agreements: z.array(agreement).default([])
@@ -147,7 +149,8 @@ export function parseConfig(text: string, name = 'configuration'): Config {
   }
   const problems = contradictions(parsed.data)
   if (problems.length > 0) throw new HubError('HUB_CONFIG', `${name}:\n${problems.map(p => `  ${p}`).join('\n')}`)
-  return deepFreeze(parsed.data)
+  const { islands, emergency: help } = parsed.data
+  return deepFreeze({ ...parsed.data, islands: [...withEmergencyRoutes(islands, help)] })
 }
 
 export function readConfig(file: string): Config {
@@ -155,7 +158,7 @@ export function readConfig(file: string): Config {
 }
 
 /** What a schema of one key cannot see. */
-function contradictions({ hub, islands, operators, agreements, media }: Config): readonly string[] {
+function contradictions({ hub, islands, operators, agreements, media, emergency }: Config): readonly string[] {
   const problems: string[] = []
   const twice = (what: string, names: readonly string[]): void => {
     const seen = new Set<string>()
@@ -193,7 +196,7 @@ function contradictions({ hub, islands, operators, agreements, media }: Config):
       problems.push(`island ${island.id}: start B needs the embedded anchor, not rtpengine`)
     }
   }
-  problems.push(...stirContradictions(hub.stir, operators))
+  problems.push(...stirContradictions(hub.stir, operators), ...emergencyContradictions(emergency, operators))
   const parties = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
   const isHub = [...islands, ...operators].some(peer => providerOf(peer) === 'hub')
   if (isHub) problems.push('no peer may be called "hub": that is the hub itself')

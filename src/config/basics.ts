@@ -8,6 +8,10 @@ export const id = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case lett
 /** RFC 7315 5.6: a name of letters and digits, dots between its parts. */
 export const ioi = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]*$/)
 export const e164 = z.string().regex(/^\+[1-9][0-9]{1,14}$/, 'an E.164 number such as +4930123456')
+/** RFC 5031. */
+export const emergencyService = z
+  .string()
+  .regex(/^urn:service:sos(\.[a-z0-9-]+)*$/, 'urn:service:sos, or a service below it')
 export const prefix = z.string().regex(/^\+([1-9][0-9]{0,14})?$/, 'an E.164 prefix such as +49')
 export const amount = z.string().regex(/^[0-9]{1,12}(\.[0-9]{1,9})?$/, 'an amount as text, such as "0.0123"')
 export const codec = z.enum(['opus', 'PCMA', 'PCMU', 'G722', 'AMR', 'AMR-WB', 'telephone-event', 'VP8', 'H264'])

@@ -1,7 +1,7 @@
 // The islands of the configuration: a union by access.
 
 import { z } from 'zod'
-import { callLimits, codec, e164, host, id, port } from './basics.ts'
+import { callLimits, codec, e164, emergencyService, host, id, port } from './basics.ts'
 
 const user = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/),
@@ -49,9 +49,12 @@ const dialPlan = z
     national: dialString.default('0'),
     international: z.array(dialString).default(['00']),
     short: z.array(z.strictObject({ dialled: dialString, number: e164 })).default([]),
-    /** Without a number: the user is told to use a phone, and nothing is charged. */
+    /**
+     * To a number, or to an emergency service of the hub: `urn:service:sos` where the hub has emergency routes. Without
+     * either the user is told to use a phone, and nothing is charged.
+     */
     emergency: z
-      .array(z.strictObject({ dialled: dialString, number: e164.optional() }))
+      .array(z.strictObject({ dialled: dialString, number: e164.optional(), service: emergencyService.optional() }))
       .default([{ dialled: '112' }, { dialled: '911' }])
   })
   .prefault({})

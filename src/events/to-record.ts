@@ -1,6 +1,7 @@
 // From what the session core says of a leg to the record that leaves the hub. Pure; every text has a bound, so that a
 // record always fits its slot.
 
+import { isEmergency } from '../session/emergency.ts'
 import type { Cdr, LegFacts, Release, StreamStats } from '../session/model.ts'
 import { closingOf } from './cdr.ts'
 import type { CdrBody } from './cdr.ts'
@@ -194,9 +195,6 @@ const delayMsMax = 3_600_000
 /** To the thousandth. Plus zero: -0 would not survive JSON. */
 const measured = (value: number | null, max: number): number | null =>
   value === null || !(value >= 0) ? null : Math.round(Math.min(value, max) * 1_000) / 1_000 + 0
-
-/** RFC 5031: all emergency services. */
-const isEmergency = (uri: string): boolean => /^urn:service:sos(\.|$)/i.test(uri)
 
 /** The E.164 number of a tel or sip URI; anything else stays as it is. */
 export function numberOf(uri: string): string {

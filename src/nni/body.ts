@@ -2,6 +2,7 @@
 
 import type { Sdp } from '../session/model.ts'
 import { parseParams, unquote } from '../sip/message.ts'
+import { pidfType } from '../sip/location.ts'
 import type { SipMessage } from '../sip/message.ts'
 
 export const sdpType = 'application/sdp'
@@ -10,6 +11,8 @@ export const sdpTypes = `${sdpType}, multipart/mixed, multipart/related, multipa
 export type Body = { readonly ok: true; readonly sdp: Sdp | null } | { readonly ok: false }
 
 const partsMax = 16
+/** Understood beside a description: where a caller is (RFC 6442). */
+const besides: ReadonlySet<string> = new Set([pidfType])
 
 /** The type in lower case without its parameters. */
 export const typeOf = (text: string): string => (text.split(';')[0] ?? '').trim().toLowerCase()
@@ -27,6 +30,7 @@ export function sdpOf({ headers, body }: SipMessage): Body {
 function inPart(contentType: string, disposition: string, text: string, depth: number): Body {
   const type = typeOf(contentType)
   if (type === sdpType) return { ok: true, sdp: text as Sdp }
+  if (besides.has(type)) return { ok: true, sdp: null }
   if (type.startsWith('multipart/') && depth < 2) return inParts(contentType, text, depth)
   return /;\s*handling\s*=\s*"?optional/i.test(disposition) ? { ok: true, sdp: null } : { ok: false }
 }

@@ -1,5 +1,6 @@
 // SIP statuses and Q.850 values to release causes and back (RFC 3398, TS 29.163): complete by type; docs/causes.md.
 
+import { alternativeServiceStatus, isAlternativeService } from '../session/emergency.ts'
 import type { Reason, Release, ReleaseCause } from '../session/model.ts'
 
 /** What a cause is called towards a peer that did not hear it from one of its own kind. */
@@ -183,8 +184,10 @@ function reason(
 }
 
 /** The final status for a call that was not answered: the other SIP peer's own where it may cross, else the table's. */
-export function statusOf({ cause, sip, from }: Release): number {
+export function statusOf(release: Release): number {
+  const { cause, sip, from } = release
   const { status } = wordings[cause]
+  if (isAlternativeService(release)) return alternativeServiceStatus
   if (sip !== undefined && sip >= 400 && sip <= 699 && !ownHop.has(sip)) return sip
   return status === 503 && from !== 'hub' ? 500 : status
 }

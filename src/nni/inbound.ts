@@ -1,6 +1,8 @@
 // A call that a peer brought: 18x (reliable where the peer wants it), 2xx, refusal; PRACK, ACK and CANCEL in.
 
+import { isAlternativeService } from '../session/emergency.ts'
 import type { LegFacts, Release, Sdp, Shown } from '../session/model.ts'
+import { alternativeService, alternativeServiceType } from '../sip/alternative-service.ts'
 import { carriedFields, carriedValue, newBack } from './crossing.ts'
 import type { Crossing } from './crossing.ts'
 import { sdpOf, sdpType } from './body.ts'
@@ -136,7 +138,11 @@ export class InboundLeg extends Leg {
 
   protected endEarly(release: Release): void {
     const { peer } = this.parts
-    this.#refuse(statusOf(release), refusalFields(release, peer), plainWords(release))
+    const fields = refusalFields(release, peer)
+    if (isAlternativeService(release)) {
+      const type = { 'Content-Type': alternativeServiceType }
+      this.#refuse(statusOf(release), { ...fields, ...type }, null, alternativeService(release.text ?? ''))
+    } else this.#refuse(statusOf(release), fields, plainWords(release))
     this.close()
   }
 
@@ -145,10 +151,10 @@ export class InboundLeg extends Leg {
     this.#hangUp ??= release
   }
 
-  #refuse(status: number, headers: Fields = {}, words: string | null = null): void {
+  #refuse(status: number, headers: Fields = {}, words: string | null = null, body = ''): void {
     if (this.#final) return
     this.#final = true
-    this.#invite.respond(status, { headers: { ...this.#fields(), ...headers }, reason: words ?? undefined })
+    this.#invite.respond(status, { headers: { ...this.#fields(), ...headers }, reason: words ?? undefined, body })
   }
 
   /** Of every answer to the INVITE: what the called side's network has sent along as well. */

@@ -1,10 +1,12 @@
 // INVITE and MESSAGE to meaning and back, pure: golden files in test/nni/fixtures.
 
+import { isEmergency } from '../session/emergency.ts'
 import { noFacts } from '../session/model.ts'
 import type { ChargingId, Leg, LegFacts, Sdp, Service } from '../session/model.ts'
 import type { Invitation, OutgoingText } from '../session/ports.ts'
 import { textTypes } from '../session/text.ts'
 import type { TextBody } from '../session/text.ts'
+import { locationIn, withLocation } from '../sip/location.ts'
 import { parseNameAddr } from '../sip/message.ts'
 import type { Headers, SipRequest } from '../sip/message.ts'
 import { isBroken, sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
@@ -160,7 +162,9 @@ export function fromRequest(request: SipRequest, { peer, hub, neighbour }: Surro
         transitIoi: charging?.transitIoi ?? [],
         neighbour,
         calledRaw: request.uri,
-        ...portedIn(request.uri, peer)
+        ...portedIn(request.uri, peer),
+        location: isEmergency(called.called) ? locationIn(request) : null,
+        psapCallback: peer.heard.has('Priority') && has(headers, 'Priority', 'psap-callback')
       },
       crossing: {
         carried: carriedOf(headers, peer, hub),
@@ -240,7 +244,10 @@ export function toInvite(
   headers['Accept'] = sdpTypes
   if (peer.told.has('P-Early-Media')) headers['P-Early-Media'] = 'supported'
   if (sdp !== null) headers['Content-Type'] = sdpType
-  return { method: 'INVITE', uri, headers, body: sdp ?? '' }
+  const { location } = invitation.origin
+  if (location === null) return { method: 'INVITE', uri, headers, body: sdp ?? '' }
+  const located = withLocation(location, sdp ?? '', `isthmus-${ids.fromTag}`)
+  return { method: 'INVITE', uri, headers: { ...headers, ...located.headers }, body: located.body }
 }
 
 export function toMessage(

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { OperatorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
+import { isEmergency } from '../session/emergency.ts'
 import { noFacts } from '../session/model.ts'
 import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
 import type { Clock, Inbox, Invitation, OutgoingText, OutgoingTyping } from '../session/ports.ts'
@@ -142,7 +143,8 @@ class Border implements Nni {
     if (!comesBy(request, peer)) return request.respond(403, { reason: 'Transport Not Agreed' })
     if (tagOf(request.message.headers.get('To')) !== null) return request.respond(481)
     const Allow = allowOf(peer)
-    if (this.#draining) return request.respond(503, { headers: { 'Retry-After': '10' } })
+    if (this.#draining && !(method === 'INVITE' && isEmergency(request.message.uri)))
+      return request.respond(503, { headers: { 'Retry-After': '10' } })
     if (method === 'INVITE') return this.#invited(request, peer, inbox)
     if (method === 'OPTIONS')
       return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supportedBy(peer).join(', ') } })
@@ -248,7 +250,8 @@ class Border implements Nni {
     const hops = crossing?.hopsLeft ?? limits.maxForwards
     const never = (reason: Reason): void => void this.#parts.clock.after(0, () => inbox.ended(ref, reason))
     if (peer === null) return never({ cause: 'unreachable', text: 'no such peer' })
-    if (this.#isLeftAlone(peer)) return never({ cause: 'congestion', text: 'the operator has asked to wait' })
+    if (this.#isLeftAlone(peer) && !isEmergency(target.uri))
+      return never({ cause: 'congestion', text: 'the operator has asked to wait' })
     if (hops < 1) return never({ cause: 'unreachable', sip: 483, text: 'too many hops' })
     if (Buffer.byteLength(sdp ?? '') > limits.bodyBytesMax) {
       return never({ cause: 'incompatible-media', text: 'the media description is too long' })

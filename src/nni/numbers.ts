@@ -2,6 +2,7 @@
 
 import { validatePhoneNumberLength } from 'libphonenumber-js/min'
 import type { NumberParameter } from '../config/operators.ts'
+import { emergencyOf } from '../session/emergency.ts'
 import type { Ported } from '../session/model.ts'
 import { parseUri, printUri, schemeOf, stripSeparators } from '../sip/uri.ts'
 import type { SipUri, Uri } from '../sip/uri.ts'
@@ -25,7 +26,10 @@ const refuse = (status: number, reason?: string): Called => ({
 export function calledOf(requestUri: string, { config }: Pick<Peer, 'config'>): Called {
   const uri = parseUri(requestUri)
   if (uri === null) return schemeOf(requestUri) === null ? refuse(400) : refuse(416)
-  if (uri.scheme === 'urn') return refuse(404, 'No Such Service Here')
+  if (uri.scheme === 'urn') {
+    const service = emergencyOf(requestUri)
+    return service === null ? refuse(404, 'No Such Service Here') : { ok: true, called: service }
+  }
   if (!config.uris.includes(uri.scheme)) return refuse(416)
   if (uri.scheme === 'tel') return numbered(uri.number)
   const number = numberIn(uri)

@@ -1,6 +1,7 @@
 // What may still be done while nothing is cleared: calls go on upon the local journal for so long and up to so much,
 // then new ones are refused and told why; who pays in advance is refused at once (EOS-01).
 
+import { isEmergency } from '../session/emergency.ts'
 import type { PolicyDecision } from '../session/model.ts'
 import type { Credit, Policy } from '../session/ports.ts'
 
@@ -18,8 +19,6 @@ export interface Blindness {
 }
 
 const minuteMs = 60_000
-/** Never refused for money. */
-const isEmergency = (called: string): boolean => called.startsWith('urn:service:sos')
 
 /** The policy with these bounds before it. */
 export function withinBlindness(
@@ -32,6 +31,7 @@ export function withinBlindness(
 ): Policy {
   const refusal = (called: string): PolicyDecision | null => {
     const since = blindness.since()
+    // Calls for help are never refused for money.
     if (since === null || isEmergency(called)) return null
     const minutes = Math.floor((now() - since) / minuteMs)
     const isLong = now() - since >= limits.blindMinutes * minuteMs

@@ -193,8 +193,8 @@ export class Carrier {
     assert('attempt' in session && session.attempt?.number === number, 'admission is asked for the current attempt')
     const { caller, called, service, offer, attempt, facts } = session
     const { target, transcode, startedAt: at } = attempt
-    const { rn } = facts.caller
-    const asked = { id, attempt: number, caller, target, called, rn, service, offer, transcode, at }
+    const { rn, psapCallback: urgent } = facts.caller
+    const asked = { id, attempt: number, caller, target, called, rn, urgent, service, offer, transcode, at }
     const decision = await this.#parts.policy.decide(asked)
     // Nobody is left to give it back.
     if (decision.admit && !this.#owner.alive(id)) this.runAll(id, live, freed(decision.grant))

@@ -11,7 +11,12 @@ export interface DialPlan {
   readonly national: string
   readonly international: readonly string[]
   readonly short: readonly { readonly dialled: string; readonly number: string }[]
-  readonly emergency: readonly { readonly dialled: string; readonly number?: string | undefined }[]
+  /** To a number, or to an emergency service of the hub's (`urn:service:sos`); neither: nobody can help here. */
+  readonly emergency: readonly {
+    readonly dialled: string
+    readonly number?: string | undefined
+    readonly service?: string | undefined
+  }[]
 }
 
 export const e164 = /^\+[1-9][0-9]{1,14}$/
@@ -30,6 +35,7 @@ export function dialledNumber(text: string, plan: DialPlan): Called {
   const emergency = plan.emergency.find(entry => entry.dialled === digits)
   if (emergency !== undefined) {
     if (emergency.number !== undefined) return { called: `tel:${emergency.number}` }
+    if (emergency.service !== undefined) return { called: emergency.service }
     const words = `${digits} cannot be reached from here. Use a phone to call for help.`
     return { refused: { cause: 'not-found', text: words }, emergency: true }
   }

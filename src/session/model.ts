@@ -59,6 +59,16 @@ export interface Ported {
   readonly npdi: boolean
 }
 
+/** Where a caller is, as its device says, in the words of SIP: it passes through the core unread. */
+export interface Location {
+  /** References, and `<cid:...>` of the bodies. */
+  readonly values: readonly string[]
+  /** Whether the call may be routed by it. */
+  readonly routing: string | null
+  /** PIDF-LO documents. */
+  readonly bodies: readonly { readonly id: string | null; readonly text: string }[]
+}
+
 /**
  * What an edge knows of one leg beside who calls whom: it goes into the record (`charging.md` 5.2), and what the
  * caller's edge knows goes to the callee's (`Invitation.origin`). Of all this the core reads `rn` and `npdi` alone.
@@ -81,6 +91,10 @@ export interface LegFacts extends Ported {
   /** Origination-Id: who vouches, as a UUID (RFC 8588). */
   readonly originationId: string | null
   readonly verstat: Verstat | null
+  /** Where the caller is: kept of calls for help alone (RFC 6442). */
+  readonly location: Location | null
+  /** An emergency centre calls somebody back, as a trusted peer says (EMG-05). */
+  readonly psapCallback: boolean
 }
 export const noFacts: LegFacts = {
   dialogId: null,
@@ -94,7 +108,9 @@ export const noFacts: LegFacts = {
   npdi: false,
   attest: null,
   originationId: null,
-  verstat: null
+  verstat: null,
+  location: null,
+  psapCallback: false
 }
 /** What of the caller's edge the callee's may know: nothing that names the caller's side of the hub. */
 export type Origin = Omit<LegFacts, 'dialogId' | 'neighbour' | 'termIoi'>

@@ -199,13 +199,15 @@ export interface Admission {
   readonly called: string
   /** What the call is routed and rated by, where the number was ported (NUM-05). */
   readonly rn: string | null
+  /** Limits do not hold it back: an emergency centre calls back (EMG-05). */
+  readonly urgent: boolean
   readonly service: Service
   readonly offer: Sdp | null
   readonly transcode: boolean
   readonly at: EpochMs
 }
 
-export type TextAdmission = Omit<Admission, 'service' | 'offer' | 'transcode'>
+export type TextAdmission = Omit<Admission, 'service' | 'offer' | 'transcode' | 'urgent'>
 
 /** Asks `Agreements` and `Credit` on the way: the core sees only their verdict. */
 export interface Policy {

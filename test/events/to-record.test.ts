@@ -205,7 +205,9 @@ const anyFacts: fc.Arbitrary<LegFacts> = fc.record({
   npdi: fc.boolean(),
   attest: maybe(fc.constantFrom(...attestations)),
   originationId: maybe(text),
-  verstat: maybe(fc.constantFrom(...verstats))
+  verstat: maybe(fc.constantFrom(...verstats)),
+  location: fc.constant(null),
+  psapCallback: fc.boolean()
 })
 const anyCdr: fc.Arbitrary<Cdr> = fc.record({
   callId: fc.uuid().map(id => id as SessionId),

@@ -24,7 +24,8 @@ describe('the called party', () => {
     ['tel:+1234567890123456', 404],
     ['tel:112', 404],
     ['sip:0301234@h;user=phone', 404],
-    ['urn:service:sos.police', 404],
+    ['urn:service:counseling', 404],
+    ['urn:service:sosumi', 404],
     ['mailto:a@b', 416],
     ['tel:+49x', 416],
     ['nonsense', 400]

@@ -39,6 +39,7 @@ const admission = (changes: Partial<Admission> = {}): Admission => ({
   target: target('a'),
   called: 'tel:+491',
   rn: null,
+  urgent: false,
   service: 'voice',
   offer: null,
   transcode: false,

@@ -1,9 +1,12 @@
 // A call out of an island: its user's INVITE, from authentication on.
 
+import { alternativeServiceStatus, isAlternativeService, isEmergency } from '../../session/emergency.ts'
 import type { LegFacts, Reason, Refusal, Release, Sdp, Service, Shown, Tone } from '../../session/model.ts'
+import { alternativeService, alternativeServiceType } from '../../sip/alternative-service.ts'
 import type { CallEnd, CallHandler, SipCall } from '../../sip/call.ts'
+import { locationIn } from '../../sip/location.ts'
 import { line } from './answer.ts'
-import { reasonLines, statusOf } from './causes.ts'
+import { reasonLines, statusOf, textOf } from './causes.ts'
 import type { Connection, Passenger } from './connection.ts'
 import { assertedLine, partyOf } from './identity.ts'
 import type { Account } from './identity.ts'
@@ -54,7 +57,7 @@ export class CallerLeg implements Leg, Passenger {
       service: serviceOf(sdp),
       sdp,
       charging: null,
-      facts: this.#facts()
+      facts: this.#facts(called)
     })
   }
 
@@ -102,6 +105,11 @@ export class CallerLeg implements Leg, Passenger {
 
   end(release: Release): void {
     if (!this.#finish()) return
+    if (isAlternativeService(release) && this.#call.state === 'invited') {
+      const body = alternativeService(textOf(release))
+      const parts = { headers: reasonLines(release), body, contentType: alternativeServiceType }
+      return this.#call.refuse(alternativeServiceStatus, parts)
+    }
     this.#call.end({ status: statusOf(release), headers: reasonLines(release) })
   }
 
@@ -142,7 +150,10 @@ export class CallerLeg implements Leg, Passenger {
     return true
   }
 
-  #facts(): LegFacts {
-    return { ...factsOf(this.#call, this.#connection.neighbour), calledRaw: this.#call.invite.uri }
+  /** Where somebody is, is kept of calls for help alone. */
+  #facts(called: string): LegFacts {
+    const { invite } = this.#call
+    const location = isEmergency(called) ? locationIn(invite) : null
+    return { ...factsOf(this.#call, this.#connection.neighbour), calledRaw: invite.uri, location }
   }
 }

@@ -1,12 +1,13 @@
 // Who calls whom, between the SIP of an island and the canonical vocabulary: addresses, parties, From lines. Pure.
 
 import type { IslandConfig } from '../../config.ts'
+import { emergencyOf } from '../../session/emergency.ts'
 import type { Party, Shown } from '../../session/model.ts'
 import { shownTo } from '../../session/privacy.ts'
 import { parseNameAddr, printNameAddr } from '../../sip/message.ts'
 import type { Headers, NameAddr } from '../../sip/message.ts'
 import { parseUri, stripSeparators } from '../../sip/uri.ts'
-import type { SipUri, Uri } from '../../sip/uri.ts'
+import type { SipUri, TelUri, Uri } from '../../sip/uri.ts'
 import { limits } from './limits.ts'
 
 export type UserConfig = IslandConfig['users'][number]
@@ -48,11 +49,19 @@ const international = 'write the number in international form, with + and the co
 export function calledOf(
   requestUri: string,
   home: ReadonlySet<string>,
-  accounts: ReadonlyMap<string, Account>
+  accounts: ReadonlyMap<string, Account>,
+  help: HelpNumbers = new Map()
 ): Called {
   const uri = parseUri(requestUri)
   if (uri === null) return { status: 416, text: 'only sip and tel addresses can be called' }
-  if (uri.scheme === 'urn') return { status: 404, text: `nothing here serves urn:${uri.nid}:${uri.nss}` }
+  if (uri.scheme === 'urn') {
+    const service = emergencyOf(requestUri)
+    return service === null
+      ? { status: 404, text: `nothing here serves urn:${uri.nid}:${uri.nss}` }
+      : { called: service }
+  }
+  const service = helpAt(uri, home, help)
+  if (service !== null) return { called: service }
   if (uri.scheme === 'tel') return numberOf(uri.number)
   const { user, host } = uri
   if (user === null) return { status: 404, text: 'the address names no user' }
@@ -64,6 +73,15 @@ export function calledOf(
   const here = home.has(host) && !accounts.has(address)
   if (dialled && (here || uri.params.get('user') === 'phone')) return { status: 484, text: international }
   return { called: address }
+}
+
+/** Emergency services by what is dialled: `112`, at home or as a telephone number. */
+export type HelpNumbers = ReadonlyMap<string, string>
+
+function helpAt(uri: SipUri | TelUri, home: ReadonlySet<string>, help: HelpNumbers): string | null {
+  if (uri.scheme === 'tel') return help.get(uri.number) ?? null
+  const phone = uri.params.get('user')?.toLowerCase() === 'phone'
+  return phone || home.has(uri.host) ? (help.get(stripSeparators(uri.user?.split(';')[0] ?? '') ?? '') ?? null) : null
 }
 
 function numberOf(number: string): Called {

@@ -5,7 +5,9 @@ import type { LegFacts, LegRef, Reason, Refusal, Sdp, Tone } from '../../session
 import type { Inbox } from '../../session/ports.ts'
 import type { CallEnd, Reoffer, SipCall } from '../../sip/call.ts'
 import type { Parts } from '../../sip/dialog.ts'
+import { pidfType } from '../../sip/location.ts'
 import { makeResponse } from '../../sip/message.ts'
+import { partsOf, plainType } from '../../sip/multipart.ts'
 import type { HeaderLine, SipMessage, SipRequest } from '../../sip/message.ts'
 import type { ServerTransaction } from '../../sip/stack.ts'
 import { line } from './answer.ts'
@@ -32,11 +34,19 @@ type Open = Pick<Reoffer, 'answer' | 'refuse'> & { readonly offerless: boolean; 
 /** The SDP of a message; null where it has none, `unusable` with the status to refuse it with. */
 export function sdpOf(message: SipMessage, limits: Limits): Sdp | null | { readonly unusable: 413 | 415 } {
   if (message.body.length === 0) return null
-  const type = (message.headers.get('Content-Type') ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/sdp') return { unusable: 415 }
   if (message.body.length > limits.sdpBytesMax) return { unusable: 413 }
-  return message.body.toString('utf8') as Sdp
+  const parts = partsOf(message.headers.get('Content-Type') ?? '', message.body.toString('utf8'))
+  if (parts === null) return { unusable: 415 }
+  const [described] = parts.filter(({ type }) => plainType(type) === 'application/sdp')
+  // Where the caller is stands beside the description (RFC 6442); what else must be understood is not.
+  const strange = parts.some(
+    ({ type, disposition }) => !known.has(plainType(type)) && !/handling=optional/i.test(disposition)
+  )
+  if (strange) return { unusable: 415 }
+  return described === undefined ? null : (described.text as Sdp)
 }
+
+const known: ReadonlySet<string> = new Set(['application/sdp', pidfType])
 
 /** As `sdpOf`, for places where nothing can be refused any more. */
 export function sdpOrNull(message: SipMessage, limits: Limits): Sdp | null {

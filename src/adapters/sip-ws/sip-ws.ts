@@ -1,8 +1,10 @@
 // The SIP-over-WebSocket world (RFC 7118): islands whose users speak SIP from a browser or an app.
 
 import type { IslandConfig, SipWsConfig } from '../../config.ts'
+import type { EmergencyConfig } from '../../config/emergency.ts'
 import { HubError, messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
+import { isEmergency } from '../../session/emergency.ts'
 import { noFacts } from '../../session/model.ts'
 import type { LegRef, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
 import type { Clock, Inbox, Invitation, OutgoingText, OutgoingTyping } from '../../session/ports.ts'
@@ -20,7 +22,7 @@ import { CalleeLeg } from './callee-leg.ts'
 import { CallerLeg } from './caller-leg.ts'
 import { Connection, Connections } from './connection.ts'
 import { accountsOf, addressOf, calledOf, userAddress } from './identity.ts'
-import type { Account, UserConfig } from './identity.ts'
+import type { Account, HelpNumbers, UserConfig } from './identity.ts'
 import { allowed, sdpOf } from './in-call.ts'
 import type { Leg, LegParts } from './leg.ts'
 import { limits as defaultLimits } from './limits.ts'
@@ -37,6 +39,8 @@ export interface SipWsParts {
     readonly sipWs: SipWsConfig
     readonly islands: readonly IslandConfig[]
     readonly hub: { readonly domain: string }
+    /** What users may dial to call for help. */
+    readonly emergency?: Pick<EmergencyConfig, 'dialled'>
   }
   readonly log: Logger
   readonly clock: Clock
@@ -63,6 +67,7 @@ class SipOverWebSocket implements SipWs {
   readonly #limits: Limits
   readonly #accounts: ReadonlyMap<string, Account>
   readonly #home: ReadonlySet<string>
+  readonly #help: HelpNumbers
   readonly #connections = new Connections()
   readonly #registrar: Registrar
   readonly #authentication: Authentication
@@ -83,6 +88,7 @@ class SipOverWebSocket implements SipWs {
     this.#limits = limits
     this.#accounts = accountsOf(islands)
     this.#home = new Set([hub.domain, ...islands.map(({ domain }) => domain)].map(name => name.toLowerCase()))
+    this.#help = new Map(config.emergency?.dialled.map(({ dialled, service }) => [dialled, service]))
     this.#registrar = new Registrar({ limits, clock })
     this.#reports = new Reports({ limits, clock, hubDomain: hub.domain })
     this.#authentication = new Authentication({
@@ -278,11 +284,12 @@ class SipOverWebSocket implements SipWs {
     if (connection === null) return answerWith(500)
     const proof = this.#authentication.calling(invite, connection)
     if ('status' in proof) return proof
-    if (this.#draining) return shuttingDown
-    if (connection.calls.size >= this.#limits.callsPerConnectionMax) {
+    const called = calledOf(invite.uri, this.#home, this.#accounts, this.#help)
+    const helps = 'called' in called && isEmergency(called.called)
+    if (this.#draining && !helps) return shuttingDown
+    if (connection.calls.size >= this.#limits.callsPerConnectionMax && !helps) {
       return refuseWith(503, 'too many calls on this connection')
     }
-    const called = calledOf(invite.uri, this.#home, this.#accounts)
     if ('status' in called) return refuseWith(called.status, called.text)
     const sdp = sdpOf(invite, this.#limits)
     if (sdp !== null && typeof sdp === 'object') {

@@ -323,7 +323,7 @@ describe('calls that are not taken', () => {
     ['sip:030900100@island.example', 484],
     ['tel:110', 484],
     ['sip:island.example', 404],
-    ['urn:service:sos', 404]
+    ['urn:service:counseling', 404]
   ])('to %s: %i and why', async (uri, status) => {
     const { status: answered, headers } = await refusal(alice, uri)
     expect(answered).toBe(status)
