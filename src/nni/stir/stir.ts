@@ -58,7 +58,7 @@ export interface Leaving {
 
 export interface Left {
   readonly headers: Lines
-  /** What was signed; null: nothing. */
+  /** What was signed, or told; null: nothing. */
   readonly attest: Attestation | null
   readonly originationId: string | null
 }
@@ -107,7 +107,9 @@ export function createStir(parts: StirParts): Stir {
         const diverted = divertedBy(parts, leaving, passed)
         return { headers: { ...headers, Identity: [...passed, ...diverted] }, attest: null, originationId: null }
       }
-      const said = claimsOf(parts, leaving)
+      const signs = peer.config.stir.sign && parts.signing !== null
+      const tells = signs || peer.told.has('Attestation-Info') || peer.told.has('Origination-Id')
+      const said = tells ? claimsOf(parts, leaving) : null
       if (said === null) return { headers, attest: null, originationId: null }
       const { attest, origid: originationId } = said
       const told = { ...toldOf(said, peer), ...headers }

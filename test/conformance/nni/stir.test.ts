@@ -294,6 +294,8 @@ describe('signing calls', () => {
     const plain = await without.invite('alpha', sending())
     expect(identitiesOf(plain.tx.request)).toEqual([])
     await refuse(without, without.beta, plain.tx, plain.call)
+    await until(() => without.cdrs.some(({ leg }) => leg === 'egress'))
+    expect(without.cdrs.find(({ leg }) => leg === 'egress')?.facts.attest).toBeNull()
     const pair = await open({ alpha: both, beta: { ...both, ...sends } })
     const one = token()
     const { call, tx } = await pair.invite('alpha', sending(one))
