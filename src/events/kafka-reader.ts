@@ -164,7 +164,9 @@ export class KafkaReader {
       this.#endRound = resolve
       consumer.on(consumer.events.CRASH, ({ payload }) => resolve(payload.error))
     })
-    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => this.#joined(payload.memberAssignment[topic] ?? []))
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      this.#joined(consumer, payload.memberAssignment[topic] ?? [])
+    })
     try {
       await Promise.race([consumer.connect(), ended])
       // From the beginning: a position that Kafka no longer has is then seen to be one.
@@ -186,7 +188,7 @@ export class KafkaReader {
     }
   }
 
-  #joined(partitions: readonly number[]): void {
+  #joined(consumer: Consumer, partitions: readonly number[]): void {
     const { log, topic } = this.#options
     this.#assigned = [...partitions].sort((a, b) => a - b)
     // Somebody else may have gone on with them meanwhile.
@@ -194,6 +196,18 @@ export class KafkaReader {
     this.#misplaced.clear()
     this.#lastMoved = performance.now()
     log.info({ topic, partitions: this.#assigned }, 'clearing has these partitions')
+    for (const partition of partitions) void this.#place(consumer, partition)
+  }
+
+  /** To where the ledger stands. Where that cannot be asked now, it is when the first records come. */
+  async #place(consumer: Consumer, partition: number): Promise<void> {
+    const { topic, positionOf, log } = this.#options
+    try {
+      const at = await positionOf(partition)
+      if (this.#consumer === consumer) consumer.seek({ topic, partition, offset: String(at) })
+    } catch (error) {
+      log.debug({ topic, partition, reason: messageOf(error) }, 'the place of a partition is not known yet')
+    }
   }
 
   async #take(consumer: Consumer, payload: EachBatchPayload): Promise<void> {
@@ -208,13 +222,15 @@ export class KafkaReader {
       this.#failures.delete(partition)
       if (next === null) return
       this.#places.set(partition, next)
-      if (next <= BigInt(payload.batch.lastOffset())) consumer.seek({ topic, partition, offset: String(next) })
+      // Whatever was not taken to its very end is fetched again, from the right place.
+      if (next !== BigInt(payload.batch.lastOffset()) + 1n) {
+        consumer.seek({ topic, partition, offset: String(next) })
+      }
     } catch (error) {
       this.#failed(consumer, payload, error)
     } finally {
       clearInterval(beating)
       this.#taking -= 1
-      this.#lastMoved = performance.now()
     }
   }
 

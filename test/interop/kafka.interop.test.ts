@@ -105,7 +105,7 @@ interface Cleared {
   readonly faults: readonly string[]
 }
 async function clearingOf(
-  over: { readonly database?: TestDatabase; readonly watchMs?: number } = {}
+  over: { readonly database?: TestDatabase; readonly watchMs?: number; readonly partitionBytesMax?: number } = {}
 ): Promise<Cleared> {
   const database = over.database ?? (await postgres.fresh(migrations))
   const faults: string[] = []
@@ -117,7 +117,7 @@ async function clearingOf(
     log,
     publish: true,
     onFault: error => faults.push(String(error)),
-    limits: { watchMs: over.watchMs ?? 500, recordsMax: 100 }
+    limits: { watchMs: over.watchMs ?? 500, recordsMax: 100, partitionBytesMax: over.partitionBytesMax ?? 1_048_576 }
   })
   closing.push(() => consumer.stop())
   consumer.start()
@@ -342,6 +342,27 @@ describe('the reader', () => {
       deepEqual(await dumpOf(database), await dumpOf(compare))
       deepEqual(faults, [])
       equal(consumer.status.partitions?.length, partitions)
+    },
+    generousMs
+  )
+
+  it(
+    'goes on where the ledger stands, however far that is from the beginning of the topic',
+    async () => {
+      const writer = writerOf()
+      const writeAll = async (from: number): Promise<void> => {
+        for (let n = from; n < from + 40; n++) await writer.write(entriesOf(callRecords(n)))
+      }
+      await writeAll(1)
+      const first = await clearingOf()
+      await caughtUp(first)
+      await first.consumer.stop()
+      await writeAll(100)
+      // Its first look at a partition, from the beginning, would end long before that place.
+      const second = await clearingOf({ database: first.database, partitionBytesMax: 2_000 })
+      await caughtUp(second)
+      const { charged, repeated } = second.consumer.status
+      deepEqual([charged, repeated, second.faults], [80, 0, []])
     },
     generousMs
   )

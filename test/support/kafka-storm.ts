@@ -259,7 +259,8 @@ async function makeTrouble({ kafka, workers, sockets, draw, writing }: Trouble):
   const processes = async (): Promise<void> => {
     await workers.fill()
     while (!isOver()) {
-      await wait(500 + draw(3_000))
+      // Long enough to join, to read, and to be caught at it.
+      await wait(2_000 + draw(6_000))
       await workers.lose(draw(workersMax), draw(2) === 0 ? 'SIGKILL' : 'SIGTERM')
       await workers.fill()
     }
