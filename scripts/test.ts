@@ -15,10 +15,13 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   // libavcodec-extra59: the plain build cannot encode AMR.
   rtpengine: { program: '/usr/bin/rtpengine', packages: ['rtpengine-daemon', 'libavcodec-extra59'] },
   chromium: { program: '/usr/bin/chromium', packages: ['chromium'] },
-  kamailio: { program: '/usr/sbin/kamailio', packages: ['kamailio'] },
+  kamailio: { program: '/etc/kamailio/tls.cfg', packages: ['kamailio', 'kamailio-tls-modules'] },
+  baresip: { program: '/usr/bin/baresip', packages: ['baresip-core'] },
   openssl: { program: '/usr/bin/openssl', packages: ['openssl'] },
   knot: { program: '/usr/sbin/knotd', packages: ['knot'] },
   secsipidx: { program: '/usr/bin/secsipidx', packages: ['secsipidx'] },
+  sipsak: { program: '/usr/bin/sipsak', packages: ['sipsak'] },
+  sipvicious: { program: '/usr/bin/svmap', packages: ['sipvicious'] },
   prosody: { program: '/usr/bin/prosody', packages: ['prosody', 'lua-sec', 'lua-event', 'lua-unbound', 'openssl'] },
   // Synapse itself comes from PyPI, by test/support/synapse-install.ts.
   synapse: { program: '/usr/lib/python3.11/ensurepip/__main__.py', packages: ['python3-venv'] },
