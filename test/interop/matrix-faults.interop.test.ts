@@ -78,7 +78,10 @@ const event = (type: string, content: object, more: object = {}): object => ({
   ...more
 })
 const invite = (callId: string, more: object = {}): object => ({
-  ...{ call_id: callId, party_id: 'ALICE', version: '1', lifetime: 60_000 },
+  call_id: callId,
+  party_id: 'ALICE',
+  version: '1',
+  lifetime: 60_000,
   offer: { type: 'offer', sdp: webrtcOffer },
   ...more
 })
@@ -286,7 +289,8 @@ describe('users', () => {
     await bob.hears('hello bob')
     await bob.close()
     const auth = {
-      ...{ type: 'm.login.password', password: 'password of bob' },
+      type: 'm.login.password',
+      password: 'password of bob',
       identifier: { type: 'm.id.user', user: 'bob' }
     }
     expect((await bob.request('POST', '/_matrix/client/v3/account/deactivate', { auth })).status).toBe(200)

@@ -37,8 +37,12 @@ beforeEach(async () => {
   two = new FakeServer({ serverName: 'two.example', hsToken: 'hs-two' })
   await Promise.all([one.start(), two.start()])
   const island = (id: string, { url }: FakeServer): object => ({
-    ...{ id, access: 'matrix', domain: `${id}.example`, homeserver: url },
-    ...{ asToken: { secret: `as-${id}` }, hsToken: { secret: `hs-${id}` } },
+    id,
+    access: 'matrix',
+    domain: `${id}.example`,
+    homeserver: url,
+    asToken: { secret: `as-${id}` },
+    hsToken: { secret: `hs-${id}` },
     users: [{ name: 'alice' }]
   })
   const away = { ...island('away', one), homeserver: 'http://127.0.0.1:9' }
@@ -74,12 +78,22 @@ const says = (server: FakeServer, body: string, roomId = '!room'): Promise<numbe
 const heardBy = (island: string): readonly string[] =>
   inbox.texts.filter(({ caller }) => caller.peerId === island).map(({ body }) => body.text)
 const targetAt = (island: string): Target => ({
-  ...{ access: 'matrix', peerId: island, uri: `sip:alice@${island}.example`, trust: 'user' as const },
-  ...{ media: 'webrtc' as const, needsOffer: true }
+  access: 'matrix',
+  peerId: island,
+  uri: `sip:alice@${island}.example`,
+  trust: 'user' as const,
+  media: 'webrtc' as const,
+  needsOffer: true
 })
 const invitation = (island: string) => ({
-  ...{ id: 'session' as SessionId, attempt: 1, charging: {} as ChargingId, from, target: targetAt(island) },
-  ...{ origin: {} as never, service: 'voice' as const, sdp: sdpOf() }
+  id: 'session' as SessionId,
+  attempt: 1,
+  charging: {} as ChargingId,
+  from,
+  target: targetAt(island),
+  origin: {} as never,
+  service: 'voice' as const,
+  sdp: sdpOf()
 })
 
 describe('islands', () => {
@@ -168,8 +182,12 @@ describe('the adapter', () => {
     const leg = matrix.invite(invitation('two'))
     expect((await inbox.wait('ended', leg)).reason.cause).toBe('unavailable')
     const island = {
-      ...{ id: 'one', access: 'matrix', domain: 'one.example', homeserver: one.url },
-      ...{ asToken: { secretEnv: 'NOT_THERE' }, hsToken: { secret: 'x' } }
+      id: 'one',
+      access: 'matrix',
+      domain: 'one.example',
+      homeserver: one.url,
+      asToken: { secretEnv: 'NOT_THERE' },
+      hsToken: { secret: 'x' }
     }
     const config = parseConfig(JSON.stringify({ islands: [island] }))
     const parts = { database, log: quiet, clock: systemClock, secretOf: linkSecretOf, numberOf: () => null }
