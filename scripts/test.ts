@@ -121,9 +121,12 @@ function runJest(files: readonly string[], outcome: Outcome, side: 'by side' | '
   const { status } = spawnSync(
     process.execPath,
     [
-      ...[...args, '--json', `--outputFile=${report}`],
+      ...args,
+      '--json',
+      `--outputFile=${report}`,
       ...(side === 'alone' ? ['--runInBand'] : []),
-      ...['--runTestsByPath', ...files]
+      '--runTestsByPath',
+      ...files
     ],
     { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], env: environment() }
   )

@@ -66,10 +66,7 @@ describe('isthmus nni check', () => {
   }, 60_000)
 
   it('leaves with 1 where nobody is there to probe, and with 2 where it is asked in the wrong way', async () => {
-    const ran = await Promise.all([
-      run('south', '--config', file),
-      run('127.0.0.1', '--number', '030')
-    ])
+    const ran = await Promise.all([run('south', '--config', file), run('127.0.0.1', '--number', '030')])
     expect(ran.map(({ code }) => code)).toEqual([1, 2])
     expect(ran[0]?.errors).toContain('no operator is called south')
   }, 60_000)

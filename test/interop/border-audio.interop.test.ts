@@ -165,7 +165,7 @@ const codecsRecorded = async (count: number): Promise<readonly unknown[]> => {
   })
   return records
     .map(({ provider, media }) => [provider, media.map(({ codec, transcoded }) => [codec, transcoded])])
-    .sort()
+    .toSorted((a, b) => String(a).localeCompare(String(b)))
 }
 let calls = 0
 

@@ -136,7 +136,9 @@ describe('calls through a border of Kamailio with mutual TLS', () => {
     expect([successful, failed, errors]).toEqual([1, 0, ''])
     const records = await finals(before)
     expect(
-      records.map(({ leg, provider, cause, neighbour_addr }) => [leg, provider, cause, neighbour_addr]).sort()
+      records
+        .map(({ leg, provider, cause, neighbour_addr }) => [leg, provider, cause, neighbour_addr])
+        .sort((a, b) => String(a).localeCompare(String(b)))
     ).toEqual([
       ['egress', 'north', 'normal', `${border}:${north.tlsPort}`],
       ['ingress', 'south', 'normal', `${south}:${southPort}`]
@@ -156,7 +158,11 @@ describe('calls through a border of Kamailio with mutual TLS', () => {
     const { successful, failed, errors } = await caller.done
     expect([successful, failed, errors]).toEqual([1, 0, ''])
     const records = await finals(before)
-    expect(records.map(({ leg, provider, release_side }) => [leg, provider, release_side]).sort()).toEqual([
+    expect(
+      records
+        .map(({ leg, provider, release_side }) => [leg, provider, release_side])
+        .sort((a, b) => String(a).localeCompare(String(b)))
+    ).toEqual([
       ['egress', 'south', 'callee'],
       ['ingress', 'north', 'callee']
     ])

@@ -123,7 +123,10 @@ describe('scanners', () => {
       scan('sipsak', '-F', '-n', '-e', '200', '-s', target)
     ])
     // It was there and heard nothing.
-    ok(said.every(text => text.length > 0), said.join('\n'))
+    ok(
+      said.every(text => text.length > 0),
+      said.join('\n')
+    )
     ok(!/SIP\/2\.0 [1-6]/.test(said.join('')), said.join('\n'))
     await otherIsServed()
     await comesBack(before)

@@ -8,7 +8,7 @@ import type { ISocketFactory, Kafka } from 'kafkajs'
 import { stringify } from 'yaml'
 import { kafka as kafkaSchema } from '../../src/config/events.ts'
 import type { KafkaConfig } from '../../src/config/events.ts'
-import { createKafkaClient } from '../../src/events/kafka-client.ts'
+import { createKafkaClient, patientRetry } from '../../src/events/kafka-client.ts'
 import { createLog } from '../../src/log.ts'
 import { startChild } from './child.ts'
 import type { Child } from './child.ts'
@@ -70,7 +70,11 @@ export async function readTopic(kafka: Kafka, topic: string): Promise<readonly T
   const left = new Map([...ends].filter(([, end]) => end > 0n))
   const messages: TopicMessage[] = []
   if (left.size === 0) return messages
-  const consumer = kafka.consumer({ groupId: `reader-${crypto.randomUUID()}`, maxWaitTimeInMs: 100 })
+  const consumer = kafka.consumer({
+    groupId: `reader-${crypto.randomUUID()}`,
+    maxWaitTimeInMs: 100,
+    retry: patientRetry
+  })
   await consumer.connect()
   await consumer.subscribe({ topic, fromBeginning: true })
   await new Promise<void>((done, failed) => {

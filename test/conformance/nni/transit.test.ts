@@ -103,7 +103,9 @@ describe('transit between two operators', () => {
       'icid-value=icid-hub;icid-generated-at=north;orig-ioi=north.example;transit-ioi="carrierN.1, hub.2"'
     )
     expect(answered).toContain('orig-ioi=north.example;term-ioi=hub.example;transit-ioi="carrierT.1, hub.2"')
-    const legs = records.map(one => [one.leg, one.provider, one.agreement_id, one.orig_ioi, one.transit_ioi]).sort()
+    const legs = records
+      .map(one => [one.leg, one.provider, one.agreement_id, one.orig_ioi, one.transit_ioi])
+      .sort((a, b) => String(a).localeCompare(String(b)))
     expect(legs).toEqual([
       ['egress', 'south', 'hub-south', 'north.example', ['carrierT.1']],
       ['ingress', 'north', 'north-hub', 'north.example', ['carrierN.1']]
@@ -117,7 +119,7 @@ describe('transit between two operators', () => {
 
   it('NNI-02 in bilateral mode the two settle between themselves', async () => {
     const { records } = await through(west, numbers.west, 'icid-bilateral')
-    expect(records.map(one => [one.leg, one.agreement_id]).sort()).toEqual([
+    expect(records.map(one => [one.leg, one.agreement_id]).sort((a, b) => String(a).localeCompare(String(b)))).toEqual([
       ['egress', 'north-west'],
       ['ingress', 'north-west']
     ])
