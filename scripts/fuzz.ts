@@ -44,7 +44,7 @@ async function work({ targets, seed, minutes, executions, watched }: Work): Prom
   const head = new Int32Array(watched, 0, 3)
   const body = Buffer.from(watched, headBytes)
   const until = minutes === null ? Number.POSITIVE_INFINITY : performance.now() + minutes * 60_000
-  const tell = (told: Told): void => parentPort?.postMessage(told)
+  const tell = (told: Told): void => parentPort?.postMessage(told, [])
   const tally = await fuzz({
     targets,
     seed,
@@ -79,8 +79,12 @@ async function main(): Promise<number> {
   const { targetNames } = await import('../test/fuzz/targets.ts')
   const { values } = parseArgs({
     options: {
-      ...{ minutes: { type: 'string' }, executions: { type: 'string' }, seed: { type: 'string' } },
-      ...{ target: { type: 'string' }, crashes: { type: 'string' }, help: { type: 'boolean', short: 'h' } }
+      minutes: { type: 'string' },
+      executions: { type: 'string' },
+      seed: { type: 'string' },
+      target: { type: 'string' },
+      crashes: { type: 'string' },
+      help: { type: 'boolean', short: 'h' }
     }
   })
   if (values.help === true) {

@@ -131,7 +131,7 @@ describe('towards a neighbour above', () => {
     expect(await ask(quiet)).toBe('served')
   })
 
-  it('OVL-06 emergency and priority calls and what is inside dialogs are served while the rest is refused', async () => {
+  it('OVL-06 emergency, priority and what is inside dialogs are served while the rest is refused', async () => {
     const { dialog } = await bench.called()
     await overloaded()
     let last = ''

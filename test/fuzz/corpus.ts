@@ -30,7 +30,14 @@ const addresses = [
 /** What a token holds, a line each, then a whole field: see the target. */
 const identity = [
   '{"alg":"ES256","ppt":"shaken","typ":"passport","x5u":"https://a.example/c"}',
-  '{"attest":"A","dest":{"tn":["12125550100"]},"iat":1443208345,"orig":{"tn":"12155551212"},"origid":"123e4567-e89b-12d3-a456-426655440000","div":{"tn":"12125550101"}}',
+  JSON.stringify({
+    attest: 'A',
+    dest: { tn: ['12125550100'] },
+    iat: 1_443_208_345,
+    orig: { tn: '12155551212' },
+    origid: '123e4567-e89b-12d3-a456-426655440000',
+    div: { tn: '12125550101' }
+  }),
   `eyJhbGciOiJFUzI1NiJ9.e30.${'A'.repeat(86)};info=<https://a.example/c>;alg=ES256;ppt="shaken"`
 ].join('\n')
 const matrix = [
@@ -52,9 +59,16 @@ const matrix = [
   },
   { call_id: 'c', party_id: 'p', version: '1', reason: 'user_busy', selected_party_id: 'q' }
 ].map(content => JSON.stringify(content))
-const cpim = wire(
-  'From: <sip:a@a.example>\nTo: <sip:b@b.example>\nNS: imdn <urn:ietf:params:imdn>\nimdn.Message-ID: 1\n\nContent-Type: text/plain\n\nhello'
-)
+const cpim = [
+  'From: <sip:a@a.example>',
+  'To: <sip:b@b.example>',
+  'NS: imdn <urn:ietf:params:imdn>',
+  'imdn.Message-ID: 1',
+  '',
+  'Content-Type: text/plain',
+  '',
+  'hello'
+].join('\r\n')
 
 /** Inputs of each target, as latin1. */
 export function seeds(target: TargetName): readonly string[] {

@@ -9,16 +9,64 @@ const pick = <T>(chance: Chance, from: readonly T[]): T => from[chance(from.leng
 
 const numbers = ['0', '-1', '1', '65535', '65536', '2147483647', '2147483648', '4294967295', '4294967296', '1e9', '007']
 const pieces = [
-  ...['\r\n', '\r', '\n', '\r\n\r\n', '\r\n ', ' ', '\t', ':', ';', ',', '<', '>', '"', '\\', '"\\', '%', '%00', '%zz'],
-  ...['@', '=', '?', '&', '/', '\0', '[', ']', '::', '{', '}', '<a', '</', '&amp;', '&#0;', '\xef\xbb\xbf', '\xff\xfe'],
-  ...['\xf0\x9f\x93\x9e', '\xc3', '__proto__', 'constructor', 'toString', 'a'.repeat(300), ';a'.repeat(70)],
-  ...['SIP/2.0', 'Content-Length: 4294967296', 'l: -1', 'v: ', '.', '..', '=?', '()', '+', '*']
+  '\r\n',
+  '\r',
+  '\n',
+  '\r\n\r\n',
+  '\r\n ',
+  ' ',
+  '\t',
+  ':',
+  ';',
+  ',',
+  '<',
+  '>',
+  '"',
+  '\\',
+  '"\\',
+  '%',
+  '%00',
+  '%zz',
+  '@',
+  '=',
+  '?',
+  '&',
+  '/',
+  '\0',
+  '[',
+  ']',
+  '::',
+  '{',
+  '}',
+  '<a',
+  '</',
+  '&amp;',
+  '&#0;',
+  '\xef\xbb\xbf',
+  '\xff\xfe',
+  '\xf0\x9f\x93\x9e',
+  '\xc3',
+  '__proto__',
+  'constructor',
+  'toString',
+  'a'.repeat(300),
+  ';a'.repeat(70),
+  'SIP/2.0',
+  'Content-Length: 4294967296',
+  'l: -1',
+  'v: ',
+  '.',
+  '..',
+  '=?',
+  '()',
+  '+',
+  '*'
 ]
-const words = [
-  ...['INVITE', 'ACK', 'BYE', 'CANCEL', 'OPTIONS', 'REGISTER', 'PRACK', 'UPDATE', 'MESSAGE', 'NOTIFY', 'REFER', 'X'],
-  ...['udp', 'tcp', 'tls', 'ws', 'lr', 'tag', 'branch', 'rport', 'received', 'maddr', 'ttl', 'oc', 'oc-algo', 'keep'],
-  ...['phone', 'isub', 'npdi', 'rn', 'timer', '100rel', 'refresher', 'uac', 'uas', 'id', 'user', 'none', 'critical']
-]
+const words = (
+  'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE MESSAGE NOTIFY REFER X udp tcp ' +
+  'tls ws lr tag branch rport received maddr ttl oc oc-algo keep phone isub ' +
+  'npdi rn timer 100rel refresher uac uas id user none critical'
+).split(' ')
 const hosts = ['a.example', '192.0.2.1', '[2001:db8::1]', '[::ffff:192.0.2.1]', 'a..b', '[', '999.1.1.1', '-', 'x:5060']
 
 function token(chance: Chance): string {
@@ -41,8 +89,12 @@ function uri(chance: Chance): string {
       return `urn:service:sos${chance(2) === 0 ? '' : '.fire'}`
     case 2:
       return `sip:${pick(chance, hosts)}${rest}`
-    default:
-      return `sip${chance(4) === 0 ? 's' : ''}:${token(chance)}${chance(3) === 0 ? `:${token(chance)}` : ''}@${pick(chance, hosts)}${chance(3) === 0 ? `:${pick(chance, numbers)}` : ''}${rest}${chance(5) === 0 ? `?${token(chance)}=${token(chance)}` : ''}`
+    default: {
+      const user = token(chance) + (chance(3) === 0 ? `:${token(chance)}` : '')
+      const port = chance(3) === 0 ? `:${pick(chance, numbers)}` : ''
+      const headers = chance(5) === 0 ? `?${token(chance)}=${token(chance)}` : ''
+      return `sip${chance(4) === 0 ? 's' : ''}:${user}@${pick(chance, hosts)}${port}${rest}${headers}`
+    }
   }
 }
 
@@ -51,8 +103,10 @@ const address = (chance: Chance): string =>
     ? uri(chance) + params(chance)
     : `${pick(chance, ['', '"A \\" B" ', 'A B ', '"', '"\xc3\xa4" '])}<${uri(chance)}>${params(chance)}`
 
-const via = (chance: Chance): string =>
-  `SIP/2.0/${pick(chance, ['UDP', 'TCP', 'TLS', 'WS', 'X', ''])} ${pick(chance, hosts)}${params(chance)};branch=z9hG4bK${chance(9)}`
+const via = (chance: Chance): string => {
+  const transport = pick(chance, ['UDP', 'TCP', 'TLS', 'WS', 'X', ''])
+  return `SIP/2.0/${transport} ${pick(chance, hosts)}${params(chance)};branch=z9hG4bK${chance(9)}`
+}
 
 /** Values of header fields by the field's own grammar. */
 const values: Readonly<Record<string, (chance: Chance) => string>> = {
@@ -117,6 +171,8 @@ const lines =
     return rows.join('\r\n')
   }
 
+const statuses = ['100', '180', '183', '200', '302', '401', '503', '699', '099', '1000']
+
 const byLines: readonly Mutation[] = [
   lines((rows, chance) => void rows.splice(chance(rows.length), 1)),
   lines((rows, chance) => void rows.splice(chance(rows.length), 0, pick(chance, rows))),
@@ -141,8 +197,7 @@ const byLines: readonly Mutation[] = [
   }),
   lines((rows, chance) => {
     if (chance(2) === 0) rows[0] = `${pick(chance, words)} ${uri(chance)} SIP/2.0`
-    else
-      rows[0] = `SIP/2.0 ${pick(chance, ['100', '180', '200', '302', '401', '503', '699', '099', '1000'])} ${token(chance)}`
+    else rows[0] = `SIP/2.0 ${pick(chance, statuses)} ${token(chance)}`
   })
 ]
 

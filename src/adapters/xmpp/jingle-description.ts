@@ -28,14 +28,14 @@ export function toDirection(senders: Senders | null, author: Role): Direction {
 }
 
 /** Payload types that need no rtpmap (RFC 3551, 6), as far as anybody still offers them. */
-const staticTypes: Readonly<Record<string, readonly [name: string, clockrate: string]>> = {
-  0: ['PCMU', '8000'],
-  3: ['GSM', '8000'],
-  8: ['PCMA', '8000'],
-  9: ['G722', '8000'],
-  13: ['CN', '8000'],
-  18: ['G729', '8000']
-}
+const staticTypes: ReadonlyMap<string, readonly [name: string, clockrate: string]> = new Map([
+  ['0', ['PCMU', '8000']],
+  ['3', ['GSM', '8000']],
+  ['8', ['PCMA', '8000']],
+  ['9', ['G722', '8000']],
+  ['13', ['CN', '8000']],
+  ['18', ['G729', '8000']]
+])
 
 /** Names of attributes that `descriptionOf` takes; everything else is left to the caller. */
 const taken: ReadonlySet<string> = new Set([
@@ -101,7 +101,8 @@ class SectionReader {
   }
 
   payloadType(format: string): Element {
-    const [name, clockrate, channels] = this.#perFormat('rtpmap', format)[0]?.split('/') ?? staticTypes[format] ?? []
+    const [name, clockrate, channels] =
+      this.#perFormat('rtpmap', format)[0]?.split('/') ?? staticTypes.get(format) ?? []
     const audio = this.#section.kind === 'audio'
     const ptime = audio ? this.#all('ptime')[0] : undefined
     const maxptime = audio ? this.#all('maxptime')[0] : undefined

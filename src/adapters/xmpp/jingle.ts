@@ -78,7 +78,9 @@ export function parseJingle(element: Element): Jingle | null {
       if (contents.some(({ name, creator }) => name === content.name && creator === content.creator)) return null
       contents.push(content)
     } else if (child.is('group', namespaces.grouping)) {
-      groups.push(parseGroup(child))
+      const group = parseGroup(child)
+      // It becomes a line of SDP: anything but one word would be more than that.
+      if (/^[!-~]+$/.test(group.semantics)) groups.push(group)
     } else if (child.is('reason', namespaces.jingle)) {
       reason ??= child
     } else {
