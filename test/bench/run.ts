@@ -8,6 +8,7 @@ import { benchCalls } from './calls.ts'
 import { benchCore } from './core.ts'
 import { benchKafka } from './kafka.ts'
 import { benchLive, liveLimits } from './live.ts'
+import { benchMatrix, matrixLines } from './matrix.ts'
 import { liveTable, page, ratioTable, stepLine, stepTable } from './page.ts'
 import { benchRating } from './rating.ts'
 import { benchSipParse } from './sip-parse.ts'
@@ -21,6 +22,7 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
                      calls   calls/s, CPU and latency against Kamailio, and twice what each sustains
                      live    memory of a live call, CPU of calls beside thousands of others
                      xmpp    the XMPP access behind Prosody (Debian's prosody)
+                     matrix  the Matrix access behind a homeserver that only does as it is told
                      rating  records priced and posted
                      kafka   from Kafka to the ledger (needs Java and Maven)
   --quick          three rates for a few seconds each, 1,000 live calls, about three minutes; writes nothing
@@ -30,7 +32,7 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
   --out FILE       where the page goes; a run of everything writes docs/performance.md
   --help           this text`
 
-const parts = ['parse', 'core', 'calls', 'live', 'xmpp', 'rating', 'kafka'] as const
+const parts = ['parse', 'core', 'calls', 'live', 'xmpp', 'matrix', 'rating', 'kafka'] as const
 type Part = (typeof parts)[number]
 const usual: readonly Part[] = ['parse', 'core', 'calls', 'live']
 const rates = [100, 200, 300, 450, 600, 800, 1_000, 1_200, 1_500, 2_000, 2_500, 3_000]
@@ -81,6 +83,7 @@ async function main(): Promise<void> {
   const live = wanted('live') ? await benchLive({ many: many ?? liveLimits.many, seconds }, say) : null
   if (live !== null) say(`\n${liveTable(live)}`)
   if (wanted('xmpp')) await xmpp(say)
+  if (wanted('matrix')) say(matrixLines(await benchMatrix(say)))
   if (wanted('rating')) say(inspect(benchRating()))
   if (wanted('kafka')) say(inspect(await benchKafka()))
 
