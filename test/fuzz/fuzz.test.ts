@@ -12,7 +12,7 @@ import { createTarget, targetNames } from './targets.ts'
 
 const root = join(import.meta.dirname, '../..')
 /** About what a minute of a slow core brings. */
-const executions = 20_000
+const executions = 12_000
 
 interface Ran {
   readonly code: number | null
