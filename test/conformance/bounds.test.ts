@@ -1,4 +1,5 @@
 // Every bound of the SIP side has a test: the table in docs/sip-engine.md, held here; and those without a better home.
+// needs: openssl
 
 import { describe, expect, it } from '@jest/globals'
 import { existsSync, readFileSync } from 'node:fs'
