@@ -8,7 +8,7 @@ const jest = {
     '^.+\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'es6' } }]
   },
   modulePathIgnorePatterns: ['<rootDir>/data', '<rootDir>/.cache'],
-  testTimeout: 20_000,
+  testTimeout: 90_000,
   maxWorkers: 2
 }
 export default jest

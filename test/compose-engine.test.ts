@@ -45,7 +45,11 @@ afterEach(async () => {
 async function start(nni: object, operators: readonly object[]): Promise<Engine> {
   const stack = new AsyncDisposableStack()
   parts.push(stack)
-  const { connect } = await startEngine(parseConfig(JSON.stringify({ nni, operators })), quiet, stack)
+  const { connect } = await startEngine(
+    parseConfig(JSON.stringify({ nni: { link: 'direct', ...nni }, operators })),
+    quiet,
+    stack
+  )
   if (!('join' in connect)) throw new Error('not in memory')
   return connect
 }

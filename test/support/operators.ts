@@ -18,7 +18,7 @@ export const numbers = {
   nobody: '+81312345678'
 } as const
 
-const limits = { waitMs: 20_000 } as const
+const limits = { waitMs: 60_000 } as const
 
 const operator = (id: OperatorId, port: number, prefix: string, more: Readonly<Record<string, unknown>> = {}) => ({
   id,

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { shareAt } from '../../src/sandbox/tone.ts'
 import { eventually } from './until.ts'
 
-export const stanzaLimits = { waitMs: 20_000, connectMs: 20_000, pollMs: 20, eventsMax: 20_000 } as const
+export const stanzaLimits = { waitMs: 60_000, connectMs: 60_000, pollMs: 20, eventsMax: 20_000 } as const
 
 export interface StanzaStats {
   /** Of sound. */

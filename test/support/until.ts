@@ -1,7 +1,7 @@
 // Waiting for a condition, with a bound: the opposite of a sleep.
 
 /** `waitMs`: unless a test names another bound; generous, for a machine that does much else. */
-export const waitLimits = { waitMs: 20_000, pollMs: 25, pollOwnMs: 2 } as const
+export const waitLimits = { waitMs: 60_000, pollMs: 25, pollOwnMs: 2 } as const
 
 /** Waits until `look` has something; throws with `what` after the bound. */
 export async function eventually<T>(
