@@ -104,7 +104,7 @@ export const configSchema = z.strictObject({
         ])
         .default('embedded'),
       /** To the embedded engine: in memory, or by drachtio-srf over its control port as to a drachtio-server. */
-      link: z.enum(['drachtio-srf', 'direct']).default('drachtio-srf'),
+      link: z.enum(['drachtio-srf', 'direct']).default('direct'),
       sessionExpiresSeconds: z.int().min(90).default(1_800),
       /** Longer requests go by TCP rather than UDP where the hub listens on TCP (RFC 3261, 18.1.1). */
       udpRequestBytesMax: z.int().min(0).max(65_535).default(1_300),
