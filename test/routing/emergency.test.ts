@@ -23,15 +23,15 @@ const general = (operator: string, number?: string) => ({
 
 function router(routes: Parameters<typeof withEmergency>[1]['routes'], down: readonly string[] = []) {
   const alarms: string[] = []
-  const { route } = withEmergency(
+  const emergency = withEmergency(
     { route: async () => ({ nobody: { cause: 'not-found', text: 'the usual router' } }) },
     { routes, operators, down: new Set(down), onUnserved: (called, peerId) => void alarms.push(`${called} ${peerId}`) }
   )
   const where = async (called: string, from = caller, service: 'voice' | 'message' = 'voice') => {
-    const routed = await route(called, from, service, noFacts)
+    const routed = await emergency.route(called, from, service, noFacts)
     return 'nobody' in routed ? routed.nobody : routed.targets.map(({ peerId, uri }) => `${peerId} ${uri}`)
   }
-  return { where, alarms, route }
+  return { where, alarms, emergency }
 }
 
 describe('emergency routes', () => {
@@ -55,8 +55,8 @@ describe('emergency routes', () => {
   })
 
   it('are inside the trust domain', async () => {
-    const { route } = router([general('two')])
-    expect(await route('urn:service:sos', caller, 'voice', noFacts)).toMatchObject({
+    const { emergency } = router([general('two')])
+    expect(await emergency.route('urn:service:sos', caller, 'voice', noFacts)).toMatchObject({
       targets: [{ trust: 'network', needsOffer: false }]
     })
   })
