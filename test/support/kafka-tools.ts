@@ -78,7 +78,10 @@ export async function readTopic(kafka: Kafka, topic: string): Promise<readonly T
   await consumer.connect()
   await consumer.subscribe({ topic, fromBeginning: true })
   await new Promise<void>((done, failed) => {
-    consumer.on(consumer.events.CRASH, ({ payload }) => failed(payload.error))
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      // A broker that has just begun may still load the group: kafkajs tries again by itself.
+      if (!payload.restart) failed(payload.error)
+    })
     void consumer.run({
       autoCommit: false,
       eachMessage: ({ partition, message }) => {
