@@ -3,6 +3,7 @@
 import type { Migration } from '../store/migrations.ts'
 import { deckMigrations } from './decks/migrations.ts'
 import { postingMigration } from './posting-migration.ts'
+import { settlementMigration } from './settlement/migrations.ts'
 
 const ledger = `
   -- Final records, once per leg and attempt: what is charged, reported and shown; never the whole record.
@@ -125,5 +126,6 @@ const ledger = `
 export const clearingMigrations: readonly Migration[] = [
   { name: 'clearing/001-ledger', sql: ledger },
   postingMigration,
-  ...deckMigrations
+  ...deckMigrations,
+  settlementMigration
 ]
