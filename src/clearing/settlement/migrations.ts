@@ -103,7 +103,6 @@ const sql = `
     cdr_id uuid not null,
     revision int not null,
     sign smallint not null check (sign in (1, -1)),
-    line int not null,
     leaf bytea not null,
     salt bytea,
     primary key (cdr_id, revision, sign)
