@@ -11,6 +11,7 @@ import { emergency, emergencyContradictions, withEmergencyRoutes } from './confi
 import { events } from './config/events.ts'
 import { island } from './config/islands.ts'
 import { limits } from './config/limits.ts'
+import { moneyContradictions, nettingGroups, parties } from './config/money.ts'
 import { operator } from './config/operators.ts'
 import { overload } from './config/overload.ts'
 import { routing } from './config/routing.ts'
@@ -117,7 +118,9 @@ export const configSchema = z.strictObject({
   emergency,
   islands: z.array(island).default([]),
   operators: z.array(operator).default([]),
-  agreements: z.array(agreement).default([])
+  agreements: z.array(agreement).default([]),
+  parties,
+  netting: nettingGroups
 })
 
 export type Config = z.infer<typeof configSchema>
@@ -127,6 +130,7 @@ export type MatrixIslandConfig = Extract<IslandConfig, { access: 'matrix' }>
 export type MatrixConfig = Config['matrix']
 export type OperatorConfig = Config['operators'][number]
 export type AgreementConfig = Config['agreements'][number]
+export type PartyConfig = Config['parties'][number]
 export type RateConfig = AgreementConfig['rates'][number]
 export type MediaConfig = Config['media']
 export type NniConfig = Config['nni']
@@ -158,7 +162,8 @@ export function readConfig(file: string): Config {
 }
 
 /** What a schema of one key cannot see. */
-function contradictions({ hub, islands, operators, agreements, media, emergency }: Config): readonly string[] {
+function contradictions(config: Config): readonly string[] {
+  const { hub, islands, operators, agreements, media, emergency } = config
   const problems: string[] = []
   const twice = (what: string, names: readonly string[]): void => {
     const seen = new Set<string>()
@@ -197,13 +202,14 @@ function contradictions({ hub, islands, operators, agreements, media, emergency 
     }
   }
   problems.push(...stirContradictions(hub.stir, operators), ...emergencyContradictions(emergency, operators))
-  const parties = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
+  const known = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
   const isHub = [...islands, ...operators].some(peer => providerOf(peer) === 'hub')
   if (isHub) problems.push('no peer may be called "hub": that is the hub itself')
+  problems.push(...moneyContradictions(config, known))
   for (const { id, buyer, seller } of agreements) {
     if (buyer === seller) problems.push(`agreement ${id}: buyer and seller are the same party`)
     for (const party of [buyer, seller])
-      if (!parties.has(party)) problems.push(`agreement ${id}: nobody is called "${party}"`)
+      if (!known.has(party)) problems.push(`agreement ${id}: nobody is called "${party}"`)
   }
   return problems
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { amount, id, prefix } from './basics.ts'
+import { invoicing } from './money.ts'
 
 /** Who pays whom for what (`docs/clearing.md`, Models). */
 export const agreementModels = [
@@ -113,10 +114,30 @@ export const agreement = z.strictObject({
       of: z.enum(['own', 'larger']).default('own')
     })
     .prefault({}),
+  invoicing,
   disputeDays: z.int().min(0).max(730).default(60),
   paymentDays: z.int().min(0).max(365).default(30),
   /** Not given: no limit. */
   creditLimit: amount.optional(),
+  /** What is asked before a call rings, and while it lasts (COM-02 to COM-04). */
+  credit: z
+    .strictObject({
+      /** `advance`: out of what was paid in before; `later`: up to `creditLimit`. The model prepaid is `advance`. */
+      paid: z.enum(['advance', 'later']).optional(),
+      /** Reserved at once, and again before it is used up. */
+      quantumSeconds: z.int().min(1).max(3_600).default(60),
+      /** Held back from the beginning, and given when nothing else is left. */
+      graceSeconds: z.int().min(0).max(600).default(0),
+      /** What becomes of a live call while nobody can be asked. */
+      onSilence: z.enum(['continue', 'end']).default('continue'),
+      /** Alarm at so much of `creditLimit`, */
+      warnPercent: z.int().min(1).max(100).default(80),
+      /** or where less than this is left of what was paid in. */
+      lowBalance: amount.optional(),
+      /** What follows the free units of the model freemium. */
+      afterFree: z.enum(['money', 'refuse']).default('money')
+    })
+    .prefault({}),
   noticeDays: z.int().min(0).max(365).default(7),
   holidays: z.array(z.iso.date()).max(1_000).default([]),
   /** Times that a deck names; what none of them covers is `off`. */
