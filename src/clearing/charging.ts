@@ -133,7 +133,7 @@ const attemptBy = ({ attemptFeeNanos, rounding }: Agreement): Priced => ({
 })
 
 /** By its routing number (RATE-01); between two providers by what was dialled, else by where its leg went. */
-function rowFor(
+export function rowFor(
   { called, dialled, calling, rn, quality_class: quality }: Chargeable,
   book: AgreementBook,
   agreement: Agreement,
@@ -166,17 +166,24 @@ const ownRefusals: ReadonlySet<string> = new Set([
   'no-credit',
   'limit-reached',
   'forbidden',
+  'identity-failed',
   'internal',
   'congestion'
 ])
 const wasRefused = ({ release_side, cause }: Chargeable): boolean =>
   release_side === 'hub' && cause !== null && ownRefusals.has(cause)
 
-/** The accounts of a posting (LED-01): what is owed is unbilled until it is invoiced. */
-function accountsOf(side: ChargeSide, { id, buyer, seller }: Agreement): readonly [debit: string, credit: string] {
+/**
+ * The accounts of a posting (LED-01): what is owed is unbilled until it is invoiced; what was paid in advance is used
+ * up, and never invoiced.
+ */
+export function accountsOf(
+  side: ChargeSide,
+  { id, buyer, seller, credit }: Agreement
+): readonly [debit: string, credit: string] {
   switch (side) {
     case 'sell':
-      return [`unbilled-receivable/${buyer}`, `revenue/${buyer}`]
+      return [`${credit.advance ? 'prepaid' : 'unbilled-receivable'}/${buyer}`, `revenue/${buyer}`]
     case 'buy':
       return [`cost/${seller}`, `unbilled-payable/${seller}`]
     default:

@@ -27,7 +27,7 @@ import { OutboundLeg } from './outbound.ts'
 import { createPeers } from './peers.ts'
 import type { HubFace, Peer, Peers } from './peers.ts'
 import { Reports } from './reports.ts'
-import { releaseOf, withoutStir } from './stir/stir.ts'
+import { refusalOf, withoutStir } from './stir/stir.ts'
 import type { Checked, Stir } from './stir/stir.ts'
 import { receiveText, sendText } from './texts.ts'
 
@@ -176,7 +176,7 @@ class Border implements Nni {
       const offer = { leg: ref, caller, called, service, sdp, charging, facts: { ...facts, ...found.tells } }
       if (found.refused === null) return inbox.offered(offer)
       this.#parts.log.info({ peerId: peer.id, ...found.refused }, 'a call was refused: its caller is not proven')
-      leg.end(releaseOf(found.refused))
+      inbox.offered({ ...offer, refusal: refusalOf(found.refused) })
     }
     const found = this.#stir.incoming(request.message, peer, call)
     if ('tells' in found) checked(found)

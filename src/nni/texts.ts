@@ -19,7 +19,7 @@ import { limits } from './limits.ts'
 import type { Peer } from './peers.ts'
 import { hopFor } from './reports.ts'
 import type { Reports } from './reports.ts'
-import { releaseOf } from './stir/stir.ts'
+import { refusalOf } from './stir/stir.ts'
 import type { Stir } from './stir/stir.ts'
 
 export interface TextParts {
@@ -52,15 +52,6 @@ export async function receiveText(
     ...carriedFields(back.carried, at.peer, false),
     ...chargingFields(charging, { originator: facts.origIoi, term: at.hub.ioi, transit: back.transit }, at.peer, at.hub)
   })
-  if (refused !== null) {
-    const release = releaseOf(refused)
-    log.info({ peerId: at.peer.id, ...refused }, 'a message was refused: its sender is not proven')
-    const why = refusalFields(release, at.peer)
-    return request.respond(refused.status, {
-      headers: { ...fields(), ...why },
-      reason: plainWords(release) ?? undefined
-    })
-  }
   let answered = false
   const answer = (status: number, headers = fields(), reason?: string): void => {
     if (answered) return
@@ -70,9 +61,12 @@ export async function receiveText(
   }
   const cancel = clock.after(limits.verdictMs, () => answer(504))
   const ref = newId() as TextRef
-  reports.came(ref, understood.value, at.peer)
+  const offered = { ref, caller, called, body, charging, facts }
+  if (refused === null) reports.came(ref, understood.value, at.peer)
+  else log.info({ peerId: at.peer.id, ...refused }, 'a message was refused: its sender is not proven')
   crossings.set(ref, { ...crossing, back })
-  const verdict = await inbox.texted({ ref, caller, called, body, charging, facts }).catch(() => null)
+  const refusal = refused === null ? {} : { refusal: refusalOf(refused) }
+  const verdict = await inbox.texted({ ...offered, ...refusal }).catch(() => null)
   crossings.delete(ref)
   if (verdict === null) return answer(500)
   if (verdict.taken) return answer(200)

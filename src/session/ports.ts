@@ -84,6 +84,8 @@ export interface Offered {
   /** Null: the hub makes one (PCV-05). */
   readonly charging: ChargingId | null
   readonly facts: LegFacts
+  /** Set where the access has turned the caller away: nothing is looked up, and the record says why. */
+  readonly refusal?: Reason
 }
 
 export interface OfferedText {
@@ -93,6 +95,8 @@ export interface OfferedText {
   readonly body: TextBody
   readonly charging: ChargingId | null
   readonly facts: LegFacts
+  /** Set where the access has turned the caller away: nothing is looked up, and the record says why. */
+  readonly refusal?: Reason
 }
 
 export interface OfferedTyping {
@@ -245,8 +249,15 @@ export interface Agreements {
   terms(asked: TermsAsked): Promise<Terms | 'no-agreement' | 'no-rate'>
 }
 
+/**
+ * `no-credit`: there is too little left. `unavailable`: nobody can be asked now, or too many ask. Null: nothing has to
+ * be held for this call.
+ */
+export type Reserved = Credited | 'no-credit' | 'unavailable' | null
+
 export interface Credit {
-  reserve(id: SessionId, attempt: number, terms: Terms): Promise<Credited | 'no-credit'>
+  /** Holds what the beginning of a call costs by these terms, or one message. */
+  reserve(id: SessionId, attempt: number, terms: Terms, asked: TermsAsked): Promise<Reserved>
   refresh(reservationId: string, usedMs: number): Promise<Credited | 'no-credit'>
   /** Takes what was used and releases the rest. The same reservation twice is harmless. */
   settle(reservationId: string, usedMs: number): Promise<void>

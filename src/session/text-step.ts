@@ -89,12 +89,14 @@ export interface TextStep {
   readonly commands: readonly TextCommand[]
 }
 
-export type TextOpening = Omit<Base, 'book'>
+export type TextOpening = Omit<Base, 'book'> & { readonly refusal?: Reason | undefined }
 
-/** A new message starts, like a call, by asking where to. */
-export function openText(opening: TextOpening): TextStep {
+/** A new message starts, like a call, by asking where to, unless its sender was turned away. */
+export function openText({ refusal, ...opening }: TextOpening): TextStep {
+  const session = { ...opening, phase: 'routing', book: emptyBook } as const
+  if (refusal !== undefined) return over(session, by('hub', refusal), opening.requestedAt)
   return {
-    session: { ...opening, phase: 'routing', book: emptyBook },
+    session,
     commands: [{ type: 'route.ask' }, { type: 'timer.set', timer: 'call-reply', afterMs: limits.callReplyMs }]
   }
 }

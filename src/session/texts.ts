@@ -96,10 +96,10 @@ export class Texts {
   }
 
   #open(id: SessionId, offered: OfferedText, tell: (verdict: TextVerdict) => void): void {
-    const { caller, called, body, facts } = offered
+    const { caller, called, body, facts, refusal } = offered
     const at = this.#parts.clock.now()
     const charging = offered.charging ?? { icid: id, generatedAt: this.#parts.chargingHost }
-    const { session, commands } = openText({ id, caller, called, body, charging, facts, requestedAt: at })
+    const { session, commands } = openText({ id, caller, called, body, charging, facts, refusal, requestedAt: at })
     const live: Live = { session, lastAt: at, offered, timers: new Map(), tell }
     this.#live.set(id, live)
     this.#runAll(id, live, commands)

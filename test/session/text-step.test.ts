@@ -1,7 +1,7 @@
 // Every phase of a message against every event; a new phase or event does not compile until it is decided here.
 
 import { describe, it } from '@jest/globals'
-import { equal, ok } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { keyOf } from '../../src/session/records.ts'
 import { openText, stepText } from '../../src/session/text-step.ts'
 import type { TextEvent, TextPhase, TextStep } from '../../src/session/text-step.ts'
@@ -21,8 +21,9 @@ const admit: TextEvent = {
 const taken: TextEvent = { type: 'text.taken', at: 3, attempt: 1, facts }
 const body = { type: 'text/plain', text: 'hello' } as const
 
+const opening = { id: 't1' as SessionId, caller, called: 'tel:+491', body, charging, facts, requestedAt: 0 }
+
 function play(...events: readonly TextEvent[]): TextStep {
-  const opening = { id: 't1' as SessionId, caller, called: 'tel:+491', body, charging, facts, requestedAt: 0 }
   return events.reduce((before, event) => stepText(before.session, event), openText(opening))
 }
 const keys = (step: TextStep) => step.session.book.unwritten.map(({ cdr }) => keyOf(cdr))
@@ -83,6 +84,21 @@ describe('a message against every event', () => {
       })
     }
   }
+  it('turned away by its own access: its sender is told and one record says why', () => {
+    const refusal = { cause: 'identity-failed', sip: 428 } as const
+    const { session, commands } = openText({ ...opening, refusal })
+    equal(session.phase, 'recording')
+    const release = { ...refusal, from: 'hub' }
+    deepEqual(
+      commands.flatMap(c => (c.type === 'text.verdict' ? [c.verdict] : [])),
+      [{ taken: false, release }]
+    )
+    deepEqual(
+      commands.flatMap(c => (c.type === 'cdr.write' ? [[c.cdr.leg, c.cdr.kind, c.cdr.release]] : [])),
+      [['ingress', 'final', release]]
+    )
+    ok(!commands.some(c => c.type === 'route.ask' || c.type === 'timer.set'))
+  })
   it('a grant that comes when nobody waits for it goes back, in every phase', () => {
     for (const phase of ['routing', 'sending', 'recording', 'closed'] as const) {
       const { commands } = stepText(play(...roads[phase]).session, { ...admit, at: 9 })

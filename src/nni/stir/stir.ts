@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { attestations, verstats } from '../../session/model.ts'
-import type { Attestation, LegFacts, Origin } from '../../session/model.ts'
+import type { Attestation, LegFacts, Origin, Reason } from '../../session/model.ts'
 import type { Clock } from '../../session/ports.ts'
 import { parseNameAddr } from '../../sip/message.ts'
 import type { Headers, SipRequest } from '../../sip/message.ts'
@@ -128,9 +128,12 @@ const overloaded: Verdict = {
   failure: { status: 436, why: 'nothing can be checked now' }
 }
 
-/** The release of a request that is refused; 403 has a phrase of its own here (RFC 8224, 6.2.2). */
-export const releaseOf = ({ status }: Failure) =>
-  ({ cause: 'identity-failed', sip: status, from: 'hub', ...(status === 403 ? { text: 'Stale Date' } : {}) }) as const
+/** Why a request is refused; 403 has a phrase of its own here (RFC 8224, 6.2.2). */
+export const refusalOf = ({ status }: Failure): Reason => ({
+  cause: 'identity-failed',
+  sip: status,
+  ...(status === 403 ? { text: 'Stale Date' } : {})
+})
 
 export const isStirStatus = (status: number): boolean => stirStatuses.some(one => one === status)
 

@@ -28,9 +28,15 @@ export function linesOf({ fields }: AppFields, local: Address, place: 'outside' 
   const lines: HeaderLine[] = []
   for (const field of fields) {
     if (place !== 'outside' && copied.has(field.key)) continue
-    lines.push(addressed.has(field.key) ? { name: field.name, value: withLocalAddress(field.value, local) } : field)
+    lines.push(addressed.has(field.key) ? { name: field.name, value: addressIn(field, local) } : field)
   }
   return lines
+}
+
+/** A Contact is written in brackets: peers look for them, though RFC 3261, 20.10 lets them be left out. */
+const addressIn = ({ key, value }: AppField, local: Address): string => {
+  const filled = withLocalAddress(value, local)
+  return key === 'contact' ? filled.replace(/^\s*(sips?:[^;,?<>\s]+)/i, '<$1>') : filled
 }
 
 /**

@@ -77,6 +77,11 @@ const passportOf = (value = ''): Passport => {
 const checks = (verify: string, more: object = {}) => ({ stir: { verify }, ...more })
 const both = { headers: { Identity: 'both', 'Attestation-Info': 'both', 'Origination-Id': 'both' } }
 const told = { numberParameters: ['verstat'] }
+const recorded = ({ leg, kind, service, release }: Pair['cdrs'][number]) => {
+  const { cause, sip } = release ?? {}
+  return [leg, kind, service === 'message' ? 'message' : 'call', { cause, sip }]
+}
+
 const facts = async (pair: Pair) => {
   await until(() => pair.cdrs.some(({ leg, kind }) => leg === 'ingress' && kind === 'final'))
   const { attest, verstat, originationId } = pair.cdrs.find(({ leg }) => leg === 'ingress')!.facts
@@ -176,7 +181,8 @@ describe('checking callers of an operator', () => {
     const refused = await call.final()
     expect([refused.status, refused.reason]).toEqual([status, phrase])
     expect(pair.beta.requests).toEqual([])
-    expect(pair.hub.sessionCount).toBe(0)
+    await until(() => pair.hub.sessionCount === 0)
+    expect(pair.cdrs.map(recorded)).toEqual([['ingress', 'final', 'call', { cause: 'identity-failed', sip: status }]])
   })
 
   it('STIR-04 a MESSAGE without a token is refused as well', async () => {
@@ -184,6 +190,9 @@ describe('checking callers of an operator', () => {
     const headers = [asserted, ['Content-Type', 'text/plain']] as const
     const call = pair.alpha.request('MESSAGE', uriOf('beta'), { headers, body: 'hello' })
     expect((await call.final()).status).toBe(428)
+    await until(() => pair.cdrs.length > 0)
+    expect(pair.cdrs.map(recorded)).toEqual([['ingress', 'final', 'message', { cause: 'identity-failed', sip: 428 }]])
+    expect(pair.beta.requests).toEqual([])
   })
 
   it.each([

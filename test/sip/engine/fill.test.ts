@@ -52,6 +52,13 @@ describe('what else is filled in', () => {
     expect(completeBody(rest('Subject: x'), [])).toBe(true)
   })
 
+  it('a Contact is written in brackets; what has them, and what is no SIP URI, stays', () => {
+    const written = (contact: string) => linesOf(rest(`Contact: ${contact}`), local, 'outside')[0]?.value
+    expect(written('sip:a@localhost')).toBe('<sip:a@192.0.2.7:5062>')
+    expect(written('sip:a@192.0.2.9;expires=60')).toBe('<sip:a@192.0.2.9>;expires=60')
+    for (const stays of ['"A" <sip:a@192.0.2.9;lr>;q=1', '*', '<tel:+49>']) expect(written(stays)).toBe(stays)
+  })
+
   it('a Contact names its transport unless it is UDP', () => {
     expect(contactOf(local, 'udp')).toBe('<sip:192.0.2.7:5062>')
     expect(contactOf(local, 'tcp')).toBe('<sip:192.0.2.7:5062;transport=tcp>')
