@@ -68,7 +68,7 @@ export const contentsAction = (
 export const announce = (
   kind: JmiKind,
   to: string,
-  more: { readonly media?: readonly MediaKind[]; readonly reason?: Element } = {}
+  more: { readonly media?: readonly MediaKind[]; readonly reason?: Element; readonly extra?: Element } = {}
 ): Act => ({ act: 'jmi', kind, to, ...more })
 
 export const because = (reason: Reason): Element => reasonElement(reason, namespaces.jingle)

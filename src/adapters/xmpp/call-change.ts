@@ -4,6 +4,8 @@
 import {
   ack,
   action,
+  announce,
+  because,
   contentsAction,
   ended,
   failed,
@@ -45,6 +47,7 @@ import type { Content, Jingle } from './jingle.ts'
 import { isIce } from './jingle-sdp.ts'
 import { isLive } from '../../session/sdp.ts'
 import { late } from './call-out.ts'
+import { migratedReason, migratedTo, replacedReason } from './tie-break.ts'
 
 type Active = CallIn<'active'>
 
@@ -65,6 +68,8 @@ export function talking(call: Active, event: CallEvent): Step {
       return heard(call, event.jingle)
     case 'jmi.finish':
       return event.from === id.peer ? hangUp(call, event.reason) : step(call)
+    case 'jmi.replaced':
+      return replaced(call, event.by)
     case 'jmi.proceed':
       return event.from === id.peer ? step(call) : late(call, event.from)
     case 'reply.done':
@@ -89,6 +94,20 @@ const closed = ({ call, acts }: Step): Step =>
 function hangUp({ id }: Active, element: Parameters<typeof hungUp>[0], ...first: readonly Act[]): Step {
   const reason = hungUp(element)
   return closed(step(ended, ...first, ...finish(id, reason), tell({ tell: 'ended', reason })))
+}
+
+/** The client that calls anew has lost this session, or takes it to another device (XEP-0353, 4.2). */
+function replaced({ id }: Active, by: string): Step {
+  const reason = because(migratedReason)
+  const extra = migratedTo(by)
+  return closed(
+    step(
+      ended,
+      action(id, 'session-terminate', { reason }),
+      announce('finish', id.peer, { reason, extra }),
+      tell({ tell: 'ended', reason: replacedReason })
+    )
+  )
 }
 
 function notTaken(call: Active, { tag, why, reason }: EventOf<'reply.failed'>): Step {

@@ -139,6 +139,10 @@ export type CallEvent =
   | { readonly type: 'jmi.retract'; readonly from: string; readonly reason: Element | null }
   | { readonly type: 'jmi.finish'; readonly from: string; readonly reason: Element | null }
   | { readonly type: 'jmi.bounced'; readonly reason: Reason }
+  /** The user calls the address that calls it, and the user's call stays. `told`: the user has rejected ours itself. */
+  | { readonly type: 'jmi.crossed'; readonly told: boolean }
+  /** The user calls anew the address it talks to: that session has taken the place of this one. */
+  | { readonly type: 'jmi.replaced'; readonly by: string }
   | { readonly type: 'jingle'; readonly from: string; readonly jingle: Jingle }
   | { readonly type: 'reply.done'; readonly tag: Tag }
   | { readonly type: 'reply.failed'; readonly tag: Tag; readonly why: ReplyFailure; readonly reason: Reason }
@@ -180,6 +184,7 @@ export type Act =
       readonly to: string
       readonly media?: readonly MediaKind[]
       readonly reason?: Element
+      readonly extra?: Element
     }
   | (Tell & { readonly act: 'tell' })
   /** Null: the timer is stopped. */

@@ -35,6 +35,7 @@ import {
 import type { Act, Call, CallEvent, CallIn, EventOf, Identity, Media, Step } from './call-model.ts'
 import { infoOf } from './jingle.ts'
 import type { Jingle } from './jingle.ts'
+import { callingReason, crossedReason, tieBreak } from './tie-break.ts'
 import type { SdpDescription } from '../../session/sdp.ts'
 
 /** Asks all devices of the user. */
@@ -64,6 +65,10 @@ export function proposing(call: CallIn<'proposing'>, event: CallEvent): Step {
     }
     case 'jmi.reject':
       return over(tell({ tell: 'ended', reason: calleeRefused(event.reason) }))
+    case 'jmi.crossed': {
+      const gone = announce('retract', id.peer, { reason: because(crossedReason), extra: tieBreak() })
+      return over(...(event.told ? [] : [gone]), tell({ tell: 'ended', reason: callingReason }))
+    }
     case 'jmi.bounced':
       // One device that is gone says nothing about the others, least of all where one rings.
       if (alerted || bounced !== null) return step(call)

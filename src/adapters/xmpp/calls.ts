@@ -9,7 +9,7 @@ import { askFirst, takeInitiate, takeProposal } from './call-in.ts'
 import { callLimits } from './call-limits.ts'
 import type { CallLimits } from './call-limits.ts'
 import { hubSdp, isVideo, trickle } from './call-media.ts'
-import type { Act, Call, CallEvent, Identity, JingleError, Tell, Trickled } from './call-model.ts'
+import type { Act, Call, CallEvent, Identity, JingleError, Phase, Tell, Trickled } from './call-model.ts'
 import { initiate, propose } from './call-out.ts'
 import type { Calls, CallsParts } from './calls-port.ts'
 import { conditionOfCause } from './causes.ts'
@@ -17,13 +17,15 @@ import type { Condition } from './causes.ts'
 import { xml } from './elements.ts'
 import type { Element } from './elements.ts'
 import { parseJingle } from './jingle.ts'
-import type { Jingle, Role } from './jingle.ts'
+import type { Jingle } from './jingle.ts'
 import { bouncedProposal, isOwnBounce, parseJmi, printJmi } from './jmi.ts'
 import type { Jmi } from './jmi.ts'
+import { eventOf, mayHear, mediaRefusal } from './jmi-event.ts'
 import type { Device } from './link.ts'
 import { LiveCall } from './live-call.ts'
 import { Memory } from '../../memory.ts'
 import { namespaces } from './namespaces.ts'
+import { crossedReason, staysBefore, tieBreak } from './tie-break.ts'
 import { bareOf, conditionOf, errorOf, resultOf, sameJid } from './stanza.ts'
 
 export interface CallsOptions extends CallsParts {
@@ -41,6 +43,7 @@ class IslandCalls implements Calls {
   /** By the user's bare JID and the sid: a sid alone is the word of whoever sends it. */
   readonly #bySession = new Map<string, LiveCall>()
   readonly #byDevice = new Map<string, Set<LiveCall>>()
+  readonly #byUser = new Map<string, Set<LiveCall>>()
   readonly #proposals = new Map<string, number>()
   readonly #ended: Memory<true>
   readonly #early: Memory<Trickled>
@@ -150,6 +153,10 @@ class IslandCalls implements Calls {
     const refusal = this.#refusalOf(from, iq.attrs['to'] ?? '')
     if (refusal !== null) return errorOf(iq, conditionOfCause(refusal), { text: wordsOf(refusal) })
     if (jingle.contents.length === 0) return errorOf(iq, 'bad-request', { text: 'a session needs a content' })
+    const crossing = this.#between(from, iq.attrs['to'] ?? '', 'initiating').filter(({ id }) => id.peer === from)
+    if (crossing.some(({ id }) => !id.announced && !staysBefore(jingle.sid, id.sid))) {
+      return jingleError(iq, 'conflict', 'tie-break')
+    }
     const key = keyOf(from, jingle.sid)
     const early = this.#early.get(key) ?? new Map()
     this.#early.delete(key)
@@ -186,7 +193,7 @@ class IslandCalls implements Calls {
       return true
     }
     const event = eventOf(jmi, from)
-    if (event !== null && mayHear(live, jmi, from)) live.step(event)
+    if (event !== null && mayHear(live.id, jmi, from)) live.step(event)
     return true
   }
 
@@ -203,13 +210,30 @@ class IslandCalls implements Calls {
     const { island, link } = this.#parts
     if (this.#ended.get(keyOf(from, jmi.id)) !== null) return
     const reason = this.#refusalOf(from, to) ?? this.#tooMany(from) ?? mediaRefusal(jmi)
-    if (reason !== null) {
-      link.send(printJmi({ kind: 'reject', id: jmi.id, from: own, to: from, reason: because(reason) }))
-      return
+    const reject = { kind: 'reject', id: jmi.id, from: own, to: from } as const
+    if (reason !== null) return void link.send(printJmi({ ...reject, reason: because(reason) }))
+    const crossing = this.#between(from, to, 'proposing')
+    if (crossing.some(({ id }) => !staysBefore(jmi.id, id.sid))) {
+      return void link.send(printJmi({ ...reject, reason: because(crossedReason), extra: tieBreak() }))
+    }
+    for (const ours of crossing) ours.step({ type: 'jmi.crossed', told: false })
+    for (const old of this.#between(from, to, 'active')) {
+      if (old.id.announced) old.step({ type: 'jmi.replaced', by: jmi.id })
     }
     const id = { sid: jmi.id, own, peer: from, role: 'responder', announced: true } as const
     const live = this.#open(this.#parts.newLeg(), id, to)
     live.begin(island.start === 'B' ? askFirst(id, jmi.media) : takeProposal(id))
+  }
+
+  /** Calls in that phase between the user of a JID and an address of the gateway, however that is written. */
+  #between(from: string, to: string, phase: Phase): readonly LiveCall[] {
+    const { addresses } = this.#parts
+    const called = addresses.called(to)
+    if ('refused' in called) return []
+    return Array.from(this.#byUser.get(bareOf(from) ?? from) ?? []).filter(({ call, id }) => {
+      const other = call.phase === phase ? addresses.called(id.own) : null
+      return other !== null && 'called' in other && other.called === called.called
+    })
   }
 
   #tooMany(from: string): Reason | null {
@@ -260,7 +284,8 @@ class IslandCalls implements Calls {
     )
     this.#byLeg.set(leg, live)
     this.#bySession.set(keyOf(id.peer, id.sid), live)
-    this.#atDevice(id.peer, live)
+    join(this.#byDevice, id.peer, live)
+    join(this.#byUser, bareOf(id.peer) ?? id.peer, live)
     return live
   }
 
@@ -290,11 +315,12 @@ class IslandCalls implements Calls {
       this.#byLeg.delete(live.leg)
       this.#bySession.delete(keyOf(id.peer, id.sid))
       this.#ended.set(keyOf(id.peer, id.sid), true)
-      this.#leaveDevice(id.peer, live)
-      if (was !== null) this.#leaveDevice(was, live)
+      leave(this.#byDevice, id.peer, live)
+      leave(this.#byUser, bareOf(id.peer) ?? id.peer, live)
+      if (was !== null) leave(this.#byDevice, was, live)
     } else if (was !== null && was !== id.peer) {
-      this.#leaveDevice(was, live)
-      this.#atDevice(id.peer, live)
+      leave(this.#byDevice, was, live)
+      join(this.#byDevice, id.peer, live)
     }
   }
 
@@ -307,16 +333,16 @@ class IslandCalls implements Calls {
     if (now > 0) this.#proposals.set(bare, now)
     else this.#proposals.delete(bare)
   }
+}
 
-  #atDevice(jid: string, live: LiveCall): void {
-    this.#byDevice.set(jid, (this.#byDevice.get(jid) ?? new Set()).add(live))
-  }
+function join(calls: Map<string, Set<LiveCall>>, key: string, live: LiveCall): void {
+  calls.set(key, (calls.get(key) ?? new Set()).add(live))
+}
 
-  #leaveDevice(jid: string, live: LiveCall): void {
-    const calls = this.#byDevice.get(jid)
-    calls?.delete(live)
-    if (calls?.size === 0) this.#byDevice.delete(jid)
-  }
+function leave(calls: Map<string, Set<LiveCall>>, key: string, live: LiveCall): void {
+  const left = calls.get(key)
+  left?.delete(live)
+  if (left?.size === 0) calls.delete(key)
 }
 
 const keyOf = (jid: string, sid: string): string => `${bareOf(jid) ?? jid} ${sid}`
@@ -335,43 +361,6 @@ export function deviceToCall(devices: readonly Device[], video: boolean): string
     return seeing(b) - seeing(a) || b.priority - a.priority
   })
   return best[0]?.jid ?? null
-}
-
-function mediaRefusal({ media }: Jmi): Reason | null {
-  return media.length > 0
-    ? null
-    : { cause: 'incompatible-media', sip: 501, text: 'only sound and pictures can be called with' }
-}
-
-/** Of the words before a session, the caller says some and the called others. */
-const saidBy: Readonly<Record<Role, ReadonlySet<Jmi['kind']>>> = {
-  initiator: new Set(['retract', 'finish', 'reject']),
-  responder: new Set(['ringing', 'proceed', 'reject', 'finish'])
-}
-
-function mayHear({ id }: LiveCall, { kind }: Jmi, from: string): boolean {
-  const theirs: Role = id.role === 'initiator' ? 'responder' : 'initiator'
-  if (!saidBy[theirs].has(kind)) return false
-  // The caller's other devices have no say in a call that one of them makes.
-  return id.role === 'initiator' || id.peer === from
-}
-
-function eventOf({ kind, reason }: Jmi, from: string): CallEvent | null {
-  switch (kind) {
-    case 'ringing':
-      return { type: 'jmi.ringing', from }
-    case 'proceed':
-      return { type: 'jmi.proceed', from }
-    case 'reject':
-      return { type: 'jmi.reject', from, reason }
-    case 'retract':
-      return { type: 'jmi.retract', from, reason }
-    case 'finish':
-      return { type: 'jmi.finish', from, reason }
-    case 'propose':
-    case 'accept':
-      return null
-  }
 }
 
 function answerOf(iq: Element, reply: Extract<Act, { act: 'reply' }> | null): Element {

@@ -53,15 +53,18 @@ export interface JmiMessage {
   readonly to: string
   readonly media?: readonly MediaKind[]
   readonly reason?: Element | null
+  /** What stands beside the reason: a tie-break, or the session that has taken this one's place. */
+  readonly extra?: Element | null
 }
 
 /** Of type chat, with the hint to store it, as all of them are since the second form (XEP-0353, 3). */
-export function printJmi({ kind, id, from, to, media = [], reason = null }: JmiMessage): Element {
+export function printJmi({ kind, id, from, to, media = [], reason = null, extra = null }: JmiMessage): Element {
   const payload = xml(
     kind,
     { xmlns: namespaces.jmi, id },
     ...media.map(media => xml('description', { xmlns: namespaces.rtp, media })),
-    reason === null ? null : portable(reason)
+    reason === null ? null : portable(reason),
+    extra === null ? null : portable(extra)
   )
   const hint = xml('store', { xmlns: namespaces.hints })
   return xml('message', { from, to, id: `${prefix}${kind}-${id}`, type: 'chat' }, payload, hint)

@@ -101,9 +101,9 @@ export class LiveCall {
       case 'tell':
         return this.#tell(act)
       case 'jmi': {
-        const { kind, to, media = [], reason = null } = act
+        const { kind, to, media = [], reason = null, extra = null } = act
         const { sid, own } = this.#id
-        const stanza = printJmi({ kind, id: sid, from: own, to, media, reason })
+        const stanza = printJmi({ kind, id: sid, from: own, to, media, reason, extra })
         if (this.#parts.link.send(stanza)) return
         if (kind === 'propose') return this.#failed('initiate', 'down', linkDown)
         if (endings.has(kind)) this.#parts.onOwed(stanza)

@@ -69,6 +69,8 @@ const events: Readonly<Record<Exclude<EventType, 'jingle'>, CallEvent>> = {
   'jmi.retract': { type: 'jmi.retract', from: phone, reason: null },
   'jmi.finish': { type: 'jmi.finish', from: phone, reason: null },
   'jmi.bounced': { type: 'jmi.bounced', reason: { cause: 'unavailable' } },
+  'jmi.crossed': { type: 'jmi.crossed', told: false },
+  'jmi.replaced': { type: 'jmi.replaced', by: 'other' },
   'reply.done': { type: 'reply.done', tag: 'initiate' },
   'reply.failed': { type: 'reply.failed', tag: 'initiate', why: 'timeout', reason: { cause: 'peer-failed' } },
   timer: { type: 'timer', timer: 'ringing' },
@@ -137,6 +139,7 @@ const table: Readonly<Record<Phase, Row>> = {
     'jmi.ringing': ':alerting',
     'jmi.proceed': '> initiating session-initiate',
     'jmi.reject': '> ended :ended',
+    'jmi.crossed': '> ended retract :ended',
     'reply.failed': '> ended :ended',
     timer: ':alerting'
   }),
@@ -184,7 +187,8 @@ const table: Readonly<Record<Phase, Row>> = {
     'core.reoffer': 'session-info :reoffer-answered',
     'core.tone': 'session-info',
     'core.end': '> ended session-terminate finish',
-    'jmi.finish': '> ended finish :ended'
+    'jmi.finish': '> ended finish :ended',
+    'jmi.replaced': '> ended session-terminate finish :ended'
   }),
   ended: row({})
 }

@@ -95,6 +95,13 @@ function walkOnce(seed: number, reached: Map<Phase, number>): void {
           ? { type: pick(['jmi.reject', 'jmi.retract', 'jmi.finish'] as const), from, reason: null }
           : null,
       () => ({ type: 'jmi.bounced', reason: { cause: 'unavailable' } }),
+      () =>
+        random(6) === 0
+          ? pick<CallEvent>([
+              { type: 'jmi.crossed', told: random(2) === 0 },
+              { type: 'jmi.replaced', by: 'other' }
+            ])
+          : null,
       () => ({ type: 'reply.done', tag: pick(['initiate', 'accept', 'add', 'other']) }),
       () =>
         random(6) === 0
