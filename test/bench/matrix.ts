@@ -115,7 +115,7 @@ export async function ghostMemory(): Promise<number> {
     limits,
     clock: systemClock,
     log: createLog('silent'),
-    onJoined: () => undefined,
+    joining: async (_room, _ghost, join) => void (await join()),
     onGone: () => undefined
   })
   const open = async (from: number, to: number): Promise<void> => {

@@ -99,6 +99,30 @@ describe('a user who writes to a ghost', () => {
   }, 30_000)
 })
 
+describe('a room with several ghosts', () => {
+  it('delivers nothing, and she is told so, once', async () => {
+    const roomId = await roomWith(phone, 'private_chat')
+    const invited = await alice.request('POST', `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/invite`, {
+      user_id: ghostOf('4989111')
+    })
+    equal(invited.status, 200)
+    await eventually('both are in', async () => (await members(roomId)).length === 3)
+    await says(roomId, 'to whom')
+    await says(roomId, 'again')
+    const notices = await eventually('she is told', async () => {
+      const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=50`
+      const { chunk } = (await alice.request('GET', path)).body as unknown as {
+        chunk: readonly { content: { msgtype?: string; body?: string } }[]
+      }
+      const found = chunk.filter(({ content }) => content.msgtype === 'm.notice')
+      return found.length > 0 ? found : null
+    })
+    equal(notices.length, 1)
+    ok(notices[0]?.content.body?.includes('several phone contacts'))
+    equal(bodies(roomId), [])
+  }, 30_000)
+})
+
 describe('a ghost that writes to a user', () => {
   it('gets one room with her, that both keep, and is called by its number', async () => {
     const other = ghostOf('4989777')
@@ -152,16 +176,15 @@ describe('a homeserver that goes away', () => {
     await says(invited, 'in a new room')
     await world.synapse.crash()
     await world.synapse.start()
+    // These are pushed, as soon as somebody is there: ahead of all that was lost.
+    for (const body of ['said since', 'and more']) await says(roomId, body)
     await world.restart()
-    await eventually('all is heard', () => bodies(roomId).length >= 12 && bodies(invited).length > 0, 60_000)
-    equal(
-      bodies(roomId),
-      Array.from({ length: 12 }, (_, n) => `unheard ${n}`)
-    )
+    await eventually('all is heard', () => bodies(roomId).length >= 14 && bodies(invited).length > 0, 60_000)
+    equal(bodies(roomId), [...Array.from({ length: 12 }, (_, n) => `unheard ${n}`), 'said since', 'and more'])
     equal(bodies(invited), ['in a new room'])
     // After it new events have numbers that were there before: they are no repetition.
     await says(roomId, 'after all that')
-    await eventually('the next one too', () => bodies(roomId).length === 13)
+    await eventually('the next one too', () => bodies(roomId).length === 15)
   }, 120_000)
 })
 

@@ -72,6 +72,15 @@ export function readEvent(value: unknown): { readonly event: RawEvent; readonly 
   }
 }
 
+/** What was told stands in that order, older events before it and everything else behind it. */
+function inOrder(waiting: readonly Waiting[], told: readonly RawEvent[]): Waiting[] {
+  const places = new Map(told.map(({ event_id: id }, place) => [id, place]))
+  const oldest = told[0]?.origin_server_ts ?? 0
+  const placeOf = ({ event }: Waiting): number =>
+    places.get(event.event_id) ?? (event.origin_server_ts < oldest ? -1 : told.length)
+  return waiting.toSorted((a, b) => placeOf(a) - placeOf(b))
+}
+
 export interface IntakeParts {
   readonly islandId: string
   readonly store: Store
@@ -88,6 +97,13 @@ export class Intake {
   readonly #parts: IntakeParts
   readonly #rooms = new Map<string, Waiting[]>()
   readonly #busy = new Set<string>()
+  /** Rooms whose events wait for what was said before them, with the end of their patience. */
+  readonly #held = new Map<string, () => void>()
+  /** While the homeserver was away: those of its rooms that have been read again. */
+  readonly #caughtUp = new Set<string>()
+  /** Rooms that a ghost is joining. */
+  readonly #paused = new Set<string>()
+  #behind = false
   readonly #queue: string[] = []
   #waiting = 0
   #handled: string[] = []
@@ -138,10 +154,66 @@ export class Intake {
     for (const waiting of await this.#parts.store.keep(read)) this.#enqueue(waiting)
   }
 
+  /** From now on what comes waits, room by room: something may have been lost before it. For `holdMs` at most. */
+  hold(): void {
+    this.#behind = true
+    this.#caughtUp.clear()
+  }
+
+  /** The same for one room. */
+  pause(roomId: string): void {
+    this.#paused.add(roomId)
+  }
+
+  /** Rooms with events that wait for that. */
+  get heldRooms(): readonly string[] {
+    return [...this.#held.keys()]
+  }
+
+  /** A room has been read again: what waits there goes on, in the order it was told in. */
+  caughtUp(roomId: string, told: readonly RawEvent[]): void {
+    this.#paused.delete(roomId)
+    if (this.#behind) this.#caughtUp.add(roomId)
+    const room = this.#rooms.get(roomId)
+    if (room !== undefined && told.length > 0) this.#rooms.set(roomId, inOrder(room, told))
+    this.#goOn(roomId)
+  }
+
+  /** All rooms have been. */
+  caughtUpAll(): void {
+    this.#behind = false
+    this.#caughtUp.clear()
+    for (const roomId of this.heldRooms) if (!this.#isHeld(roomId)) this.#goOn(roomId)
+  }
+
+  #isHeld(roomId: string): boolean {
+    return this.#paused.has(roomId) || (this.#behind && !this.#caughtUp.has(roomId))
+  }
+
+  #wait(roomId: string): void {
+    if (this.#held.has(roomId)) return
+    const { clock, limits } = this.#parts
+    this.#held.set(
+      roomId,
+      clock.after(limits.holdMs, () => this.caughtUp(roomId, []))
+    )
+  }
+
+  #goOn(roomId: string): void {
+    const stopWaiting = this.#held.get(roomId)
+    if (stopWaiting === undefined) return
+    stopWaiting()
+    this.#held.delete(roomId)
+    this.#queue.push(roomId)
+    this.#next()
+  }
+
   /** Waits until what is handled is written down; what is not will be handled by the next process. */
   async close(): Promise<void> {
     this.#closed = true
     this.#prune?.()
+    for (const stopWaiting of this.#held.values()) stopWaiting()
+    this.#held.clear()
     this.#queue.length = 0
     this.#rooms.clear()
     await this.#keeping
@@ -152,10 +224,10 @@ export class Intake {
     const { room_id: roomId } = waiting.event
     const room = this.#rooms.get(roomId)
     this.#waiting += 1
-    if (room === undefined) {
-      this.#rooms.set(roomId, [waiting])
-      this.#queue.push(roomId)
-    } else room.push(waiting)
+    if (room !== undefined) return void room.push(waiting)
+    this.#rooms.set(roomId, [waiting])
+    if (this.#isHeld(roomId)) return this.#wait(roomId)
+    this.#queue.push(roomId)
     this.#next()
   }
 
@@ -178,9 +250,13 @@ export class Intake {
     this.#next()
   }
 
-  /** The next event of a room; an empty room is forgotten at once. */
+  /** The next event of a room, unless it has to wait; an empty room is forgotten at once. */
   #first(roomId: string): Waiting | null {
     const room = this.#rooms.get(roomId)
+    if (room !== undefined && room.length > 0 && this.#isHeld(roomId) && !this.#closed) {
+      this.#wait(roomId)
+      return null
+    }
     const first = this.#closed ? undefined : room?.shift()
     if (first === undefined) this.#rooms.delete(roomId)
     return first ?? null

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { MatrixIslandConfig } from '../../config.ts'
 import { messageOf } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
+import { Memory } from '../../memory.ts'
 import type { LegRef } from '../../session/model.ts'
 import type { Clock, Inbox } from '../../session/ports.ts'
 import type { Database } from '../../store/database.ts'
@@ -17,6 +18,7 @@ import { Intake } from './intake.ts'
 import type { Limits } from './limits.ts'
 import type { DirectRoom, Link, OutgoingEvent, RoomEvent } from './link.ts'
 import type { CallDriver, CreateCallDriver, CreateTexts, Texts } from './parts.ts'
+import { notices } from './notices.ts'
 import { patient } from './patience.ts'
 import { readBack, recoverIsland } from './recovery.ts'
 import type { RecoveryParts } from './recovery.ts'
@@ -24,7 +26,7 @@ import { serviceIdOf, watchLocal } from './registration.ts'
 import { Rooms } from './rooms.ts'
 import { Sender } from './sender.ts'
 import { createStore } from './store.ts'
-import type { Store, Waiting } from './store.ts'
+import type { RawEvent, Store, Waiting } from './store.ts'
 import { Watch } from './watch.ts'
 
 export interface IslandParts {
@@ -44,6 +46,9 @@ export interface IslandParts {
   readonly createTexts: CreateTexts
 }
 
+/** What is meant for the one ghost of a room. */
+const forOneGhost: ReadonlySet<string> = new Set(['m.room.message', 'm.room.encrypted', 'm.call.invite'])
+
 export class Island implements Link, Receiver {
   readonly islandId: string
   readonly serverName: string
@@ -60,10 +65,14 @@ export class Island implements Link, Receiver {
   readonly #sender: Sender
   readonly #watch: Watch
   readonly #recovery: RecoveryParts
+  /** Rooms that were told that there are too many ghosts in them. */
+  readonly #warned: Memory<true>
 
   constructor(parts: IslandParts) {
     const { island, asToken, database, limits, clock, log, numberOf, random } = parts
     this.#parts = parts
+    const warnedMax = limits.textsRememberedMax
+    this.#warned = new Memory({ entriesMax: warnedMax, keepMs: limits.warningMs, now: () => clock.now() })
     this.islandId = island.id
     this.serverName = island.domain.toLowerCase()
     this.homeserver = createHomeserver({ url: island.homeserver, asToken, limits })
@@ -83,7 +92,7 @@ export class Island implements Link, Receiver {
       ...asking,
       addresses,
       store,
-      onJoined: (roomId, ghost) => void this.#readBack(roomId, ghost),
+      joining: (roomId, ghost, join) => this.#joining(roomId, ghost, join),
       onGone: (roomId, user) => this.calls.onGone(roomId, user)
     })
     this.#intake = new Intake({
@@ -98,14 +107,17 @@ export class Island implements Link, Receiver {
       now: () => clock.now(),
       ghosts: () => this.#rooms.ghosts,
       invited: (roomId, ghost, by) => this.#rooms.invited(roomId, ghost, by),
-      take: events => this.#intake.take(events)
+      take: events => this.#intake.take(events),
+      urgent: () => this.#intake.heldRooms,
+      caughtUp: (roomId, told) => this.#intake.caughtUp(roomId, told)
     }
     this.#watch = new Watch({
       ...common,
       serviceId: serviceIdOf(islandId),
       watcher: `@${watchLocal(island.ghostPrefix)}:${this.serverName}`,
       random,
-      recover: () => recoverIsland(this.#recovery)
+      onDown: () => this.#intake.hold(),
+      recover: () => this.#recover()
     })
     this.#sender = new Sender({
       ...common,
@@ -122,6 +134,7 @@ export class Island implements Link, Receiver {
   /** Reads what is known from the database; does not wait for the homeserver. Throws HUB_DATABASE. */
   async start(): Promise<void> {
     await this.#rooms.start()
+    this.#intake.hold()
     await this.#intake.start()
   }
 
@@ -222,6 +235,8 @@ export class Island implements Link, Receiver {
     const { clock } = this.#parts
     // What a ghost of ours has said comes back to us.
     if (this.addresses.isGhost(event.sender)) return
+    const [ghost = null, another] = await this.#rooms.ghostsIn(event.room_id)
+    if (ghost !== null && another !== undefined && forOneGhost.has(event.type)) return this.#tellCrowd(event, ghost)
     const now = clock.now()
     const heard: RoomEvent = {
       eventId: event.event_id,
@@ -232,19 +247,48 @@ export class Island implements Link, Receiver {
       content: event.content,
       sentAt: event.origin_server_ts,
       ageMs: ageMs === null ? Math.max(0, now - event.origin_server_ts) : ageMs + (now - arrivedAt),
-      ghost: await this.#rooms.ghostIn(event.room_id),
+      ghost: another === undefined ? ghost : null,
       redacts: event.redacts ?? null
     }
     if (!this.calls.onEvent(heard)) await this.texts.onEvent(heard)
   }
 
-  async #readBack(roomId: string, ghost: string): Promise<void> {
+  /** Who of several is meant nobody can know: nothing goes out, and the room is told, once in a while. */
+  async #tellCrowd({ room_id: roomId, sender }: RawEvent, ghost: string): Promise<void> {
+    const { clock, limits, log } = this.#parts
+    if (this.addresses.caller(sender) === null || this.#warned.get(roomId) !== null) return
+    this.#warned.set(roomId, true)
+    const content = { msgtype: 'm.notice', body: notices.crowd }
+    const event = { ghost, roomId, type: 'm.room.message', content, txnId: `crowd-${this.newId()}` }
+    await this.send({ ...event, expiresAt: clock.now() + limits.noticeMs }).catch((error: unknown) => {
+      log.info({ err: error, island: this.islandId, roomId }, 'a notice could not be shown')
+    })
+  }
+
+  async #recover(): Promise<void> {
+    await recoverIsland(this.#recovery)
+    this.#intake.caughtUpAll()
+  }
+
+  /** What was said before the ghost was there comes first. */
+  async #joining(roomId: string, ghost: string, join: () => Promise<boolean>): Promise<void> {
+    let told: readonly RawEvent[] = []
+    this.#intake.pause(roomId)
     try {
-      await readBack(this.#recovery, roomId, ghost)
+      if (await join()) told = await this.#readBack(roomId, ghost)
+    } finally {
+      this.#intake.caughtUp(roomId, told)
+    }
+  }
+
+  async #readBack(roomId: string, ghost: string): Promise<readonly RawEvent[]> {
+    try {
+      return await readBack(this.#recovery, roomId, ghost)
     } catch (error) {
       // The homeserver is away: all of this is read again once it is back.
       if (error instanceof HomeserverError && error.kind === 'down') this.#watch.down(error.message)
       else this.#parts.log.warn({ err: error, island: this.islandId, roomId }, 'a room could not be read')
+      return []
     }
   }
 

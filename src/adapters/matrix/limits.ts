@@ -12,6 +12,8 @@ export const limits = {
   waitingEventsMax: 10_000,
   /** Rooms whose events are handled at once, of one island. */
   roomsAtOnceMax: 64,
+  /** How long events of a room wait for what was said before them to be read again, after the homeserver was away. */
+  holdMs: 10_000,
   /** How long an event id is remembered, against a repetition. */
   eventsKeptMs: 7 * 86_400_000,
   pruneMs: 3_600_000,

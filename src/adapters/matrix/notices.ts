@@ -12,6 +12,9 @@ export const notices = {
     'This room is encrypted, and the phone network cannot read it: nothing you write here is delivered. ' +
     'Start a new, unencrypted chat with this contact.',
   encryptedCall: 'This room is encrypted: calls from it cannot reach the phone network. Call from an unencrypted chat.',
+  crowd:
+    'There are several phone contacts in this room: nothing you write here is delivered, and no call goes out. ' +
+    'Use a direct chat with each of them.',
   undelivered: (why: string): string => `Your message was not delivered: ${why}.`,
   uncertain:
     'The service was interrupted while this message was on its way: it may not have been delivered. ' +

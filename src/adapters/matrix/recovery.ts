@@ -4,7 +4,7 @@
 import { readEvent } from './intake.ts'
 import type { Homeserver } from './homeserver.ts'
 import type { Limits } from './limits.ts'
-import type { RawEvent, Store } from './store.ts'
+import type { RawEvent, Store, StoredRoom } from './store.ts'
 
 export interface RecoveryParts {
   readonly homeserver: Homeserver
@@ -15,6 +15,10 @@ export interface RecoveryParts {
   readonly invited: (roomId: string, ghost: string, by: string) => Promise<void>
   /** Oldest first, as the homeserver gave them. */
   readonly take: (events: readonly unknown[]) => Promise<void>
+  /** Rooms whose events wait for them to be read: they come first. */
+  readonly urgent: () => readonly string[]
+  /** Nothing is missing in a room any more; its events, oldest first, as far as they were read. */
+  readonly caughtUp: (roomId: string, told: readonly RawEvent[]) => void
 }
 
 interface Page {
@@ -40,10 +44,31 @@ interface Invited {
 
 /** Everything of an island after its homeserver was away. Throws `HomeserverError` where it is away again. */
 export async function recoverIsland(parts: RecoveryParts): Promise<void> {
-  const { store, limits, ghosts } = parts
-  await each(ghosts(), limits.recoverAtOnceMax, ghost => readInvitations(parts, ghost))
-  const rooms = await store.rooms(limits.rememberedMax)
-  await each(rooms, limits.recoverAtOnceMax, ({ roomId, ghost }) => readBack(parts, roomId, ghost))
+  const { store, limits, ghosts, urgent, caughtUp } = parts
+  const ghostsOf = Map.groupBy(await store.rooms(limits.rememberedMax), ({ roomId }) => roomId)
+  const left = new Map<string, () => Promise<void>>()
+  for (const ghost of ghosts()) left.set(ghost, () => readInvitations(parts, ghost))
+  for (const [roomId, rooms] of ghostsOf) left.set(roomId, () => readRoom(parts, roomId, rooms))
+  const next = (): (() => Promise<void>) | null => {
+    const waiting = urgent()
+    // Of a room that is not known yet nothing can be missing.
+    for (const roomId of waiting) if (!ghostsOf.has(roomId)) caughtUp(roomId, [])
+    const [first] = left.keys()
+    const key = waiting.find(roomId => left.has(roomId)) ?? first
+    const job = key === undefined ? undefined : left.get(key)
+    if (key !== undefined) left.delete(key)
+    return job ?? null
+  }
+  const worker = async (): Promise<void> => {
+    for (let job = next(); job !== null; job = next()) await job()
+  }
+  await Promise.all(Array.from({ length: limits.recoverAtOnceMax }, worker))
+}
+
+async function readRoom(parts: RecoveryParts, roomId: string, rooms: readonly StoredRoom[]): Promise<void> {
+  const told: RawEvent[] = []
+  for (const { ghost } of rooms) told.push(...(await readBack(parts, roomId, ghost)))
+  parts.caughtUp(roomId, told)
 }
 
 async function readInvitations({ homeserver, invited }: RecoveryParts, ghost: string): Promise<void> {
@@ -63,10 +88,10 @@ async function readInvitations({ homeserver, invited }: RecoveryParts, ghost: st
 }
 
 /**
- * The newest events of a room, back to a page that is known, to the ghost's own invitation, or to the bound. A room
- * that the ghost may not read is left alone.
+ * The newest events of a room, back to a page that is known, to the ghost's own invitation, or to the bound; oldest
+ * first. A room that the ghost may not read is left alone.
  */
-export async function readBack(parts: RecoveryParts, roomId: string, ghost: string): Promise<void> {
+export async function readBack(parts: RecoveryParts, roomId: string, ghost: string): Promise<readonly RawEvent[]> {
   const { homeserver, store, limits, now, take } = parts
   const found: unknown[] = []
   let from: string | null = null
@@ -78,7 +103,7 @@ export async function readBack(parts: RecoveryParts, roomId: string, ghost: stri
     }
     const path = `/v3/rooms/${encodeURIComponent(roomId)}/messages`
     const answer: Page | null = await refusedIsNull(homeserver.request<Page>({ method: 'GET', path, query, as: ghost }))
-    if (answer === null) return
+    if (answer === null) return []
     const chunk: readonly unknown[] = answer.chunk ?? []
     const ids = chunk.flatMap(value => readEvent(value)?.event.event_id ?? [])
     const known = await store.known(ids)
@@ -91,6 +116,7 @@ export async function readBack(parts: RecoveryParts, roomId: string, ghost: stri
   for (let at = found.length; at > 0; at -= limits.backfillPageEvents) {
     await take(found.slice(Math.max(0, at - limits.backfillPageEvents), at).toReversed())
   }
+  return found.toReversed().flatMap(value => readEvent(value)?.event ?? [])
 }
 
 /** From here on back it was never meant for the ghost, or is too old. */
@@ -110,12 +136,4 @@ async function refusedIsNull<T>(request: Promise<T>): Promise<T | null> {
     if (error instanceof Error && 'kind' in error && error.kind === 'refused') return null
     throw error
   }
-}
-
-async function each<T>(items: readonly T[], atOnce: number, run: (item: T) => Promise<void>): Promise<void> {
-  const left = [...items]
-  const worker = async (): Promise<void> => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) await run(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker))
 }

@@ -19,8 +19,8 @@ export interface RoomsParts {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: Logger
-  /** A ghost has joined a room that was there before: what was said in it meanwhile is to be read. */
-  readonly onJoined: (roomId: string, ghost: string) => void
+  /** Around a ghost's joining a room: what was said in it before is to be read first. `join`: whether it could. */
+  readonly joining: (roomId: string, ghost: string, join: () => Promise<boolean>) => Promise<void>
   readonly onGone: (roomId: string, user: string) => void
 }
 
@@ -60,8 +60,12 @@ export class Rooms {
 
   /** The one ghost of a room; null: none that is known, or several. */
   async ghostIn(roomId: string): Promise<string | null> {
-    const rooms = await this.#known(roomId)
-    return rooms.length === 1 ? (rooms[0]?.ghost ?? null) : null
+    const [ghost = null, another] = await this.ghostsIn(roomId)
+    return another === undefined ? ghost : null
+  }
+
+  async ghostsIn(roomId: string): Promise<readonly string[]> {
+    return (await this.#known(roomId)).map(({ ghost }) => ghost)
   }
 
   /** Makes sure that the ghost exists. Throws `HomeserverError`, HUB_DATABASE. */
@@ -251,7 +255,7 @@ export class Rooms {
   }
 
   async #accept(roomId: string, ghost: string, by: string): Promise<void> {
-    const { homeserver, clock, addresses, log, islandId } = this.#parts
+    const { addresses, log, islandId } = this.#parts
     if ((await this.#known(roomId)).some(room => room.ghost === ghost)) return
     await this.register(ghost)
     if (addresses.caller(by) === null) {
@@ -259,18 +263,23 @@ export class Rooms {
       await this.#leave(roomId, ghost)
       return
     }
+    await this.#parts.joining(roomId, ghost, () => this.#join(roomId, ghost))
+  }
+
+  async #join(roomId: string, ghost: string): Promise<boolean> {
+    const { homeserver, clock, log, islandId } = this.#parts
     try {
       await homeserver.request({ method: 'POST', path: `/v3/join/${encodeURIComponent(roomId)}`, body: {}, as: ghost })
     } catch (error) {
       if (!(error instanceof HomeserverError) || error.kind !== 'refused') throw error
       log.info({ island: islandId, roomId, why: error.message }, 'a ghost could not join')
-      return
+      return false
     }
     const others = [...((await this.#members(roomId, ghost)) ?? [])].filter(member => member !== ghost)
     const [user = null] = others.length === 1 ? others : []
     const encrypted = await this.#isEncrypted(roomId, ghost)
     await this.#save({ roomId, ghost, user, encrypted, joined: user !== null }, clock.now())
-    this.#parts.onJoined(roomId, ghost)
+    return true
   }
 
   async #leave(roomId: string, ghost: string): Promise<void> {

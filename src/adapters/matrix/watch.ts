@@ -18,6 +18,8 @@ export interface WatchParts {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: Logger
+  /** It has gone: something may be lost from now on. */
+  readonly onDown: () => void
   /** After every time it was away, and at the start. May throw: it is called again after the next try. */
   readonly recover: () => Promise<void>
   /** 0 <= n < 1, for the jitter of waits. */
@@ -39,6 +41,8 @@ export class Watch {
   #hint: AbortController = new AbortController()
   #running: Promise<void> = Promise.resolve()
   #txnSeen = 0
+  /** Ends the pause before the next try. */
+  #hurry: (() => void) | null = null
 
   constructor(parts: WatchParts) {
     this.#parts = parts
@@ -82,17 +86,22 @@ export class Watch {
     this.#hint.abort()
   }
 
-  /** A transaction came: numbers that start again tell of a restart that nobody else noticed. */
+  /**
+   * A transaction came: numbers that start again tell of a restart that nobody else noticed, and a homeserver that
+   * was away is there again.
+   */
   pushed(txnId: string): void {
     const number = /^[0-9]{1,15}$/.test(txnId) ? Number(txnId) : 0
     if (number > 0 && number < this.#txnSeen) this.down('its transactions are numbered from the start again')
     this.#txnSeen = number
+    this.#hurry?.()
   }
 
   #fell(why: string): void {
     if (!this.#up) return
     this.#up = false
-    const { log, islandId } = this.#parts
+    const { log, islandId, onDown } = this.#parts
+    onDown()
     log.warn({ island: islandId, why }, 'the homeserver does not answer')
   }
 
@@ -104,6 +113,8 @@ export class Watch {
   async #run(): Promise<void> {
     const { limits, log, islandId, recover, random } = this.#parts
     let failures = 0
+    // Once: whoever pushes and answers nothing is not asked at every push.
+    let hurried = false
     while (!this.#stop.signal.aborted) {
       this.#hint = new AbortController()
       try {
@@ -115,6 +126,7 @@ export class Watch {
         log.info({ island: islandId }, 'the homeserver answers')
         this.#up = true
         failures = 0
+        hurried = false
         await this.#wait()
       } catch (error) {
         if (this.#stop.signal.aborted) return
@@ -123,7 +135,7 @@ export class Watch {
       }
       const waitMs = Math.min(limits.backOffMs * 2 ** Math.min(failures, 16), limits.backOffMsMax)
       failures += 1
-      await this.#pause(waitMs * (0.5 + random() / 2))
+      hurried = await this.#pause(waitMs * (0.5 + random() / 2), !hurried)
     }
   }
 
@@ -169,18 +181,20 @@ export class Watch {
     }
   }
 
-  #pause(ms: number): Promise<void> {
+  /** Resolves true where a push has ended it. */
+  #pause(ms: number, mayHurry: boolean): Promise<boolean> {
     return new Promise(done => {
       const { signal } = this.#stop
-      const stop = (): void => {
+      const end = (byPush: boolean): void => {
         cancel()
-        done()
-      }
-      const cancel = this.#parts.clock.after(ms, () => {
         signal.removeEventListener('abort', stop)
-        done()
-      })
+        this.#hurry = null
+        done(byPush)
+      }
+      const stop = (): void => end(false)
+      const cancel = this.#parts.clock.after(ms, stop)
       signal.addEventListener('abort', stop, { once: true })
+      if (mayHurry) this.#hurry = () => end(true)
     })
   }
 }

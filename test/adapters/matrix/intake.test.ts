@@ -153,6 +153,79 @@ describe('order', () => {
   })
 })
 
+describe('events behind an outage', () => {
+  const said = (id: string, sentAt: number, room = '!a'): object => event(id, room, { origin_server_ts: sentAt })
+  const told = (...events: readonly object[]) => events.map(value => readEvent(value)!.event)
+
+  it('wait for what was lost before them, and go on in the order of their room', async () => {
+    const { taking, handled } = intake()
+    taking.hold()
+    await taking.take([said('$new', 9), said('$newest', 10)])
+    await settle()
+    expect(handled).toEqual([])
+    expect(taking.heldRooms).toEqual(['!a'])
+    // What was lost is read again; one more comes meanwhile.
+    await taking.take([said('$lost 1', 7), said('$lost 2', 8)])
+    await taking.take([said('$last', 11)])
+    taking.caughtUp('!a', told(said('$lost 1', 7), said('$lost 2', 8), said('$new', 9), said('$newest', 10)))
+    await settle()
+    expect(handled).toEqual(['$lost 1', '$lost 2', '$new', '$newest', '$last'])
+    // From now on nothing waits in that room; in others it does until all is read.
+    await taking.take([said('$a', 12), said('$b', 1, '!b')])
+    await settle()
+    expect(handled.slice(5)).toEqual(['$a'])
+    taking.caughtUpAll()
+    await settle()
+    expect(handled.slice(5)).toEqual(['$a', '$b'])
+    await taking.take([said('$c', 2, '!c')])
+    await settle()
+    expect(handled.at(-1)).toBe('$c')
+  })
+
+  it('that are older than all that was read again come before it', async () => {
+    const { taking, handled } = intake()
+    taking.hold()
+    await taking.take([said('$new', 9), said('$older', 3), said('$old', 4)])
+    taking.caughtUp('!a', told(said('$first', 7), said('$new', 9)))
+    await settle()
+    expect(handled).toEqual(['$older', '$old', '$new'])
+  })
+
+  it('wait in the middle of a room too, and only so long', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const prepare: IntakeParts['prepare'] = async ({ event: { event_id: id } }) => (id === '$1' ? promise : undefined)
+    const { taking, handled, clock } = intake({ prepare })
+    await taking.take([said('$1', 1), said('$2', 2)])
+    taking.hold()
+    resolve()
+    await settle()
+    expect(handled).toEqual(['$1'])
+    await clock.advance(defaults.holdMs - 1)
+    expect(handled).toEqual(['$1'])
+    await clock.advance(1)
+    await settle()
+    expect(handled).toEqual(['$1', '$2'])
+    expect(clock.timers).toBe(0)
+  })
+
+  it('wait in a room that a ghost is joining, whatever the rest does', async () => {
+    const { taking, handled, clock } = intake()
+    taking.pause('!a')
+    await taking.take([said('$new', 9), said('$b', 1, '!b')])
+    taking.caughtUpAll()
+    await settle()
+    expect(handled).toEqual(['$b'])
+    await taking.take([said('$lost', 7)])
+    taking.caughtUp('!a', told(said('$lost', 7), said('$new', 9)))
+    await settle()
+    expect(handled).toEqual(['$b', '$lost', '$new'])
+    taking.pause('!a')
+    await taking.take([said('$late', 12)])
+    await taking.close()
+    expect(clock.timers).toBe(0)
+  })
+})
+
 describe('bounds', () => {
   it('leave events with the homeserver once too many wait', async () => {
     const { promise, resolve } = Promise.withResolvers<void>()

@@ -14,6 +14,8 @@ function recovery() {
   const homeserver = new FakeHomeserver()
   const store = new FakeStore()
   const taken: string[] = []
+  const urgent: string[] = []
+  const caughtUp: (readonly string[])[] = []
   const invited: (readonly [string, string, string])[] = []
   const parts: RecoveryParts = {
     homeserver,
@@ -21,6 +23,8 @@ function recovery() {
     limits,
     now: () => now,
     ghosts: () => [phoneGhost],
+    urgent: () => urgent,
+    caughtUp: (room, told) => void caughtUp.push([room, ...told.map(({ event_id: id }) => id)]),
     invited: async (room, ghost, by) => void invited.push([room, ghost, by]),
     take: async events => {
       const ids = events.flatMap(value => readEvent(value)?.event.event_id ?? [])
@@ -28,7 +32,7 @@ function recovery() {
       await store.keep(ids.map(id => ({ event: { event_id: id } as never, ageMs: 0, arrivedAt: now })))
     }
   }
-  return { parts, homeserver, store, taken, invited }
+  return { parts, homeserver, store, taken, invited, urgent, caughtUp }
 }
 const event = (id: string, more: object = {}): object => ({
   event_id: id,
@@ -141,5 +145,26 @@ describe('an island', () => {
     expect(taken).toEqual(['$1'])
     expect(homeserver.asked.map(({ as }) => as)).toEqual([phoneGhost, phoneGhost])
     expect(homeserver.said.some(path => path.includes('!closed'))).toBe(false)
+  })
+
+  it('reads first where events wait for it, and tells of each room what was said in which order', async () => {
+    const { parts, homeserver, store, urgent, caughtUp } = recovery()
+    const room = { roomId, ghost: phoneGhost, user: alice, encrypted: false, joined: true }
+    for (const id of ['!a', '!b', '!c']) await store.saveRoom({ ...room, roomId: id })
+    urgent.push('!c', '!unknown')
+    homeserver.answer = ({ path, query = {} }) => {
+      if (path === '/v3/sync') return {}
+      const id = decodeURIComponent(path).split('/')[3]!
+      return history([event(`${id} 1`), event(`${id} 2`), event(`${id} 3`)])({ query } as never)
+    }
+    await recoverIsland({ ...parts, limits: { ...limits, recoverAtOnceMax: 1 } as never })
+    const order = caughtUp.filter(([id], at) => caughtUp.findIndex(([other]) => other === id) === at)
+    expect(order).toEqual([
+      ['!unknown'],
+      ['!c', '!c 1', '!c 2', '!c 3'],
+      ['!a', '!a 1', '!a 2', '!a 3'],
+      ['!b', '!b 1', '!b 2', '!b 3']
+    ])
+    expect(decodeURIComponent(homeserver.asked[0]!.path)).toContain('!c')
   })
 })

@@ -46,7 +46,7 @@ function setUp(own: Answers = {}, store = new FakeStore()) {
     limits,
     clock,
     log: quiet,
-    onJoined: (room, ghost) => void joined.push(`${ghost} ${room}`),
+    joining: async (room, ghost, join) => void ((await join()) && joined.push(`${ghost} ${room}`)),
     onGone: (room, user) => void gone.push(`${user} ${room}`)
   })
   return {

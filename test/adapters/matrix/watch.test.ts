@@ -11,6 +11,7 @@ function watch() {
   const homeserver = new FakeHomeserver()
   const clock = new FakeClock()
   let recovered = 0
+  let fallen = 0
   let recover: () => Promise<void> = async () => undefined
   /** The sync that is under way: a test lets it end. */
   let over: (answer: object | Error) => void = () => undefined
@@ -30,6 +31,7 @@ function watch() {
     limits,
     clock,
     log: quiet,
+    onDown: () => void (fallen += 1),
     recover: async () => {
       recovered += 1
       await recover()
@@ -42,6 +44,7 @@ function watch() {
     clock,
     healthy,
     recovered: () => recovered,
+    fallen: () => fallen,
     recovers: (how: () => Promise<void>) => void (recover = how),
     end: (answer: object | Error) => over(answer)
   }
@@ -136,6 +139,29 @@ describe('a homeserver that does not answer', () => {
     await clock.advance(limits.backOffMs)
     await until(() => watching.up)
     expect(recovered()).toBe(3)
+    await watching.close()
+  })
+
+  it('is asked at once where it pushes something, but not at every push; each fall is told once', async () => {
+    const { watching, homeserver, clock, healthy, fallen, end } = watch()
+    watching.start()
+    await until(() => watching.up)
+    await settle()
+    homeserver.answer = () => no(0)
+    end(no(0))
+    await settle()
+    await clock.advance(500)
+    expect(fallen()).toBe(1)
+    const before = pings(homeserver)
+    for (let n = 1; n < 9; n++) {
+      watching.pushed(String(n))
+      await settle()
+    }
+    expect(pings(homeserver)).toBe(before + 1)
+    homeserver.answer = healthy
+    await clock.advance(4_000)
+    await until(() => watching.up)
+    expect(fallen()).toBe(1)
     await watching.close()
   })
 
