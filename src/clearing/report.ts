@@ -195,13 +195,17 @@ interface NodeRow {
   readonly missing: readonly string[]
 }
 
+/** Of days in UTC. */
+const completenessIn = (sql: Sql, { from, to }: Period): Promise<readonly NodeCompleteness[]> =>
+  completenessOf(sql, new Date(`${from}T00:00:00Z`), new Date(`${to}T00:00:00Z`))
+
 /** A node numbers its records as it writes them, so the end of a call decides into which period a number falls. */
-async function completenessIn(sql: Sql, { from, to }: Period): Promise<readonly NodeCompleteness[]> {
+export async function completenessOf(sql: Sql, from: Date, to: Date): Promise<readonly NodeCompleteness[]> {
   const { rows } = await sql.query<NodeRow>(
     `with edges as (
-       select node_id, coalesce(max(seq) filter (where t_end < $1::timestamp at time zone 'UTC'), 0) + 1 as first,
-         max(seq) filter (where t_end >= $1::timestamp at time zone 'UTC') as last
-       from cdr_final where t_end < $2::timestamp at time zone 'UTC' group by node_id
+       select node_id, coalesce(max(seq) filter (where t_end < $1::timestamptz), 0) + 1 as first,
+         max(seq) filter (where t_end >= $1::timestamptz) as last
+       from cdr_final where t_end < $2::timestamptz group by node_id
      ), wanted as (
        select node_id, first, last, int8multirange(int8range(first, last, '[]')) - seqs as absent
        from edges join received using (node_id) where last >= first

@@ -24,7 +24,7 @@ export const limits = {
 } as const
 
 /** Of two runs that want the same record the second finds it done. */
-const rerateLock = 4_970_132_205n
+export const rerateLock = 4_970_132_205n
 
 export interface RerateScope {
   /** Null: all of them. */
@@ -73,8 +73,11 @@ interface Current {
 }
 type Row = ChargeableRow & Current
 
+/** Where pages are read and posted: the database, or one transaction of it for all of them. */
+export type Pages = Pick<Database, 'query' | 'copy' | 'transaction'>
+
 /** Throws HUB_CONFIG where order-dependent prices are asked for in parts of a period. */
-export async function rerate(database: Database, book: AgreementBook, options: RerateOptions): Promise<Reratement> {
+export async function rerate(database: Pages, book: AgreementBook, options: RerateOptions): Promise<Reratement> {
   const { scope, dryRun, progress = () => undefined } = options
   requireWholePeriods(scope, book.agreements)
   const ids = await idsOf(database, scope)
@@ -184,7 +187,7 @@ class Standings {
 
 /** All units of each period, where the tier that all of them reach prices each. */
 async function unitsOfPeriods(
-  database: Database,
+  database: Pages,
   book: AgreementBook,
   ids: readonly string[]
 ): Promise<ReadonlyMap<string, bigint>> {

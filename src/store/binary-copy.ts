@@ -1,8 +1,8 @@
 // Rows in the binary format of PostgreSQL's COPY: what a server takes in with the least work, and so does the writer.
 
 /** `time`: a timestamptz, given in epoch milliseconds. `day`: a date, given as 2026-11-02. `json`: text of a jsonb. */
-export type ColumnType = 'text' | 'uuid' | 'bigint' | 'time' | 'day' | 'boolean' | 'json'
-export type CopyValue = string | number | bigint | boolean | null
+export type ColumnType = 'text' | 'uuid' | 'bigint' | 'time' | 'day' | 'boolean' | 'json' | 'bytes'
+export type CopyValue = string | number | bigint | boolean | Uint8Array | null
 
 export interface CopyTable {
   readonly name: string
@@ -80,6 +80,13 @@ class Writer {
     this.#at = end
   }
 
+  bytes(value: Uint8Array): void {
+    this.#room(4 + value.length)
+    this.#at = this.#bytes.writeInt32BE(value.length, this.#at)
+    this.#bytes.set(value, this.#at)
+    this.#at += value.length
+  }
+
   /** False where it is not 16 bytes in hex, with or without hyphens. */
   uuid(value: string): boolean {
     this.#room(20)
@@ -125,5 +132,6 @@ const writers: Readonly<Record<ColumnType, Write>> = {
     return true
   },
   boolean: (out, value) => typeof value === 'boolean' && done(out.byte(value ? 1 : 0)),
-  json: (out, value) => typeof value === 'string' && done(out.text(value, jsonbVersion))
+  json: (out, value) => typeof value === 'string' && done(out.text(value, jsonbVersion)),
+  bytes: (out, value) => value instanceof Uint8Array && done(out.bytes(value))
 }

@@ -101,8 +101,8 @@ const sql = `
   create table statement_leaf (
     statement_id text not null,
     cdr_id uuid not null,
-    revision int not null,
-    sign smallint not null check (sign in (1, -1)),
+    revision bigint not null,
+    sign bigint not null check (sign in (1, -1)),
     leaf bytea not null,
     salt bytea,
     primary key (cdr_id, revision, sign)
