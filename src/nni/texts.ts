@@ -103,6 +103,9 @@ export function sendText(
   if (!peer.config.methods.includes('MESSAGE')) return refusedText('forbidden', 'the peer takes no messages', facts)
   if (Buffer.byteLength(body) > limits.bodyBytesMax) return refusedText('unavailable', 'the message is too long', facts)
   const nextHop = hopFor(peer, { ...outgoing, headers })
+  const ref = newId() as TextRef
+  // Before it leaves: what is told of it may overtake its answer.
+  reports.sent(peer, id, ref)
   const unreached = nextHop === peer.nextHop ? ({ cause: 'unreachable' } as const) : tooLarge
   return new Promise(resolve => {
     control.send(
@@ -116,8 +119,6 @@ export function sendText(
           // 200: the reader's own device has it, unless that is told apart; 202: somebody keeps it for later
           // (RFC 3428, 7).
           if (status < 300) {
-            const ref = newId() as TextRef
-            reports.sent(peer, id, ref)
             return resolve({ taken: true, ref, facts: known, delivered: status === 200 && id === null })
           }
           const told = peer.heard.has('Reason') ? toldIn(message.headers.all('Reason')) : []

@@ -49,6 +49,8 @@ export class Texts {
   readonly #live = new Map<SessionId, Live>()
   /** By the reference under which the message went out; oldest first. */
   readonly #sent = new Map<TextRef, Sent>()
+  /** What was told of messages before their adapter has said that they were taken: the one may overtake the other. */
+  readonly #early = new Map<TextRef, Receipt[]>()
   /** Who has written to whom lately, and on which way; oldest first. */
   readonly #pairs = new Map<string, Pair>()
 
@@ -80,7 +82,7 @@ export class Texts {
   /** What became of a message that was sent: its sender is told, if its dialect has a word for it. */
   received(ref: TextRef, receipt: Receipt): void {
     const sent = this.#sent.get(ref)
-    if (sent === undefined) return
+    if (sent === undefined) return this.#keepEarly(ref, receipt)
     if (receipt !== 'delivered') this.#sent.delete(ref)
     if (sent.until < this.#parts.clock.now()) return
     const id = 'receipt' as SessionId
@@ -124,6 +126,7 @@ export class Texts {
   #forget(id: SessionId, live: Live): void {
     for (const cancel of live.timers.values()) cancel()
     this.#live.delete(id)
+    if (this.#live.size === 0) this.#early.clear()
     this.#parts.cdrs.release(id)
     this.#onClosed()
   }
@@ -223,6 +226,9 @@ export class Texts {
         this.#pair(offered, target, from)
         this.#put(id, { type: 'text.taken', attempt, facts })
         if (outcome.delivered === true) this.received(outcome.ref, 'delivered')
+        const early = this.#early.get(outcome.ref) ?? []
+        this.#early.delete(outcome.ref)
+        for (const receipt of early) this.received(outcome.ref, receipt)
       },
       () =>
         this.#put(id, {
@@ -232,6 +238,16 @@ export class Texts {
           facts: noFacts
         })
     )
+  }
+
+  #keepEarly(ref: TextRef, receipt: Receipt): void {
+    if (this.#live.size === 0) return
+    const told = this.#early.get(ref) ?? []
+    if (!told.includes(receipt)) told.push(receipt)
+    this.#early.set(ref, told)
+    if (this.#early.size <= limits.textsMax) return
+    const [oldest] = this.#early.keys()
+    if (oldest !== undefined) this.#early.delete(oldest)
   }
 
   #remember(out: TextRef, { access, ref }: Omit<Sent, 'until'>): void {

@@ -86,6 +86,19 @@ describe('a message to a peer that tells what becomes of it', () => {
     expect(border.inbox.texts).toEqual([])
   })
 
+  it('what it says may come before its answer to the message', async () => {
+    const border = await open()
+    const sent = border.nni.sendText(text)
+    const message = await border.alpha.take('MESSAGE')
+    const { id: about } = wishesOf(parseCpim(message.request.body.toString())!)!
+    expect((await says(border, 'message/cpim', cpimNotification(ends, 'n', { about, said: 'delivered' }))).status).toBe(
+      200
+    )
+    border.alpha.answer(message, 200)
+    const outcome = await sent
+    expect(border.inbox.all('received')).toMatchObject([{ ref: outcome.taken ? outcome.ref : null }])
+  })
+
   it('a word about a message that nobody sent is taken and counts for nothing', async () => {
     const border = await open()
     const answer = await says(border, 'message/cpim', cpimNotification(ends, 'n', { about: 'x', said: 'displayed' }))

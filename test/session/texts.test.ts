@@ -69,6 +69,37 @@ describe('a message', () => {
     await settle()
     equal(w.texts.receipts, ['nni in 1 delivered'])
   })
+  it('what is told of it before it is known to be taken waits for that; of one that is refused it is forgotten', async () => {
+    const w = world()
+    w.matrix.sendText = async () => {
+      for (const told of ['delivered', 'delivered', 'read'] as const) w.inbox.received('out 1' as TextRef, told)
+      equal(w.texts.receipts, [])
+      return { taken: true, ref: 'out 1' as TextRef, facts: noFacts }
+    }
+    equal(await w.text('in 1'), { taken: true })
+    await settle()
+    equal(w.texts.receipts, ['nni in 1 delivered', 'nni in 1 read'])
+    w.matrix.sendText = async () => {
+      w.inbox.received('out 2' as TextRef, 'read')
+      return { taken: false, reason: { cause: 'declined' }, facts: noFacts }
+    }
+    await w.text('in 2')
+    await settle()
+    w.matrix.sendText = async () => ({ taken: true, ref: 'out 2' as TextRef, facts: noFacts })
+    await w.text('in 3')
+    await settle()
+    equal(w.texts.receipts.length, 2)
+  })
+  it('what is told too early is kept of a bounded number of messages', async () => {
+    const w = world()
+    w.matrix.sendText = async () => {
+      for (let n = 0; n <= limits.textsMax; n++) w.inbox.received(`out ${n}` as TextRef, 'read')
+      return { taken: true, ref: 'out 0' as TextRef, facts: noFacts }
+    }
+    await w.text('in 1')
+    await settle()
+    equal(w.texts.receipts, [])
+  })
   it('typing is shown to whoever has taken a message of the writer lately, and to nobody else', async () => {
     const w = world()
     const typed: unknown[] = []
