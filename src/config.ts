@@ -9,11 +9,13 @@ import { agreement } from './config/agreements.ts'
 import { host, id, ioi, port, sipTls, sipTransport, tls } from './config/basics.ts'
 import { emergency, emergencyContradictions, withEmergencyRoutes } from './config/emergency.ts'
 import { events } from './config/events.ts'
+import { fraud } from './config/fraud.ts'
 import { island } from './config/islands.ts'
 import { limits } from './config/limits.ts'
 import { moneyContradictions, nettingGroups, parties } from './config/money.ts'
 import { operator } from './config/operators.ts'
 import { overload } from './config/overload.ts'
+import { privacy } from './config/privacy.ts'
 import { routing } from './config/routing.ts'
 import { hubStir, stirContradictions } from './config/stir.ts'
 import { HubError, messageOf } from './errors.ts'
@@ -105,7 +107,7 @@ export const configSchema = z.strictObject({
         ])
         .default('embedded'),
       /** To the embedded engine: in memory, or by drachtio-srf over its control port as to a drachtio-server. */
-      link: z.enum(['drachtio-srf', 'direct']).default('direct'),
+      link: z.enum(['drachtio-srf', 'direct']).default('drachtio-srf'),
       sessionExpiresSeconds: z.int().min(90).default(1_800),
       /** Longer requests go by TCP rather than UDP where the hub listens on TCP (RFC 3261, 18.1.1). */
       udpRequestBytesMax: z.int().min(0).max(65_535).default(1_300),
@@ -116,6 +118,8 @@ export const configSchema = z.strictObject({
     .prefault({}),
   routing,
   emergency,
+  fraud,
+  privacy,
   islands: z.array(island).default([]),
   operators: z.array(operator).default([]),
   agreements: z.array(agreement).default([]),
@@ -196,10 +200,6 @@ function contradictions(config: Config): readonly string[] {
   twice('gateway', islands.flatMap(gatewaysOf))
   for (const island of islands) {
     problems.push(...insecureLinks(island))
-    // Both ends of ICE would be controlling, which rtpengine 10.5 does not settle: answered calls without sound.
-    if (island.access === 'xmpp' && island.start === 'B' && media.anchor === 'rtpengine') {
-      problems.push(`island ${island.id}: start B needs the embedded anchor, not rtpengine`)
-    }
   }
   problems.push(...stirContradictions(hub.stir, operators), ...emergencyContradictions(emergency, operators))
   const known = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
