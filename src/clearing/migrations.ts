@@ -1,7 +1,10 @@
 // The tables of clearing. What happened is only ever added to; balances and sums follow from it and may change.
 
 import type { Migration } from '../store/migrations.ts'
+import { creditMigration } from './credit/migrations.ts'
 import { deckMigrations } from './decks/migrations.ts'
+import { disputeMigration } from './disputes/migrations.ts'
+import { moneyMigration } from './money-in/migrations.ts'
 import { postingMigration } from './posting-migration.ts'
 import { settlementMigration } from './settlement/migrations.ts'
 
@@ -127,5 +130,8 @@ export const clearingMigrations: readonly Migration[] = [
   { name: 'clearing/001-ledger', sql: ledger },
   postingMigration,
   ...deckMigrations,
-  settlementMigration
+  settlementMigration,
+  moneyMigration,
+  disputeMigration,
+  creditMigration
 ]
