@@ -1,5 +1,6 @@
 // The periods by which an agreement settles: months, quarters or weeks of its own time zone.
 
+import { HubError } from '../errors.ts'
 import type { EpochMs } from '../session/model.ts'
 import type { Zone } from './zone.ts'
 
@@ -45,3 +46,23 @@ export function periodOfDay(day: string, calendar: Calendar): SettlementPeriod {
 /** The period of a moment in a time zone. */
 export const periodOf = (at: EpochMs, calendar: Calendar, zone: Zone): SettlementPeriod =>
   periodOfDay(zone.day(at), calendar)
+
+/** The period of a name, such as `2026-11`. Throws HUB_CONFIG for a name that the calendar does not have. */
+export function periodNamed(name: string, calendar: Calendar): SettlementPeriod {
+  const found = firstDayOf(name, calendar)
+  const period = found === null ? null : periodOfDay(found, calendar)
+  if (period?.name === name) return period
+  const like = { month: '2026-11', quarter: '2026-Q4', week: '2026-W45' }[calendar]
+  throw new HubError('HUB_CONFIG', `${JSON.stringify(name.slice(0, 40))} is no ${calendar} such as ${like}`)
+}
+
+/** A day in it, or null. */
+function firstDayOf(name: string, calendar: Calendar): string | null {
+  const [, year = '', kind = '', digits = ''] = /^([12][0-9]{3})-(W|Q)?([0-9]{1,2})$/.exec(name) ?? []
+  const number = Number(digits)
+  if (year === '' || number < 1) return null
+  if (calendar === 'month') return number > 12 || kind !== '' || digits.length < 2 ? null : `${year}-${digits}-01`
+  if (calendar === 'quarter') return number > 4 || kind !== 'Q' ? null : dayOf(Date.UTC(Number(year), number * 3 - 3))
+  // The week with 4 January is the first one.
+  return number > 53 || kind !== 'W' ? null : dayOf(Date.UTC(Number(year), 0, 4) + (number - 1) * 7 * dayMs)
+}

@@ -6,6 +6,7 @@ import { clearingCommand } from './clearing.ts'
 import { matrixCommand } from './matrix.ts'
 import { nniCommand } from './nni.ts'
 import { ratesCommand } from './rates.ts'
+import { reconcileCommand } from './reconcile.ts'
 import { rateCommand, rerateCommand, suspenseCommand } from './rerate.ts'
 
 const commands: readonly (() => Command)[] = [
@@ -14,6 +15,7 @@ const commands: readonly (() => Command)[] = [
   nniCommand,
   rateCommand,
   ratesCommand,
+  reconcileCommand,
   rerateCommand,
   suspenseCommand
 ]

@@ -1,0 +1,17 @@
+// How a number is written so that both sides write it the same: digits without a sign, or the name of a user.
+
+/** The same as `normalisedSql` does in the database. */
+export function normalised(text: string): string {
+  const bare = text
+    .trim()
+    .toLowerCase()
+    .replace(/^(tel:|sips?:)?\+?/, '')
+    .replace(/[;@?].*$/, '')
+  const digits = bare.replaceAll(/[ ().-]/g, '')
+  // The international prefix of most countries (ITU-T E.164, E.123).
+  return /^[0-9]+$/.test(digits) ? digits.replace(/^00/, '') : bare
+}
+
+/** Numbers in our records have neither separators nor an international prefix. */
+export const normalisedSql = (column: string): string =>
+  `regexp_replace(regexp_replace(lower(${column}), '^(tel:|sips?:)?\\+?', ''), '[;@?].*$', '')`
