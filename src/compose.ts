@@ -5,6 +5,7 @@ import { matrixMigrations } from './adapters/matrix/store.ts'
 import { rosterMigrations } from './adapters/xmpp/roster.ts'
 import { createAgreements } from './clearing/agreements.ts'
 import type { AgreementBook } from './clearing/agreements.ts'
+import { createCredit } from './clearing/credit/credit.ts'
 import { createDeckVersions } from './clearing/decks/versions.ts'
 import { databaseUrl } from './config.ts'
 import type { Config } from './config.ts'
@@ -23,7 +24,6 @@ import { createMediaAnchor } from './media/media.ts'
 import { createNni } from './nni/nni.ts'
 import { withinBlindness, withoutBlindCredit } from './qos-policy/blind.ts'
 import { createPolicy } from './qos-policy/policy.ts'
-import { postpaid } from './qos-policy/postpaid.ts'
 import { createDirectory } from './routing/directory.ts'
 import { withEmergency } from './routing/emergency.ts'
 import type { Directory } from './routing/directory.ts'
@@ -165,12 +165,17 @@ async function signalling(
   const { islands, operators } = config
   const clock = callClock
   const router = openRouter(config, directory, log)
+  const { blindness, limits } = blind
+  const accounts = createCredit({ database, book, clock, node: config.hub.node, log })
+  parts.defer(() => accounts.stop())
+  await accounts.start()
+  const credit = withoutBlindCredit(accounts, blindness)
   const granting = createPolicy({
     peers: [...islands, ...operators].map(({ id, enabled, codecs, limits }) => ({ id, enabled, codecs, ...limits })),
     agreements: createAgreements(book, party),
+    credit,
     clock
   })
-  const { blindness, limits } = blind
   const policy = withinBlindness(granting, { blindness, limits, now: () => clock.now() })
   const engine = await startEngine(config, log, parts)
   const own = createIslands(config, { database, directory, clock, log })
@@ -197,7 +202,7 @@ async function signalling(
         log.error({ alarm: 'emergency-unserved', called, peerId }, 'a call for help found no emergency route')
     }),
     policy,
-    credit: withoutBlindCredit(postpaid, blindness),
+    credit,
     media,
     cdrs: outbox,
     clock,

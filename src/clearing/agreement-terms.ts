@@ -37,8 +37,11 @@ export interface AgreementTerms {
   readonly tolerance: { readonly percentNanos: bigint; readonly floorMicros: bigint; readonly of: 'own' | 'larger' }
   readonly disputeDays: number
   readonly paymentDays: number
+  /** How old a record may be that comes after its period was closed (SET-07). */
+  readonly backBillingDays: number
   /** Null: no limit. */
   readonly creditLimitMicros: bigint | null
+  readonly credit: CreditTerms
   /** How long before it counts an increase must be known (RATE-02). */
   readonly noticeDays: number
   readonly volume: {
@@ -63,6 +66,19 @@ export interface AgreementTerms {
     /** So many periods in a row must be out of balance. */
     readonly periods: number
   } | null
+}
+
+/** How an account of this agreement is asked, and what follows. */
+export interface CreditTerms {
+  /** Out of what was paid in before. */
+  readonly advance: boolean
+  readonly quantumMs: number
+  readonly graceMs: number
+  readonly onSilence: 'continue' | 'end'
+  readonly warnPercent: bigint
+  /** Null: no alarm. */
+  readonly lowBalanceMicros: bigint | null
+  readonly afterFree: 'money' | 'refuse'
 }
 
 const dayMs = 86_400_000
@@ -90,9 +106,24 @@ export function termsOf(config: AgreementConfig): AgreementTerms {
     },
     disputeDays: config.disputeDays,
     paymentDays: config.paymentDays,
+    backBillingDays: config.backBillingDays,
     creditLimitMicros: config.creditLimit === undefined ? null : parseAmount(config.creditLimit),
+    credit: creditTerms(config),
     noticeDays: config.noticeDays,
     ...modelTerms(config)
+  }
+}
+
+function creditTerms({ model, credit }: AgreementConfig): CreditTerms {
+  const { paid, quantumSeconds, graceSeconds, onSilence, warnPercent, lowBalance, afterFree } = credit
+  return {
+    advance: (paid ?? (model === 'prepaid' ? 'advance' : 'later')) === 'advance',
+    quantumMs: quantumSeconds * 1_000,
+    graceMs: graceSeconds * 1_000,
+    onSilence,
+    warnPercent: BigInt(warnPercent),
+    lowBalanceMicros: lowBalance === undefined ? null : parseAmount(lowBalance),
+    afterFree
   }
 }
 
@@ -142,6 +173,15 @@ const keyOfModel = {
   'bill-and-keep': 'billAndKeep'
 } as const satisfies Partial<Record<AgreementModel, keyof AgreementConfig>>
 
+/** Models with a price of their own for what a period comes to. */
+const periodModels: readonly AgreementModel[] = [
+  'volume',
+  'freemium',
+  'revenue-share',
+  'bulk-commitment',
+  'bill-and-keep'
+]
+
 /** What a row may call itself without being declared. */
 const reserved = ['any', 'off', 'unknown'] as const
 
@@ -155,11 +195,17 @@ function requireTerms(config: AgreementConfig): void {
   if (model === 'per-message' && service !== 'message') throw wrong('the model per-message is for service: message')
   const { scope } = config.rounding
   if (scope === 'period' && service === 'message') throw wrong('rounding.scope: period is for calls')
+  if (scope === 'period' && periodModels.some(name => name === model)) {
+    throw wrong(`rounding.scope: period is for prices by the row, and the model ${model} has a price of its own`)
+  }
   if (scope === 'period' && config.rates.some(({ bands }) => bands.length > 0)) {
     throw wrong('rounding.scope: period cannot tell time bands apart')
   }
-  const { attemptFee, creditLimit, tolerance } = config
-  for (const amount of [creditLimit ?? '0', tolerance.floor]) {
+  const { attemptFee, creditLimit, credit, tolerance } = config
+  if (model === 'prepaid' && credit.paid === 'later') throw wrong('the model prepaid is paid in advance')
+  if (credit.afterFree === 'refuse' && model !== 'freemium') throw wrong('credit.afterFree is for the model freemium')
+  if (credit.paid === 'advance' && config.buyer === 'hub') throw wrong('credit is kept for buyers other than the hub')
+  for (const amount of [creditLimit ?? '0', credit.lowBalance ?? '0', tolerance.floor]) {
     if (/\.[0-9]{6}0*[1-9]/.test(amount)) throw wrong(`${amount} has more than 6 digits after the point`)
   }
   if (parseRate(attemptFee) > 0n && model === 'bill-and-keep') throw wrong('bill and keep has no attempt fee')

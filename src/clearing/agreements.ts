@@ -31,6 +31,14 @@ export interface Agreement extends AgreementTerms {
   readonly originOf: (number: string | null) => string | null
 }
 
+/**
+ * Whether its buyer has an account that is asked before a call rings: paid in advance, with a limit, or with free units
+ * and nothing after them. What the hub itself buys is held back by its sellers.
+ */
+export const hasAccount = ({ buyer, model, credit, creditLimitMicros }: Agreement): boolean =>
+  buyer !== hub &&
+  (credit.advance || creditLimitMicros !== null || (model === 'freemium' && credit.afterFree === 'refuse'))
+
 /** The versions of decks that were imported; `zero` are the rates of the configuration, in force before all others. */
 export interface DeckVersions {
   over(agreementId: string, zero: PrefixTable<RateRow>): PrefixTable<RateRow>
@@ -129,8 +137,8 @@ export function createAgreements(book: AgreementBook, providerOf: (peerId: strin
         ingressAgreementId: ingress.id,
         egressAgreementId: egress.id,
         legs: { ingress: legTermsOf(ingress, rowOf(ingress)), egress: legTermsOf(egress, rowOf(egress)) },
-        prepaid: ingress.model === 'prepaid',
-        onCreditSilence: 'continue'
+        prepaid: ingress.credit.advance,
+        onCreditSilence: ingress.credit.onSilence
       })
       const prices = (agreement: Agreement): boolean => rowOf(agreement)?.blocked === false
       const bilateral = book.bilateral({ from, to, service, dialled: rn ?? called, calling, at })

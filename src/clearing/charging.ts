@@ -134,7 +134,13 @@ const attemptBy = ({ attemptFeeNanos, rounding }: Agreement): Priced => ({
 
 /** By its routing number (RATE-01); between two providers by what was dialled, else by where its leg went. */
 export function rowFor(
-  { called, dialled, calling, rn, quality_class: quality }: Chargeable,
+  {
+    called,
+    dialled,
+    calling,
+    rn,
+    quality_class: quality
+  }: Pick<Chargeable, 'called' | 'dialled' | 'calling' | 'rn' | 'quality_class'>,
   book: AgreementBook,
   agreement: Agreement,
   side: ChargeSide,

@@ -5,6 +5,7 @@ import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import { chargeOf } from './charging.ts'
 import type { Chargeable, Charge, SuspenseReason, Transfer } from './charging.ts'
+import { debitOf, takeDebits } from './credit/posting.ts'
 import { storable } from './intake.ts'
 
 /** Sums of what no partition brought, such as charges that waited in suspense, stand in a shard of their own. */
@@ -42,6 +43,10 @@ export async function addCharged(sql: Sql, due: readonly Due[], shard: number): 
   if (due.length === 0) return
   await sql.copy(chargeTable, chargeRows(due))
   await addTransfers(sql, due.flatMap(transferEntries), shard)
+  await takeDebits(
+    sql,
+    due.map(debitOf).filter(debit => debit !== null)
+  )
   await addToRollup(sql, due, shard)
 }
 

@@ -6,9 +6,12 @@ import type { CopyTable } from '../store/binary-copy.ts'
 import type { Database } from '../store/database.ts'
 import type { Sql } from '../store/sql.ts'
 import { HubError } from '../errors.ts'
+import { hasAccount } from './agreements.ts'
 import type { Agreement, AgreementBook } from './agreements.ts'
 import { chargeOf } from './charging.ts'
 import type { Chargeable, Charge, StandingOf } from './charging.ts'
+import { takeRecharges } from './credit/posting.ts'
+import type { Recharged } from './credit/posting.ts'
 import { chargeableColumns, chargeableOf } from './ledger.ts'
 import type { ChargeableRow } from './ledger.ts'
 import { periodOfDay } from './periods.ts'
@@ -85,12 +88,13 @@ export async function rerate(database: Pages, book: AgreementBook, options: Rera
   const sums = new Map<string, { agreementId: string; currency: string; before: bigint; after: bigint }>()
   const totals = await unitsOfPeriods(database, book, ids)
   const standings = new Standings(totals)
+  const accountIds = new Set(book.agreements.filter(hasAccount).map(({ id }) => id))
   for (let at = 0; at < ids.length; at += limits.pageMax) {
     const page = ids.slice(at, at + limits.pageMax)
     const again = await database.transaction(async sql => {
       await sql.query('select pg_advisory_xact_lock($1)', [rerateLock])
       const found = againOf(await readPage(sql, book, page), book, standings)
-      if (!dryRun) await post(sql, found.changes, options)
+      if (!dryRun) await post(sql, found, accountIds, options)
       return found
     })
     total.looked += page.length
@@ -216,8 +220,9 @@ function againOf(
   rows: readonly Row[],
   book: AgreementBook,
   standings: Standings
-): { readonly changes: readonly Change[]; readonly unpriced: number } {
+): { readonly changes: readonly Change[]; readonly recharged: readonly Recharged[]; readonly unpriced: number } {
   const changes: Change[] = []
+  const recharged: Recharged[] = []
   let unpriced = 0
   for (const row of rows) {
     const record = chargeableOf(row)
@@ -228,6 +233,7 @@ function againOf(
     }
     const { charge, transfers } = outcome
     standings.passed(charge)
+    if (row.leg === 'ingress') recharged.push(rechargedOf(row, charge))
     if (isSame(row, charge)) continue
     const revision = row.revision + 1
     const entries = transfers.map(transfer => ({
@@ -238,7 +244,7 @@ function againOf(
     }))
     changes.push({ row, record, charge, entries })
   }
-  return { changes, unpriced }
+  return { changes, recharged, unpriced }
 }
 
 const isSame = (row: Current, { side, rule, agreement, row: rate, billedUnits, amountMicros, day }: Charge): boolean =>
@@ -271,7 +277,33 @@ const rechargeTable: CopyTable = {
   ]
 }
 
-async function post(sql: Sql, changes: readonly Change[], { reason, by }: RerateOptions): Promise<void> {
+const rechargedOf = (row: Row, { agreement, amountMicros }: Charge): Recharged => ({
+  cdrId: row.cdr_id,
+  beforeId: row.agreement_id,
+  beforeMicros: row.amount_micros,
+  now: agreement,
+  nowMicros: amountMicros
+})
+
+async function post(
+  sql: Sql,
+  { changes, recharged }: Pick<ReturnType<typeof againOf>, 'changes' | 'recharged'>,
+  accountIds: ReadonlySet<string>,
+  { reason, by }: RerateOptions
+): Promise<void> {
+  await postChanges(sql, changes, { reason, by })
+  // Prices by order may have been taken from an account in another order, also where the charge stays as it was.
+  const isMine = ({ beforeId, now }: Recharged): boolean =>
+    [beforeId, now?.id ?? null].some(id => id !== null && accountIds.has(id))
+  await takeRecharges(sql, recharged.filter(isMine), accountIds, { reason, by })
+  if (changes.length > 0) await addDaySums(sql, correctionsOf(changes), shardOfNone)
+}
+
+async function postChanges(
+  sql: Sql,
+  changes: readonly Change[],
+  { reason, by }: Pick<RerateOptions, 'reason' | 'by'>
+): Promise<void> {
   if (changes.length === 0) return
   await sql.copy(
     rechargeTable,
@@ -284,7 +316,6 @@ async function post(sql: Sql, changes: readonly Change[], { reason, by }: Rerate
   )
   const reversals = await reversalsOf(sql, changes)
   await addTransfers(sql, [...reversals, ...changes.flatMap(({ entries }) => entries)], shardOfNone)
-  await addDaySums(sql, correctionsOf(changes), shardOfNone)
 }
 
 /** The exact opposite of the entries that are replaced. */

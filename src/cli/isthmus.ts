@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { messageOf } from '../errors.ts'
 import { clearingCommand } from './clearing.ts'
+import { creditCommand } from './credit.ts'
 import { matrixCommand } from './matrix.ts'
 import { nniCommand } from './nni.ts'
 import { ratesCommand } from './rates.ts'
@@ -11,6 +12,7 @@ import { rateCommand, rerateCommand, suspenseCommand } from './rerate.ts'
 
 const commands: readonly (() => Command)[] = [
   clearingCommand,
+  creditCommand,
   matrixCommand,
   nniCommand,
   rateCommand,

@@ -117,6 +117,8 @@ export const agreement = z.strictObject({
   invoicing,
   disputeDays: z.int().min(0).max(730).default(60),
   paymentDays: z.int().min(0).max(365).default(30),
+  /** Records that come so many days after theirs, after its period was closed, are stated no more (SET-07). */
+  backBillingDays: z.int().min(0).max(730).default(180),
   /** Not given: no limit. */
   creditLimit: amount.optional(),
   /** What is asked before a call rings, and while it lasts (COM-02 to COM-04). */

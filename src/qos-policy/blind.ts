@@ -47,10 +47,15 @@ export function withinBlindness(
   }
 }
 
-/** Credit where nothing can be reserved while blind; what was reserved before is settled later. */
+/**
+ * Credit where nothing can be reserved while blind: who pays in advance is refused, who pays later goes on within the
+ * bounds above. What was reserved before is settled later.
+ */
 export const withoutBlindCredit = (credit: Credit, blindness: Pick<Blindness, 'since'>): Credit => ({
-  reserve: async (id, attempt, terms) =>
-    blindness.since() === null ? credit.reserve(id, attempt, terms) : 'no-credit',
+  reserve: async (id, attempt, terms, asked) => {
+    if (blindness.since() === null) return credit.reserve(id, attempt, terms, asked)
+    return terms.prepaid ? 'no-credit' : null
+  },
   refresh: (reservationId, usedMs) => credit.refresh(reservationId, usedMs),
   settle: (reservationId, usedMs) => credit.settle(reservationId, usedMs)
 })

@@ -57,7 +57,7 @@ describe('while nothing is cleared', () => {
     deepEqual(freed, ['grant'])
   })
 
-  it('who pays in advance is refused at once; what was reserved before is refreshed and settled', async () => {
+  it('who pays in advance is refused at once, who pays later is not; what was reserved before is refreshed and settled', async () => {
     const reservation = { reservationId: 'r', reservedMs: 1, onSilence: 'end' } as const
     const settled: string[] = []
     const credit: Credit = {
@@ -67,9 +67,10 @@ describe('while nothing is cleared', () => {
     }
     let since: number | null = null
     const blind = withoutBlindCredit(credit, { since: () => since })
-    equal(await blind.reserve('s' as never, 1, {} as never), reservation)
+    const ask = (prepaid: boolean) => blind.reserve('s' as never, 1, { prepaid } as never, {} as never)
+    deepEqual([await ask(true), await ask(false)], [reservation, reservation])
     since = 1
-    equal(await blind.reserve('s' as never, 1, {} as never), 'no-credit')
+    deepEqual([await ask(true), await ask(false)], ['no-credit', null])
     equal(await blind.refresh('r', 1), reservation)
     await blind.settle('r', 1)
     deepEqual(settled, ['r'])

@@ -1,0 +1,177 @@
+// The Credit port over the accounts in the database: what a call needs is held before it rings, more while it lasts,
+// and what it has cost until its record is charged (COM-02 to COM-04).
+
+import { HubError, messageOf } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { Credited, EpochMs } from '../../session/model.ts'
+import type { Clock, Credit, Reserved, TermsAsked } from '../../session/ports.ts'
+import type { Database } from '../../store/database.ts'
+import { hasAccount } from '../agreements.ts'
+import type { Agreement, AgreementBook } from '../agreements.ts'
+import { createAlarms } from './alarms.ts'
+import { createGroup } from './group.ts'
+import type { GroupLimits } from './group.ts'
+import { Ledger, holdKey, quotaPeriod, take } from './steps.ts'
+import type { Holder, Step, Verdict } from './steps.ts'
+import {
+  currenciesOf,
+  heldBy,
+  lockAccounts,
+  openAccounts,
+  orphanReservations,
+  quotasOf,
+  sweepReservations,
+  writeLedger
+} from './store.ts'
+
+export const limits = {
+  /** Between two looks for reservations that nobody refreshes any more. */
+  sweepMs: 30_000,
+  /** Calls whose reservations this process knows. */
+  holdersMax: 100_000
+} as const
+
+export interface CreditParts {
+  readonly database: Database
+  readonly book: AgreementBook
+  readonly clock: Pick<Clock, 'now'>
+  /** Names what is held, so that a hub of this name finds it after a crash. */
+  readonly node: string
+  readonly log: Logger
+  readonly group?: Partial<GroupLimits>
+}
+
+export interface RunningCredit extends Credit {
+  /** Opens accounts that are missing. Throws HUB_CONFIG where one is in another currency. */
+  start(): Promise<void>
+  /** What is under way is answered; what was held stays. */
+  stop(): Promise<void>
+}
+
+interface Live {
+  readonly holder: Holder
+  /** By what the hub has told since; null: it has told nothing. */
+  answeredAt: EpochMs | null
+}
+
+export function createCredit({ database, book, clock, node, log, group: bounds = {} }: CreditParts): RunningCredit {
+  const accounts = book.agreements.filter(hasAccount)
+  const byId = new Map(accounts.map(agreement => [agreement.id, agreement]))
+  const live = new Map<string, Live>()
+  const alarms = createAlarms(byId, log)
+  let sweeping: NodeJS.Timeout | undefined
+
+  async function commit(steps: readonly Step[]): Promise<readonly Verdict[]> {
+    const agreementIds = [...new Set(steps.map(({ holder }) => holder.agreement.id))]
+    const callIds = [...new Set(steps.map(({ holder }) => holder.callId))]
+    const done = await database.transaction(async sql => {
+      const locked = await lockAccounts(sql, agreementIds)
+      const quotas = await quotasOf(sql, quotasWanted(steps))
+      const ledger = new Ledger(locked, quotas, await heldBy(sql, callIds))
+      const verdicts = steps.map(step => take(ledger, step))
+      if (ledger.changed.size > 0) await writeLedger(sql, ledger, node)
+      return { verdicts, ledger }
+    })
+    alarms.look(done.ledger.accounts.values())
+    return done.verdicts
+  }
+  const group = createGroup(commit, bounds)
+
+  async function reserve(holder: Holder): Promise<Reserved> {
+    const { agreement } = holder
+    const { advance, onSilence } = agreement.credit
+    const reservationId = holdKey(holder)
+    if (live.size >= limits.holdersMax) return advance ? 'unavailable' : null
+    try {
+      const verdict = await group.ask({ type: 'reserve', holder })
+      if (verdict === null || verdict === 'no-credit') return 'no-credit'
+      if (!holder.isText) live.set(reservationId, { holder, answeredAt: null })
+      return { reservationId, reservedMs: verdict.reservedMs, onSilence }
+    } catch (error) {
+      if (!(error instanceof HubError)) throw error
+      log.warn({ agreement: agreement.id, reason: messageOf(error) }, 'credit cannot be asked')
+      // Who pays later goes on, within what may be open while nothing is cleared.
+      return advance ? 'unavailable' : null
+    }
+  }
+
+  return {
+    async reserve(id, attempt, terms, asked) {
+      const agreement = byId.get(terms.ingressAgreementId)
+      const holder = agreement === undefined ? null : holderOf(book, agreement, id, attempt, asked)
+      return holder === null ? null : reserve(holder)
+    },
+    async refresh(reservationId, usedMs): Promise<Credited | 'no-credit'> {
+      const known = live.get(reservationId)
+      if (known === undefined) return 'no-credit'
+      known.answeredAt = clock.now() - usedMs
+      const { holder, answeredAt } = known
+      const verdict = await group.ask({ type: 'refresh', holder, usedMs, answeredAt })
+      if (verdict === null || verdict === 'no-credit') return 'no-credit'
+      return { reservationId, reservedMs: verdict.reservedMs, onSilence: holder.agreement.credit.onSilence }
+    },
+    async settle(reservationId, usedMs) {
+      const known = live.get(reservationId)
+      if (known === undefined) return
+      live.delete(reservationId)
+      const { holder } = known
+      // Prices by the time of day want to know when it was answered, and the end may be told late.
+      const answeredAt = holder.row.bands.length === 0 ? clock.now() - usedMs : known.answeredAt
+      await group.ask({ type: 'settle', holder, usedMs, answeredAt })
+    },
+    async start() {
+      if (accounts.length === 0) return
+      await database.transaction(sql => openAccounts(sql, accounts))
+      requireCurrencies(accounts, await currenciesOf(database))
+      const orphans = await orphanReservations(database, node)
+      if (orphans > 0) log.warn({ orphans }, 'reservations of an earlier life wait for their records')
+      const sweep = (): Promise<void> =>
+        database.transaction(sweepReservations).then(
+          released => void (released > 0 && log.warn({ released }, 'reservations that nobody refreshed were released')),
+          error => log.warn({ reason: messageOf(error) }, 'reservations cannot be looked through')
+        )
+      sweeping = setInterval(() => void sweep(), limits.sweepMs)
+    },
+    async stop() {
+      clearInterval(sweeping)
+      await group.close()
+    }
+  }
+}
+
+/** Null: nothing prices it now, so nothing can be held; the record will be priced, or wait in suspense. */
+function holderOf(
+  book: AgreementBook,
+  agreement: Agreement,
+  callId: string,
+  attempt: number,
+  { service, called, rn, calling, at }: TermsAsked
+): Holder | null {
+  const row = book.rowOf(agreement, { number: book.numberOf(rn ?? called), calling, at })
+  return row === null ? null : { agreement, row, isText: service === 'message', callId, attempt, at }
+}
+
+/** Free units of the periods that the steps may touch. */
+function quotasWanted(steps: readonly Step[]): readonly { agreementId: string; period: string }[] {
+  const wanted = new Map<string, { agreementId: string; period: string }>()
+  for (const { holder } of steps) {
+    const { agreement, at } = holder
+    if (agreement.model !== 'freemium') continue
+    // Reserved in one period, it may be answered in the next.
+    for (const moment of [at, at + maxRingMs]) {
+      const period = quotaPeriod(agreement, moment)
+      wanted.set(`${agreement.id} ${period}`, { agreementId: agreement.id, period })
+    }
+  }
+  return [...wanted.values()]
+}
+/** Nothing rings longer. */
+const maxRingMs = 600_000
+
+function requireCurrencies(accounts: readonly Agreement[], currencies: ReadonlyMap<string, string>): void {
+  for (const { id, currency } of accounts) {
+    const known = currencies.get(id)
+    if (known === undefined || known === currency) continue
+    throw new HubError('HUB_CONFIG', `agreement ${id}: its account is in ${known}, not in ${currency}`)
+  }
+}
