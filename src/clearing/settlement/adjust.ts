@@ -1,5 +1,5 @@
-// What a period owes beyond its calls: commitments (COM-01), the imbalance of bill and keep, and seconds that are rounded
-// once for the whole period (RATE-08). Pure.
+// What a period owes beyond its calls: commitments (COM-01), the imbalance of bill and keep, and seconds that are
+// rounded once for the whole period (RATE-08). Pure.
 
 import type { Agreement } from '../agreements.ts'
 import { commitmentPrice, convert, imbalanceOf, periodPrice, roundAmount } from '../models.ts'

@@ -53,22 +53,3 @@ export async function duePeriods(sql: Sql, agreement: Agreement, now: EpochMs): 
   }
   return due
 }
-
-const namePattern = /^([0-9]{4})-(0[1-9]|1[0-2]|Q[1-4]|W[0-5][0-9])$/
-
-/** The period of that name in the agreement's calendar; null: there is no such name in it. */
-export function periodNamed(name: string, { calendar }: Pick<Agreement, 'calendar'>): SettlementPeriod | null {
-  const [, year = '', part = ''] = namePattern.exec(name) ?? []
-  if (year === '') return null
-  const first = (month: number): string => `${year}-${String(month).padStart(2, '0')}-01`
-  // The fourth of January is in the first week of its year (ISO 8601).
-  const week = (n: number): string =>
-    new Date(Date.UTC(Number(year), 0, 4) + (n - 1) * 7 * 86_400_000).toISOString().slice(0, 10)
-  const day = part.startsWith('Q')
-    ? first(Number(part.slice(1)) * 3)
-    : part.startsWith('W')
-      ? week(Number(part.slice(1)))
-      : first(Number(part))
-  const period = periodOfDay(day, calendar)
-  return period.name === name ? period : null
-}

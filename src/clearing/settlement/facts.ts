@@ -1,5 +1,5 @@
-// What the rates of a page of charges say: from the explanation of one charge each, or, for a call that came to nothing,
-// from the row that would have priced it.
+// What the rates of a page of charges say: from the explanation of one charge each, or, for a call that came to
+// nothing, from the row that would have priced it.
 
 import type { Sql } from '../../store/sql.ts'
 import type { Agreement, AgreementBook } from '../agreements.ts'

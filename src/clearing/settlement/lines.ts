@@ -65,7 +65,7 @@ export class LineSums {
   add(charge: StatedCharge, facts: RateFacts | null, place: { readonly kind: LineKind; readonly ofPeriod: string }) {
     if (charge.emergency) return this.#count(this.#lines, charge, null, { ...place, rule: 'emergency' })
     const priced = charge.t_answer !== null
-    if (facts?.version != null && priced) this.#versions.add(facts.version)
+    if (priced && facts !== null && facts.version !== null) this.#versions.add(facts.version)
     if (priced) return this.#count(this.#lines, charge, facts, place)
     this.#count(this.#idle, { ...charge, amount_micros: 0n, gross: null }, facts, place)
     if (charge.amount_micros > 0n) {

@@ -1,5 +1,5 @@
-// A Merkle tree over the leaves of a statement, with the shape and the domain bytes of RFC 6962: one changed, missing or
-// added leaf gives another root. Pure.
+// A Merkle tree over the leaves of a statement, with the shape and the domain bytes of RFC 6962: one changed, missing
+// or added leaf gives another root. Pure.
 
 import { createHash } from 'node:crypto'
 

@@ -4,8 +4,9 @@ import type { ChargeSide } from '../charging.ts'
 import type { Calendar, SettlementPeriod } from '../periods.ts'
 
 /**
- * What a line of a statement is. `usage`: traffic of the period. `late`: of a closed period, came after its close or was
- * charged again since. `commitment`, `imbalance`, `rounding`: what no single call owes (COM-01, bill and keep, RATE-08).
+ * What a line of a statement is. `usage`: traffic of the period. `late`: of a closed period, came after its close or
+ * was charged again since. `commitment`, `imbalance`, `rounding`: what no single call owes (COM-01, bill and keep,
+ * RATE-08).
  */
 export const lineKinds = ['usage', 'late', 'commitment', 'imbalance', 'rounding'] as const
 export type LineKind = (typeof lineKinds)[number]
@@ -96,6 +97,9 @@ export interface ClosedStatement extends StatementTotals, StatementCompleteness 
   readonly account: string
   readonly accountDebitMicros: bigint
   readonly accountCreditMicros: bigint
+  /** The same at the close before; 0 where this is the first one. */
+  readonly beforeDebitMicros: bigint
+  readonly beforeCreditMicros: bigint
   readonly terms: Readonly<Record<string, unknown>>
   readonly merkleRoot: string
   readonly closedAt: Date

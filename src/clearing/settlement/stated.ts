@@ -1,5 +1,5 @@
-// The charges that a statement is made of: what stands in a period, what came late, what is taken back. One cursor each,
-// so that all of it is of one moment.
+// The charges that a statement is made of: what stands in a period, what came late, what is taken back. One cursor
+// each, so that all of it is of one moment.
 
 import { escapeLiteral } from 'pg'
 import type { Sql } from '../../store/sql.ts'
