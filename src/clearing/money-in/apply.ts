@@ -28,8 +28,7 @@ export const suspenseReasons = [
   'unknown-payer',
   'invoice-of-another-party',
   'other-currency',
-  'unknown-outgoing',
-  'reversed-run'
+  'unknown-outgoing'
 ] as const
 export type PaymentSuspense = (typeof suspenseReasons)[number]
 

@@ -83,7 +83,7 @@ export async function issueCreditNote(sql: Sql, asked: CreditAsked): Promise<Doc
   const line = { line: 1, kind: 'credit', ofPeriod: invoice.period, destination: null, units: '0', unit: 'none' }
   await insertDocument(sql, note, place, [{ ...line, netMicros }])
   const source = `credit-note/${note.invoiceId}`
-  if (allocated > 0n) await addAllocations(sql, [{ itemId: invoiceId, amountMicros: allocated }], { source, day, by })
+  if (allocated > 0n) await addAllocations(sql, [{ itemId: invoiceId, amountMicros: allocated, source, day }], by)
   await postTransfers(sql, creditPostings(invoice, note, effective))
   return note
 }

@@ -74,34 +74,26 @@ export async function readOpenItems(
   }))
 }
 
-export interface AllocationsMade {
-  /** Such as `payment/BANK-77`. */
+/** An allocation, and what made it: `payment/BANK-77`. */
+export interface SourcedAllocation extends Allocation {
   readonly source: string
   readonly day: string
-  readonly by: string
 }
 
 /** Sets amounts off against items; below zero takes back. The postings are the caller's. */
-export async function addAllocations(
-  sql: Sql,
-  allocations: readonly Allocation[],
-  { source, day, by }: AllocationsMade
-): Promise<void> {
+export async function addAllocations(sql: Sql, allocations: readonly SourcedAllocation[], by: string): Promise<void> {
   if (allocations.length === 0) return
   await sql.query(
     `insert into allocation (item_id, source, amount_micros, day, made_by)
-     select "itemId", $2, "amountMicros", $3::date, $4
-     from json_to_recordset($1::json) as a("itemId" text, "amountMicros" bigint)`,
-    [
-      JSON.stringify(
-        allocations.map(({ itemId, amountMicros }) => ({ itemId, amountMicros: amountMicros.toString() }))
-      ),
-      source,
-      day,
-      by
-    ]
+     select "itemId", source, "amountMicros", day, $2
+     from json_to_recordset($1::json) as a("itemId" text, source text, "amountMicros" bigint, day date)`,
+    [exactJson(allocations), by]
   )
 }
+
+/** For json_to_recordset: integers of any size go as text. */
+export const exactJson = (values: readonly object[]): string =>
+  JSON.stringify(values, (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
 
 /**
  * The postings by which a debt grows (`arises`), set against `counter` on the hub's side of it; a debt past the hub
