@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { messageOf } from '../errors.ts'
 import { clearingCommand } from './clearing.ts'
+import { disputeCommand } from './dispute.ts'
 import { creditCommand } from './credit.ts'
 import { matrixCommand } from './matrix.ts'
 import { nniCommand } from './nni.ts'
@@ -12,6 +13,7 @@ import { rateCommand, rerateCommand, suspenseCommand } from './rerate.ts'
 
 const commands: readonly (() => Command)[] = [
   clearingCommand,
+  disputeCommand,
   creditCommand,
   matrixCommand,
   nniCommand,

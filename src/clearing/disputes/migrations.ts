@@ -65,22 +65,22 @@ const sql = `
     dispute_id bigint primary key,
     agreement_id text not null,
     period text not null,
-    -- The partner's document or ours that it is about.
-    reference text not null,
+    -- Null: the period is not invoiced yet.
+    invoice_id text references invoice,
     raised_by text not null check (raised_by in ('us', 'partner')),
     type text not null check (type in ('volume', 'rate', 'destination', 'duplicate', 'period', 'fraud')),
-    side text not null check (side in ('sell', 'buy')),
+    side text not null check (side in ('sell', 'buy', 'bilateral')),
     party text not null,
     currency text not null,
+    -- Before tax.
     amount_micros bigint not null check (amount_micros > 0),
-    -- The account from which the amount is held out, and goes back to.
-    held_from text not null,
     reason text not null,
     reconciliation_id bigint references reconciliation,
     -- Until when it could be raised.
     window_ends date not null,
-    opened_at timestamptz not null default now(),
-    opened_by text not null
+    opened_on date not null,
+    opened_by text not null,
+    opened_at timestamptz not null default now()
   );
   create index dispute_period on dispute (agreement_id, period);
 
@@ -89,14 +89,28 @@ const sql = `
     dispute_id bigint not null references dispute,
     step int not null check (step >= 1),
     state text not null,
-    -- Of the amount, what was conceded by the side that answers; only where it was decided.
+    -- Of the amount, what was conceded; only where it was decided.
     conceded_micros bigint check (conceded_micros >= 0),
-    document text,
+    -- The credit note by which it was settled.
+    document text references invoice,
     reason text not null,
+    on_day date not null,
     due_day date,
-    moved_at timestamptz not null default now(),
     moved_by text not null,
+    moved_at timestamptz not null default now(),
     primary key (dispute_id, step)
+  );
+
+  -- What is held out, with its tax, and where: an invoice, or what is not billed yet; below zero: let go.
+  create table dispute_hold (
+    dispute_id bigint not null references dispute,
+    n int not null check (n >= 1),
+    invoice_id text references invoice,
+    amount_micros bigint not null check (amount_micros <> 0),
+    on_day date not null,
+    made_by text not null,
+    made_at timestamptz not null default now(),
+    primary key (dispute_id, n)
   );
 
   -- The records it is about.
@@ -108,8 +122,8 @@ const sql = `
   );
   create index dispute_call_record on dispute_call (cdr_id);
 
-  grant select, insert on reconciliation, partner_call, reconciliation_item, dispute, dispute_step, dispute_call
-    to isthmus_service;
+  grant select, insert on reconciliation, partner_call, reconciliation_item, dispute, dispute_step,
+    dispute_hold, dispute_call to isthmus_service;
   grant usage on sequence reconciliation_number, dispute_number to isthmus_service;
 `
 
