@@ -72,10 +72,12 @@ export function matchInvoice(
   const within = toMinor(ownMicros, currency) === theirMicros || isWithin(ownMicros, theirMicros, tolerance)
   const lines = linesOf(ours, theirs, tolerance, within)
   const whole = theirMicros < ownMicros ? theirMicros : toMinor(ownMicros, currency)
-  const byLines = toMinor(sumOf(lines.map(line => ({ netMicros: line.acceptedMicros }))), currency, 'down')
-  const accepted = within ? theirMicros : theirs.length === 1 && theirs[0]?.destination === '' ? whole : byLines
+  const byLines = toMinor(sumOf(lines.map(line => ({ netMicros: line.acceptedMicros }))), currency)
+  const bySum = theirs.length === 1 && theirs[0]?.destination === ''
+  const stands = bySum ? whole : byLines
+  const accepted = within || stands > theirMicros ? theirMicros : stands
   const refusedMicros = theirMicros - accepted
-  const left = ownMicros > accepted && !within ? ownMicros - accepted : 0n
+  const left = toMinor(ownMicros, currency) > accepted && !within ? ownMicros - accepted : 0n
   const outcome = within ? 'accepted' : refusedMicros > 0n ? 'short-paid' : 'under-billed'
   const sums = { ownMicros, theirMicros, percentMicros, within, acceptedMicros: accepted, refusedMicros }
   return { outcome, ...sums, leftMicros: left, lines }

@@ -11,7 +11,7 @@ import { parseAmount, parseRate } from '../money.ts'
 import type { Posting } from '../settlement/model.ts'
 import { postTransfers } from '../settlement/post.ts'
 import { bilateralUnbilled, cost, roundingDifference, taxInput, unbilledOf } from './accounts.ts'
-import { toMinor } from './currency.ts'
+import { minorStep, printMoney, toMinor } from './currency.ts'
 import { addDays, isDay } from './days.ts'
 import { documentOfStatement, insertDocument } from './document.ts'
 import type { Document, DocumentLine } from './document.ts'
@@ -106,8 +106,13 @@ export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Rec
   const outcome = match.outcome === 'short-paid' && asked.disputes ? 'disputed' : match.outcome
   const document = documentOf(asked, statement, netMicros, match)
   const lines = theirs.map(({ destination, units, netMicros }, n) => ({
-    ...{ line: n + 1, kind: 'claim', ofPeriod: statement.period, destination: destination === '' ? null : destination },
-    ...{ units: (units ?? 0n).toString(), unit: units === null ? 'none' : 'unit', netMicros }
+    line: n + 1,
+    kind: 'claim',
+    ofPeriod: statement.period,
+    destination: destination === '' ? null : destination,
+    units: (units ?? 0n).toString(),
+    unit: units === null ? 'none' : 'unit',
+    netMicros
   }))
   await insertDocument(sql, document, null, lines)
   await insertMatch(sql, document.invoiceId, statementId, match, outcome)
@@ -115,7 +120,8 @@ export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Rec
   return { document, match, outcome }
   function documentOf(given: ReceiveAsked, billed: BilledStatement, net: bigint, found: Match): Document {
     const tax = taxTermsOf(agreement)
-    const taxAccepted = found.acceptedMicros === net ? given.taxMicros : taxOn(found.acceptedMicros, tax, currency)
+    const taxed = found.acceptedMicros === net ? given.taxMicros : taxOn(found.acceptedMicros, tax, currency)
+    const taxAccepted = taxed < given.taxMicros ? taxed : given.taxMicros
     return {
       invoiceId: `${billed.seller}:${number}`,
       kind: 'invoice',
@@ -175,17 +181,24 @@ function requireFields(asked: ReceiveAsked, netMicros: bigint, currency: string)
   for (const amount of [netMicros, taxMicros]) {
     if (toMinor(amount, currency) !== amount) throw wrong(`an invoice in ${currency} has no such fractions`)
   }
+  const expected = taxOn(netMicros, taxTermsOf(asked.agreement), currency)
+  const lines = BigInt(claims.length === 0 ? 1 : claims.length)
+  if (apartBy(expected, taxMicros) > lines * minorStep(currency)) {
+    const [theirs, ours] = [printMoney(taxMicros, currency), printMoney(expected, currency)]
+    throw wrong(`the invoice asks for a tax of ${theirs} ${currency}, by the agreement it is ${ours} (invoicing.tax)`)
+  }
   if (claims.length === 0) return
   const sum = toMinor(
     claims.reduce((sum, claim) => sum + claim.netMicros, 0n),
     currency
   )
   // Lines may be rounded one by one.
-  const apart = sum > netMicros ? sum - netMicros : netMicros - sum
-  if (apart > BigInt(claims.length) * toMinor(1n, currency, 'up')) {
+  if (apartBy(sum, netMicros) > lines * minorStep(currency)) {
     throw wrong('the lines of the invoice do not make up its sum; nothing was recorded')
   }
 }
+
+const apartBy = (a: bigint, b: bigint): bigint => (a > b ? a - b : b - a)
 
 const claimsOf = (lines: readonly DocumentLine[], { period }: BilledStatement): readonly Claim[] =>
   lines.map(({ kind, ofPeriod, destination, units, netMicros }) => ({
@@ -214,8 +227,16 @@ async function insertMatch(
        accepted_micros, refused_micros, left_micros)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     [
-      ...[invoiceId, statementId, ownMicros, theirMicros, percentMicros],
-      ...[within, outcome, acceptedMicros, refusedMicros, leftMicros]
+      invoiceId,
+      statementId,
+      ownMicros,
+      theirMicros,
+      percentMicros,
+      within,
+      outcome,
+      acceptedMicros,
+      refusedMicros,
+      leftMicros
     ]
   )
   await sql.query(
