@@ -132,12 +132,6 @@ describe('configuration', () => {
       equal(problem(accounts(fine)), 'accepted')
     equal(problem(accounts('ws://a.b/x', 'insecure: true,')), 'accepted')
   })
-  it('an XMPP island where the hub offers first needs the anchor that settles it', () => {
-    const island = (anchor: string) =>
-      `{ media: { anchor: ${anchor} }, islands: [{ id: a, access: xmpp, domain: a.b, gateway: g.a.b, start: B, connection: { kind: component, host: localhost, secret: s } }] }`
-    equal(problem(island('embedded')), 'accepted')
-    match(problem(island('rtpengine')), /island a: start B needs the embedded anchor/)
-  })
   it('one component domain belongs to one island', () => {
     const island = (id: string, gateway: string) =>
       `{ id: ${id}, access: xmpp, domain: ${id}.b, gateway: ${gateway}, connection: { kind: component, host: localhost, secret: s } }`

@@ -166,8 +166,13 @@ export class RtpengineCall {
   }
 
   async #askOffer(at: Anchorage, side: Side, { sdp }: Prepared): Promise<SdpDescription> {
+    // A caller that answers may have begun with ICE as an offerer does (XEP-0353, with the callee asked first): both
+    // would control, and a client does not give way. Where rtpengine is lite, the caller controls in any case.
+    const lite = this.#agreed === null && side === 'callee'
     const transcodeTo = at.transcode ? this.#mayUse(at, otherSide(side)) : null
-    return outputOf(await this.node.client.ask('offer', offerFields({ ...this.#asked(at, side, sdp), transcodeTo })))
+    return outputOf(
+      await this.node.client.ask('offer', offerFields({ ...this.#asked(at, side, sdp), transcodeTo, lite }))
+    )
   }
 
   async #askAnswer(at: Anchorage, offered: Offered, { sdp }: Prepared): Promise<SdpDescription> {
@@ -182,7 +187,8 @@ export class RtpengineCall {
       profiles: at.profiles,
       sdp,
       dscp: at.grant.dscp,
-      transcodeTo: null
+      transcodeTo: null,
+      lite: false
     }
   }
 

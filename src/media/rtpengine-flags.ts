@@ -13,17 +13,20 @@ export interface Asked {
   readonly dscp: number
   /** Names of codecs to offer in place of the offerer's; null: pass through. */
   readonly transcodeTo: readonly string[] | null
+  /** rtpengine leaves the checks of ICE to the answerer (RFC 8445, 2.5). */
+  readonly lite: boolean
 }
 
 const common = (sdp: string): NgFields => ({ sdp, replace: ['origin', 'session-connection'] })
 
-export function offerFields({ callId, offerer, answerer, profiles, sdp, dscp, transcodeTo }: Asked): NgFields {
+export function offerFields({ callId, offerer, answerer, profiles, sdp, dscp, transcodeTo, lite }: Asked): NgFields {
   const to = profiles[answerer]
   return {
     'call-id': callId,
     'from-tag': offerer,
     ...common(sdp),
     ...towards(to),
+    ...(lite && to === 'webrtc' ? { 'ICE-lite': 'forward' } : {}),
     // For the whole call, both legs: rtpengine knows no other.
     TOS: dscp << 2,
     flags: ['trust-address', ...(to === 'webrtc' ? ['generate-mid', 'no-rtcp-attribute'] : ['strip-extmap'])],

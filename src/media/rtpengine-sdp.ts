@@ -7,7 +7,7 @@ import type { Codec } from './codecs.ts'
 import { factsOf } from './facts.ts'
 import type { MediaFacts } from './facts.ts'
 import { bundleLine, liveMids, mediaLinesFor, Origin, rejectedMedia } from './profiles.ts'
-import { attribute, attributeName, lineOf, printSdp } from './sdp.ts'
+import { attribute, attributeName, attributeOf, lineOf, printSdp } from './sdp.ts'
 import type { SdpDescription, SdpMedia } from './sdp.ts'
 
 /** A description ready for rtpengine: only lines and codecs that may cross are live in it. */
@@ -118,8 +118,12 @@ export function show(
   const mids = liveMids({ session: [], media })
   const group = to.bundled && mids.length === 1 && to.profile === 'webrtc' ? bundleLine(mids) : []
   const host = address.split(/ +/)[2] ?? '0.0.0.0'
-  return { sdp: to.origin.print(host, group, media) as Sdp, codecs }
+  const lite = to.profile === 'webrtc' && isLite(output) ? [attribute('ice-lite')] : []
+  return { sdp: to.origin.print(host, [...group, ...lite], media) as Sdp, codecs }
 }
+
+const isLite = ({ session, media }: SdpDescription): boolean =>
+  [session, ...media.map(({ lines }) => lines)].some(lines => attributeOf(lines, 'ice-lite') !== null)
 
 /** The NNI speaks AVP whatever feedback profile rtpengine carried over. */
 const plain = (protocol: string): string => (protocol === 'RTP/AVPF' ? 'RTP/AVP' : protocol)

@@ -46,11 +46,19 @@ async function members(roomId: string): Promise<readonly string[]> {
 }
 
 let texts = 0
-async function says(roomId: string, body: string): Promise<void> {
+async function says(roomId: string, body: string): Promise<string> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/send/m.room.message/t${++texts}`
   const { status, body: answer } = await alice.request('PUT', path, { msgtype: 'm.text', body })
   equal(status, 200, JSON.stringify(answer))
+  return String(answer['event_id'])
 }
+
+const push = (txnId: string, events: readonly object[], token: string = tokens.hs) =>
+  fetch(`${world.endpointUrl}/_matrix/app/v1/transactions/${txnId}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ events })
+  })
 
 const text = (roomId: string, body: string, txnId: string, expiresAt: number | null = null) => ({
   ghost: phone,
@@ -176,9 +184,20 @@ describe('a homeserver that goes away', () => {
     await says(invited, 'in a new room')
     await world.synapse.crash()
     await world.synapse.start()
-    // These are pushed, as soon as somebody is there: ahead of all that was lost.
-    for (const body of ['said since', 'and more']) await says(roomId, body)
+    const since = ['said since', 'and more']
+    const ids = [await says(roomId, 'said since'), await says(roomId, 'and more')]
     await world.restart()
+    // As the homeserver pushes them, ahead of all that was lost.
+    const pushed = since.map((body, at) => ({
+      event_id: ids[at],
+      room_id: roomId,
+      type: 'm.room.message',
+      sender: alice.userId,
+      content: { msgtype: 'm.text', body },
+      origin_server_ts: Date.now(),
+      age: 1
+    }))
+    equal((await push('1', pushed)).status, 200)
     await eventually('all is heard', () => bodies(roomId).length >= 14 && bodies(invited).length > 0, 60_000)
     equal(bodies(roomId), [...Array.from({ length: 12 }, (_, n) => `unheard ${n}`), 'said since', 'and more'])
     equal(bodies(invited), ['in a new room'])
@@ -210,13 +229,6 @@ describe('a hub that goes away', () => {
 })
 
 describe('the endpoint', () => {
-  const push = (txnId: string, events: readonly object[], token: string = tokens.hs) =>
-    fetch(`${world.endpointUrl}/_matrix/app/v1/transactions/${txnId}`, {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ events })
-    })
-
   it('takes nothing without the token, and answers JSON', async () => {
     equal((await push('900', [], 'wrong')).status, 403)
     const none = await fetch(`${world.endpointUrl}/_matrix/app/v1/transactions/901`, { method: 'PUT' })

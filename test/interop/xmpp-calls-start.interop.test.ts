@@ -1,9 +1,11 @@
 // Islands where the hub calls before it lets the user's device begin (start B): a real client proposes, and hears how the
-// phone rings, is busy or answers before anything is said about media. Through the whole hub.
-// needs: prosody ejabberd
+// phone rings, is busy or answers before anything is said about media. Through the whole hub, over both anchors.
+// needs: prosody ejabberd rtpengine
 
 import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals'
 import { deepEqual as equal, ok } from 'node:assert/strict'
+import { startRtpengine } from '../support/rtpengine.ts'
+import type { Rtpengine } from '../support/rtpengine.ts'
 import { hears } from '../support/stanza-user.ts'
 import type { StanzaUser } from '../support/stanza-user.ts'
 import { at, openXmppWorld, people, phoneHears, phoneNumber } from '../support/xmpp-world.ts'
@@ -13,20 +15,29 @@ const ours = 700
 const theirs = 1_300
 const busyNumber = '+4989000486'
 
-describe('a hub that offers first', () => {
+const setups = [
+  { name: 'the embedded anchor', anchor: 'embedded', portMin: 48_000 },
+  { name: 'rtpengine', anchor: 'rtpengine', portMin: 49_000 }
+] as const
+
+describe.each(setups)('a hub that offers first, over $name', ({ anchor, portMin }) => {
+  let rtpengine: Rtpengine | null = null
   let world: XmppWorld
   let alice: StanzaUser
   let carol: StanzaUser
   let finalsSeen = 0
 
   beforeAll(async () => {
-    world = await openXmppWorld({ anchor: 'embedded', portMin: 48_000, island: { start: 'B' } })
+    rtpengine = anchor === 'rtpengine' ? await startRtpengine() : null
+    const media = { anchor, portMin, ...(rtpengine === null ? {} : { rtpengine }) }
+    world = await openXmppWorld({ ...media, island: { start: 'B' } })
     ;[alice, carol] = await Promise.all([world.person('alice'), world.person('carol')])
     await Promise.all([alice.subscribe(at('alice', phoneNumber)), carol.subscribe(at('carol', phoneNumber))])
   }, 120_000)
 
   afterAll(async () => {
     const left = await world.close()
+    await rtpengine?.stop()
     equal(left, 0)
   }, 120_000)
 

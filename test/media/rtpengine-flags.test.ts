@@ -10,7 +10,8 @@ const asked = (caller: MediaProfile, callee: MediaProfile, transcodeTo: readonly
     profiles: { caller, callee },
     sdp: 'v=0',
     dscp: 46,
-    transcodeTo
+    transcodeTo,
+    lite: false
   }) as const
 
 describe('what rtpengine is asked', () => {
@@ -46,6 +47,12 @@ describe('what rtpengine is asked', () => {
     expect(offerFields(asked('rtp', 'webrtc', ['opus', 'telephone-event']))).toMatchObject({
       codec: { mask: ['all'], transcode: ['opus', 'telephone-event', 'telephone-event/48000'] }
     })
+  })
+
+  it('towards a WebRTC side that controls ICE in any case: rtpengine is lite', () => {
+    expect(offerFields({ ...asked('rtp', 'webrtc'), lite: true })).toMatchObject({ 'ICE-lite': 'forward' })
+    expect(offerFields(asked('rtp', 'webrtc'))).not.toHaveProperty('ICE-lite')
+    expect(offerFields({ ...asked('rtp', 'rtp'), lite: true })).not.toHaveProperty('ICE-lite')
   })
 
   it("of an answer: both tags, ICE by the offerer's side", () => {

@@ -104,6 +104,15 @@ describe("what a side is shown of rtpengine's output", () => {
     expect(unbundled.sdp).not.toMatch(/group/)
   })
 
+  it('towards the browser: that rtpengine is lite, where it is', () => {
+    const side = { profile: 'webrtc', origin: new Origin(7), bundled: true, feedback: false } as const
+    const full = fixture('rtpengine-answer-to-browser')
+    const lite = { ...full, session: [...full.session, { type: 'a', value: 'ice-lite' }] }
+    expect(show(lite, side, null).sdp).toMatch(/t=0 0\r\na=group:BUNDLE 0\r\na=ice-lite\r\nm=audio /)
+    expect(show(full, { ...side, origin: new Origin(8) }, null).sdp).not.toContain('ice-lite')
+    expect(show(lite, { ...side, profile: 'rtp', origin: new Origin(9) }, null).sdp).not.toContain('ice-lite')
+  })
+
   it('is no live line where rtpengine fell back to codecs that are not granted', () => {
     const side = { profile: 'rtp', origin: new Origin(7), bundled: false, feedback: false } as const
     const { sdp, codecs } = show(fixture('rtpengine-offer-to-nni'), side, ['AMR-WB'])
