@@ -8,6 +8,7 @@ import type { Agreed } from '../../src/clearing/credit/view.ts'
 import type { Agreement, AgreementBook } from '../../src/clearing/agreements.ts'
 import { parseAmount } from '../../src/clearing/money.ts'
 import { createLog } from '../../src/log.ts'
+import type { Logger } from '../../src/log.ts'
 import type { SessionId } from '../../src/session/model.ts'
 import type { Reserved, Terms, TermsAsked } from '../../src/session/ports.ts'
 import type { Database } from '../../src/store/database.ts'
@@ -90,4 +91,10 @@ export async function standing(database: Database, agreementId = 'sell'): Promis
     throw new Error(`balance ${balanceMicros} moved ${movedMicros} reserved ${reservedMicros} held ${heldMicros}`)
   }
   return agreed
+}
+
+/** A log that can be read, from warnings on. */
+export function readableLog(): { readonly log: Logger; readonly lines: Readonly<Record<string, unknown>>[] } {
+  const lines: Readonly<Record<string, unknown>>[] = []
+  return { lines, log: createLog('warn', { write: line => void lines.push(JSON.parse(line) as never) }) }
 }

@@ -12,7 +12,7 @@ import { createAlarms } from './alarms.ts'
 import { createGroup } from './group.ts'
 import type { GroupLimits } from './group.ts'
 import { Ledger, holdKey, quotaPeriod, take } from './steps.ts'
-import type { Holder, Step, Verdict } from './steps.ts'
+import type { Account, Holder, Step, Verdict } from './steps.ts'
 import {
   currenciesOf,
   heldBy,
@@ -59,23 +59,11 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
   const byId = new Map(accounts.map(agreement => [agreement.id, agreement]))
   const live = new Map<string, Live>()
   const alarms = createAlarms(byId, log)
+  const group = createGroup(
+    committing(database, node, accounts => alarms.look(accounts)),
+    bounds
+  )
   let sweeping: NodeJS.Timeout | undefined
-
-  async function commit(steps: readonly Step[]): Promise<readonly Verdict[]> {
-    const agreementIds = [...new Set(steps.map(({ holder }) => holder.agreement.id))]
-    const callIds = [...new Set(steps.map(({ holder }) => holder.callId))]
-    const done = await database.transaction(async sql => {
-      const locked = await lockAccounts(sql, agreementIds)
-      const quotas = await quotasOf(sql, quotasWanted(steps))
-      const ledger = new Ledger(locked, quotas, await heldBy(sql, callIds))
-      const verdicts = steps.map(step => take(ledger, step))
-      if (ledger.changed.size > 0) await writeLedger(sql, ledger, node)
-      return { verdicts, ledger }
-    })
-    alarms.look(done.ledger.accounts.values())
-    return done.verdicts
-  }
-  const group = createGroup(commit, bounds)
 
   async function reserve(holder: Holder): Promise<Reserved> {
     const { agreement } = holder
@@ -125,17 +113,39 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
       requireCurrencies(accounts, await currenciesOf(database))
       const orphans = await orphanReservations(database, node)
       if (orphans > 0) log.warn({ orphans }, 'reservations of an earlier life wait for their records')
-      const sweep = (): Promise<void> =>
-        database.transaction(sweepReservations).then(
-          released => void (released > 0 && log.warn({ released }, 'reservations that nobody refreshed were released')),
-          error => log.warn({ reason: messageOf(error) }, 'reservations cannot be looked through')
-        )
-      sweeping = setInterval(() => void sweep(), limits.sweepMs)
+      sweeping = setInterval(() => void sweep(database, log), limits.sweepMs).unref()
     },
     async stop() {
       clearInterval(sweeping)
       await group.close()
     }
+  }
+}
+
+/** All steps of a group in one transaction, each by what those before it have left. */
+const committing =
+  (database: Database, node: string, look: (accounts: Iterable<Account>) => void) =>
+  async (steps: readonly Step[]): Promise<readonly Verdict[]> => {
+    const agreementIds = [...new Set(steps.map(({ holder }) => holder.agreement.id))]
+    const callIds = [...new Set(steps.map(({ holder }) => holder.callId))]
+    const { verdicts, ledger } = await database.transaction(async sql => {
+      const locked = await lockAccounts(sql, agreementIds)
+      const quotas = await quotasOf(sql, quotasWanted(steps))
+      const ledger = new Ledger(locked, quotas, await heldBy(sql, callIds))
+      const verdicts = steps.map(step => take(ledger, step))
+      if (ledger.changed.size > 0) await writeLedger(sql, ledger, node)
+      return { verdicts, ledger }
+    })
+    look(ledger.accounts.values())
+    return verdicts
+  }
+
+async function sweep(database: Database, log: Logger): Promise<void> {
+  try {
+    const released = await database.transaction(sweepReservations)
+    if (released > 0) log.warn({ released }, 'reservations that nobody refreshed were released')
+  } catch (error) {
+    log.warn({ reason: messageOf(error) }, 'reservations cannot be looked through')
   }
 }
 

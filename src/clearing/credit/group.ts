@@ -41,6 +41,19 @@ const full = (waitingMax: number): HubError =>
 const tooLate = (answerMs: number): HubError =>
   new HubError('HUB_LIMIT', `credit did not answer within ${answerMs} ms`, { retryable: true })
 
+async function commitGroup<Step, Verdict>(
+  group: readonly Asked<Step, Verdict>[],
+  commit: (steps: readonly Step[]) => Promise<readonly Verdict[]>
+): Promise<void> {
+  try {
+    const verdicts = await commit(group.map(({ step }) => step))
+    for (const [n, { resolve }] of group.entries()) resolve(verdicts[n] as Verdict)
+  } catch (error) {
+    for (const { reject } of group) reject(error)
+  }
+  for (const { late } of group) clearTimeout(late)
+}
+
 /** `commit` does all steps in one transaction and returns their verdicts in the same order. */
 export function createGroup<Step, Verdict>(
   commit: (steps: readonly Step[]) => Promise<readonly Verdict[]>,
@@ -53,22 +66,12 @@ export function createGroup<Step, Verdict>(
   let gathering: NodeJS.Timeout | null = null
   let closed = false
 
-  async function commitGroup(group: readonly Asked<Step, Verdict>[]): Promise<void> {
-    try {
-      const verdicts = await commit(group.map(({ step }) => step))
-      for (const [n, { resolve }] of group.entries()) resolve(verdicts[n] as Verdict)
-    } catch (error) {
-      for (const { reject } of group) reject(error)
-    }
-    for (const { late } of group) clearTimeout(late)
-  }
-
   async function run(): Promise<void> {
     while (queue.length > 0) {
       const group = queue.slice(0, bounds.stepsMax).filter(({ isLate }) => !isLate)
       queue = queue.slice(bounds.stepsMax)
       underWay = group.length
-      if (group.length > 0) await commitGroup(group)
+      if (group.length > 0) await commitGroup(group, commit)
       underWay = 0
     }
   }

@@ -91,7 +91,7 @@ const wrong = (why: string): HubError => new HubError('HUB_CONFIG', why)
 type MoveKind = 'top-up' | 'adjustment' | 'invoice' | 'payment'
 const idOf = ({ agreement, reference }: Given, kind: MoveKind): string => `${kind}/${agreement.id}/${reference}`
 
-/** Null: it has not counted yet. Throws HUB_CONFIG where it has, with another amount, and for what no movement can be. */
+/** Null: it has not counted yet. Throws HUB_CONFIG where it has with another amount, and for what cannot be. */
 async function movedBefore(sql: Sql, given: Given, kind: MoveKind): Promise<Moved | null> {
   const { micros, reference, reason } = given
   if (reference.trim() === '' || reference.length > limits.referenceCharsMax || reference.includes('\0')) {
