@@ -7,6 +7,7 @@ import { createAgreements } from './clearing/agreements.ts'
 import type { AgreementBook } from './clearing/agreements.ts'
 import { createCredit } from './clearing/credit/credit.ts'
 import { createDeckVersions } from './clearing/decks/versions.ts'
+import type { FraudWatch } from './clearing/fraud/watch.ts'
 import { databaseUrl } from './config.ts'
 import type { Config } from './config.ts'
 import { keepEnvironment } from './environment.ts'
@@ -17,6 +18,7 @@ import { openRouter } from './compose-routing.ts'
 import { openStir } from './compose-stir.ts'
 import { createClearing, openEventLog } from './compose-events.ts'
 import { watchBlindness } from './compose-blind.ts'
+import { openFraudWatch, withFraudBlocks } from './compose-fraud.ts'
 import type { WatchedBlindness } from './compose-blind.ts'
 import { openOutbox } from './events/outbox.ts'
 import type { Logger } from './log.ts'
@@ -84,6 +86,9 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
   let logSince: () => number | null = () => null
   const blind = watchBlindness(config, database, book, () => logSince())
   parts.defer(() => blind.probe.stop())
+  const fraud = openFraudWatch(config, { database, book, log })
+  await fraud.catchUp()
+  parts.defer(() => fraud.stop())
   const outbox = await openOutbox({
     dir: join(resolve(config.hub.dataDir), 'journal'),
     slots: config.events.journalSlots,
@@ -92,7 +97,10 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     node: config.hub.node,
     providerOf: party,
     eventLog,
-    onDurable: records => blind.exposure.add(records),
+    onDurable: records => {
+      blind.exposure.add(records)
+      fraud.see(records)
+    },
     log
   })
   logSince = () => outbox.status.blindSince
@@ -100,17 +108,11 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
     await outbox.drain(relayMs)
     await outbox.close()
   })
-  const { hub, listening } = await signalling(config, options, {
-    parts,
-    outbox,
-    book,
-    party,
-    directory,
-    blind,
-    database
-  })
+  const below = { parts, outbox, book, party, directory, blind, database, fraud }
+  const { hub, listening } = await signalling(config, options, below)
   clearing?.start()
   blind.probe.start()
+  fraud.start()
   const running = parts.move()
   let stopping: Promise<number> | null = null
   const stop = async (): Promise<number> => {
@@ -145,6 +147,7 @@ interface Below {
   readonly directory: Directory
   readonly blind: WatchedBlindness
   readonly database: Database
+  readonly fraud: FraudWatch
 }
 
 /** The timers of thousands of calls are of a few lengths, as the SIP stack's. What listens keeps the process alive. */
@@ -159,7 +162,7 @@ const callClock: SteadyClock = {
 async function signalling(
   config: Config,
   options: HubOptions,
-  { parts, outbox, book, party, directory, blind, database }: Below
+  { parts, outbox, book, party, directory, blind, database, fraud }: Below
 ) {
   const { log } = options
   const { islands, operators } = config
@@ -176,7 +179,8 @@ async function signalling(
     credit,
     clock
   })
-  const policy = withinBlindness(granting, { blindness, limits, now: () => clock.now() })
+  const now = (): number => clock.now()
+  const policy = withFraudBlocks(withinBlindness(granting, { blindness, limits, now }), fraud, { party, now })
   const engine = await startEngine(config, log, parts)
   const own = createIslands(config, { database, directory, clock, log })
   const nni = createNni({

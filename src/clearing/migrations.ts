@@ -4,6 +4,7 @@ import type { Migration } from '../store/migrations.ts'
 import { creditMigration } from './credit/migrations.ts'
 import { deckMigrations } from './decks/migrations.ts'
 import { disputeMigration } from './disputes/migrations.ts'
+import { fraudMigration } from './fraud/migrations.ts'
 import { moneyMigration } from './money-in/migrations.ts'
 import { postingMigration } from './posting-migration.ts'
 import { settlementMigration } from './settlement/migrations.ts'
@@ -133,5 +134,6 @@ export const clearingMigrations: readonly Migration[] = [
   settlementMigration,
   moneyMigration,
   disputeMigration,
-  creditMigration
+  creditMigration,
+  fraudMigration
 ]

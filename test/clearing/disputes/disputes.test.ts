@@ -34,8 +34,8 @@ agreements:
 interface World {
   readonly id: string
   readonly invoice: string
-  open(over?: Partial<DisputeAsked>): Promise<Dispute>
-  move(id: bigint, state: MoveAsked['state'], over?: Partial<MoveAsked>): Promise<Dispute>
+  readonly open: (over?: Partial<DisputeAsked>) => Promise<Dispute>
+  readonly move: (id: bigint, state: MoveAsked['state'], over?: Partial<MoveAsked>) => Promise<Dispute>
 }
 const party = (id: string) => ({ id, name: id, address: [], country: null, vatId: null, iban: null })
 

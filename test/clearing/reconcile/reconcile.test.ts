@@ -249,7 +249,7 @@ describe('reconciliation of calls', () => {
     for await (const part of reconciliationCsv(database, found)) csv += part
     const [first, ...rows] = csv.trim().split('\n')
     ok(first?.startsWith('outcome,destination_name,line,cdr_id,called'))
-    deepEqual(rows.map(row => row.split(',')[0]).sort(), ['duration-diff', 'only-ours'])
+    deepEqual(new Set(rows.map(row => row.split(',')[0])), new Set(['duration-diff', 'only-ours']))
     ok(rows.some(row => row.includes(uuid(2))))
     const xlsx = await reconciliationXlsx(database, found)
     equal(xlsx.subarray(0, 2).toString('latin1'), 'PK')
