@@ -1,4 +1,4 @@
-// Calls and messages that fraud control refuses for now: explained, until it expires, and never a call for help (FRD-01).
+// Calls and messages that fraud control refuses for now: explained, until it expires, never a call for help (FRD-01).
 
 import { isEmergency } from '../session/emergency.ts'
 import type { PolicyDecision } from '../session/model.ts'

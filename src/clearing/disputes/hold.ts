@@ -91,7 +91,8 @@ async function move(
   )
   const n = rows[0]?.n ?? 1
   await sql.query(
-    'insert into dispute_hold (dispute_id, n, invoice_id, amount_micros, on_day, made_by) values ($1, $2, $3, $4, $5, $6)',
+    `insert into dispute_hold (dispute_id, n, invoice_id, amount_micros, on_day, made_by)
+     values ($1, $2, $3, $4, $5, $6)`,
     [dispute.id, n, invoiceId, amountMicros, day, by]
   )
   if (invoiceId !== null) {

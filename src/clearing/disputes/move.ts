@@ -27,7 +27,7 @@ export interface MoveAsked {
   readonly after?: number
 }
 
-/** `sql` is a transaction. Throws HUB_CONFIG for a move that the state does not allow, or that somebody else has made. */
+/** `sql` is a transaction. Throws HUB_CONFIG for a move that the state does not allow or somebody else has made. */
 export async function moveDispute(sql: Sql, asked: MoveAsked): Promise<Dispute> {
   const { id, state, reason, day, by } = asked
   // One after the other: the second one sees what the first one did.

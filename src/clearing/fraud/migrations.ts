@@ -4,6 +4,8 @@
 import type { Migration } from '../../store/migrations.ts'
 import { normalisedSql } from '../reconcile/number.ts'
 
+const called = normalisedSql("case f.leg when 'ingress' then f.dialled else f.called end")
+
 const sql = `
   create table fraud_signal (
     signal_id bigint generated always as identity primary key,
@@ -55,7 +57,7 @@ const sql = `
       and (s.to_provider is null or (f.leg = 'egress' and f.provider = s.to_provider))
       and (s.calling_prefix is null or starts_with(${normalisedSql('f.calling')}, s.calling_prefix))
       and (s.called_prefix is null
-        or starts_with(${normalisedSql("case f.leg when 'ingress' then f.dialled else f.called end")}, s.called_prefix));
+        or starts_with(${called}, s.called_prefix));
 
   grant select, insert on fraud_signal, fraud_block, fraud_release to isthmus_service;
   grant select on fraud_call to isthmus_service;

@@ -40,7 +40,8 @@ export async function addBlock(sql: Sql, { rule, signalId, reason, minutes, by, 
   const { rows } = await sql.query<Block>(
     `insert into fraud_block (rule, signal_id, from_provider, to_provider, calling_prefix, called_prefix, reason,
        expires_at, made_by)
-     values ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(mins => $8), $9) returning ${blockColumns('fraud_block')}`,
+     values ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(mins => $8), $9)
+     returning ${blockColumns('fraud_block')}`,
     [rule, signalId, ...scopeValues(scope), reason, minutes, by]
   )
   const [block] = rows

@@ -1,5 +1,5 @@
-// Fraud control of a running hub: every durable record is held against the rules, what they say is kept and, where a rule
-// may, blocked; the blocks of all hubs are read again and again. A call never waits for any of it.
+// Fraud control of a running hub: every durable record is held against the rules, what they say is kept and, where a
+// rule may, blocked; the blocks of all hubs are read again and again. A call never waits for any of it.
 
 import type { FraudConfig } from '../../config/fraud.ts'
 import { messageOf } from '../../errors.ts'
@@ -11,6 +11,7 @@ import { pause } from '../pause.ts'
 import { createBlockList } from './blocks.ts'
 import type { BlockList } from './blocks.ts'
 import { createDetector } from './detector.ts'
+import type { Detector } from './detector.ts'
 import { factsOf } from './facts.ts'
 import { limits } from './model.ts'
 import type { FraudRule, Signal } from './model.ts'
@@ -46,81 +47,94 @@ const mayBlock = ({ irsf, wangiri, fas, spike }: FraudConfig): Readonly<Record<F
   spike: spike.block
 })
 
-export function createFraudWatch(parts: FraudWatchParts): FraudWatch {
-  const { config, database, book, nodeId, log } = parts
-  const { pollMs = limits.pollMs, waitingMax = limits.signalsWaitingMax } = parts
-  const detector = createDetector(config)
-  const blocking = mayBlock(config)
-  const waiting: Signal[] = []
-  const stopping = new AbortController()
-  let blocks = createBlockList([])
-  let running: Promise<void> | null = null
-  let wake = new AbortController()
+export const createFraudWatch = (parts: FraudWatchParts): FraudWatch => new Watch(parts)
 
-  function keep(signal: Signal): void {
-    const { rule, text, counters } = signal
-    log.warn({ alarm: 'fraud', rule, counters, blocks: blocking[rule] }, text)
-    waiting.push(signal)
-    if (waiting.length > waitingMax) {
-      waiting.shift()
-      log.error({ waitingMax }, 'fraud signals cannot be kept: the oldest was dropped')
-    }
-    wake.abort()
+class Watch implements FraudWatch {
+  readonly #parts: FraudWatchParts
+  readonly #detector: Detector
+  readonly #blocking: Readonly<Record<FraudRule, boolean>>
+  readonly #waiting: Signal[] = []
+  readonly #stopping = new AbortController()
+  #blocks = createBlockList([])
+  #running: Promise<void> | null = null
+  /** Ends a pause: a signal has come. */
+  #wake = new AbortController()
+
+  constructor(parts: FraudWatchParts) {
+    this.#parts = parts
+    this.#detector = createDetector(parts.config)
+    this.#blocking = mayBlock(parts.config)
   }
 
-  async function store(signal: Signal): Promise<void> {
-    const { rule, text } = signal
+  get blocks(): BlockList {
+    return this.#blocks
+  }
+
+  see(records: readonly CdrRecord[]): void {
+    const { config, book } = this.#parts
+    if (!config.enabled) return
+    for (const record of records) {
+      const call = factsOf(record, book)
+      if (call === null) continue
+      for (const signal of this.#detector.see(call)) this.#keep(signal)
+    }
+  }
+
+  #keep(signal: Signal): void {
+    const { log, waitingMax = limits.signalsWaitingMax } = this.#parts
+    const { rule, text, counters } = signal
+    log.warn({ alarm: 'fraud', rule, counters, blocks: this.#blocking[rule] }, text)
+    this.#waiting.push(signal)
+    if (this.#waiting.length > waitingMax) {
+      this.#waiting.shift()
+      log.error({ waitingMax }, 'fraud signals cannot be kept: the oldest was dropped')
+    }
+    this.#wake.abort()
+  }
+
+  async #store(signal: Signal): Promise<void> {
+    const { database, config, nodeId } = this.#parts
+    const { rule, text: reason } = signal
     await database.transaction(async sql => {
       const signalId = await addSignal(sql, signal, nodeId)
-      if (!blocking[rule]) return
+      if (!this.#blocking[rule]) return
       for (const scope of signal.blocks) {
-        const minutes = config.blockMinutes
-        await addBlock(sql, { ...scope, rule, signalId, reason: text, minutes, by: `rule ${rule}` })
+        await addBlock(sql, { ...scope, rule, signalId, reason, minutes: config.blockMinutes, by: `rule ${rule}` })
       }
     })
   }
 
-  async function catchUp(): Promise<void> {
+  async catchUp(): Promise<void> {
+    const waiting = this.#waiting
     for (let signal = waiting[0]; signal !== undefined; signal = waiting[0]) {
-      await store(signal)
+      await this.#store(signal)
       // What was dropped meanwhile to make room is gone already.
       if (waiting[0] === signal) waiting.shift()
     }
-    blocks = createBlockList(await activeBlocks(database))
+    this.#blocks = createBlockList(await activeBlocks(this.#parts.database))
   }
 
-  async function follow(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      wake = new AbortController()
+  start(): void {
+    this.#running ??= this.#follow()
+  }
+
+  async #follow(): Promise<void> {
+    const { log, pollMs = limits.pollMs } = this.#parts
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      this.#wake = new AbortController()
       try {
-        await catchUp()
+        await this.catchUp()
       } catch (error) {
-        log.warn({ reason: messageOf(error), waiting: waiting.length }, 'fraud control cannot reach the database')
-        wake = new AbortController()
+        log.warn({ reason: messageOf(error), waiting: this.#waiting.length }, 'fraud control lacks the database')
+        this.#wake = new AbortController()
       }
-      await pause(pollMs, AbortSignal.any([stopping.signal, wake.signal]))
+      await pause(pollMs, AbortSignal.any([signal, this.#wake.signal]))
     }
   }
 
-  return {
-    see(records) {
-      if (!config.enabled) return
-      for (const record of records) {
-        const call = factsOf(record, book)
-        if (call === null) continue
-        for (const signal of detector.see(call)) keep(signal)
-      }
-    },
-    get blocks() {
-      return blocks
-    },
-    start() {
-      running ??= follow()
-    },
-    async stop() {
-      stopping.abort()
-      await running
-    },
-    catchUp
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#running
   }
 }

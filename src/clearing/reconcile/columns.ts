@@ -101,7 +101,8 @@ export function readHeader(cells: readonly string[], mapping: ReadonlyMap<string
   if (has('dest_code', 'destination_name') && has('units', 'minutes', 'duration_s')) {
     return { kind: 'declaration', at, hasAmounts }
   }
-  return 'it has neither called and t_answer (a file of calls) nor destination_name or dest_code with units (a declaration)'
+  const [calls, sums] = ['called and t_answer (a file of calls)', 'destination_name or dest_code with units (sums)']
+  return `it has neither ${calls} nor ${sums}`
 }
 
 /** What a file is held against, and how it writes times and numbers. */
@@ -257,13 +258,13 @@ function momentOf(text: string, zone: Zone): number {
     const value = Number(text)
     return value >= secondsFrom && value < secondsTo ? Math.round(value * 1_000) : value
   }
-  const shape =
-    /^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})[T ]?([0-9]{2}):?([0-9]{2}):?([0-9]{2})(?:[.,]([0-9]{1,9}))?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?$/
-  const [, year = '', month = '', day = '', hour = '', minute = '', second = '', fraction = '', offset = ''] =
-    shape.exec(text) ?? []
+  const [, year = '', month = '', day = '', hour = '', minute = '', second = '', rest = ''] =
+    /^([0-9]{4})[-/]?([0-9]{2})[-/]?([0-9]{2})[T ]?([0-9]{2}):?([0-9]{2}):?([0-9]{2})(.*)$/.exec(text) ?? []
+  const tail = /^(?:[.,]([0-9]{1,9}))?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?$/.exec(rest)
+  const [, fraction = '', offset = ''] = tail ?? []
   const date = `${year}-${month}-${day}`
   const utc = year === '' ? Number.NaN : Date.parse(`${date}T${hour}:${minute}:${second}Z`)
-  if (Number.isNaN(utc) || !new Date(utc).toISOString().startsWith(date)) {
+  if (tail === null || Number.isNaN(utc) || !new Date(utc).toISOString().startsWith(date)) {
     throw new Wrong(`t_answer: "${shown(text)}" is no time such as 2026-11-02T12:00:00Z or 2026-11-02 12:00:00`)
   }
   const local = utc + Number(fraction.slice(0, 3).padEnd(3, '0'))

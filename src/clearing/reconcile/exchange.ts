@@ -32,7 +32,7 @@ interface ExchangeRow {
   readonly destination: string | null
 }
 
-/** `destinations`: these alone; empty: all. `hide`: how a number is shown; who is called in full is up to the caller. */
+/** `destinations`: these alone; empty: all. `hide`: how a number is shown. */
 export async function* exchangeCsv(
   sql: Sql,
   { agreementId, from, to }: Scope,

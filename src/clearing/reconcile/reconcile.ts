@@ -200,8 +200,8 @@ async function keep(sql: Sql, { from, to }: Scope, result: Reconciliation): Prom
   const money = [result.ours.amountMicros.toString(), result.theirs.amountMicros.toString()]
   const json = JSON.stringify(result, (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
   await sql.query(
-    `insert into reconciliation (reconciliation_id, agreement_id, period, from_day, to_day, kind, file_name, file_sha256,
-       currency, our_amount_micros, their_amount_micros, result, made_by)
+    `insert into reconciliation (reconciliation_id, agreement_id, period, from_day, to_day, kind, file_name,
+       file_sha256, currency, our_amount_micros, their_amount_micros, result, made_by)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     [id, agreementId, period, from, to, kind, fileName, sha256, currency, ...money, json, by]
   )

@@ -34,8 +34,8 @@ class Reader<Call extends { readonly number: string; readonly at: number }> {
 const isBefore = (a: string, b: string): boolean => a !== b && Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0
 
 /**
- * Everything that was matched or not, cluster by cluster. A cluster ends where no call is within twice the tolerance, or
- * at `clusterMax`; what could still find its like beyond that goes on into the next one.
+ * Everything that was matched or not, cluster by cluster. A cluster ends where no call is within twice the tolerance,
+ * or at `clusterMax`; what could still find its like beyond that goes on into the next one.
  */
 export async function* matchStreams(
   ours: AsyncIterable<readonly OwnCall[]>,
