@@ -107,7 +107,7 @@ describe('a homeserver that is killed', () => {
     ])
   })
 
-  it('in a burst both ways: everything that was taken arrives, and nothing twice', async () => {
+  it('in a burst both ways: everything that was taken arrives, in the order of its room, and nothing twice', async () => {
     const rooms = [roomId, await alice.room(ghostOf('+4989777'))]
     await alice.says(rooms[1] ?? '', 'before the burst')
     await reaches('before the burst')
@@ -130,9 +130,13 @@ describe('a homeserver that is killed', () => {
     await Promise.all([writing, answering])
     await eventually('all is at the phone', () => taken.every(text => atPhone().includes(text)), 90_000)
     await eventually('all is in her room', () => back.every(text => alice.heardIn(roomId).includes(text)), 60_000)
-    // What the restart lost is read again, behind what was pushed at once.
     const arrived = atPhone().filter(text => text.startsWith('burst '))
     expect(new Set(arrived).size).toBe(arrived.length)
+    // What the restart lost is read again, and what came since has waited for it: each room is in its order.
+    for (const room of [0, 1]) {
+      const numbers = arrived.map(text => Number(text.slice('burst '.length))).filter(n => n % 2 === room)
+      expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
+    }
     const heard = alice.heardIn(roomId).filter(text => String(text).startsWith('back '))
     expect(new Set(heard).size).toBe(heard.length)
     expect(back.length).toBeGreaterThan(0)
