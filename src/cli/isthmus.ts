@@ -2,25 +2,41 @@
 
 import { Command } from 'commander'
 import { messageOf } from '../errors.ts'
+import { agingCommand } from './aging.ts'
 import { clearingCommand } from './clearing.ts'
 import { disputeCommand } from './dispute.ts'
+import { fraudCommand } from './fraud.ts'
 import { creditCommand } from './credit.ts'
+import { fxCommand } from './fx.ts'
+import { invoiceCommand } from './invoice.ts'
 import { matrixCommand } from './matrix.ts'
+import { nettingCommand } from './netting.ts'
 import { nniCommand } from './nni.ts'
+import { paymentCommand } from './payment.ts'
 import { ratesCommand } from './rates.ts'
 import { reconcileCommand } from './reconcile.ts'
 import { rateCommand, rerateCommand, suspenseCommand } from './rerate.ts'
+import { settlementCommand } from './settlement.ts'
+import { statementCommand } from './statement.ts'
 
 const commands: readonly (() => Command)[] = [
+  agingCommand,
   clearingCommand,
   disputeCommand,
+  fraudCommand,
   creditCommand,
+  fxCommand,
+  invoiceCommand,
   matrixCommand,
+  nettingCommand,
   nniCommand,
+  paymentCommand,
   rateCommand,
   ratesCommand,
   reconcileCommand,
   rerateCommand,
+  settlementCommand,
+  statementCommand,
   suspenseCommand
 ]
 

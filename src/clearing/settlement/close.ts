@@ -19,7 +19,7 @@ import type { Checked, Refusal } from './check.ts'
 import { documentOf } from './document.ts'
 import { closedDays, gather } from './gather.ts'
 import type { Gathered } from './gather.ts'
-import { statementIdOf } from './model.ts'
+import { bareLine, statementIdOf } from './model.ts'
 import type { ClosedStatement, Posting, StatementLine } from './model.ts'
 import { periodFactsOf } from './period-facts.ts'
 import { postTransfers } from './post.ts'
@@ -254,27 +254,6 @@ async function linesOf(
     return { ...bareLine, kind, ofPeriod: of.name, grossMicros: netMicros, netMicros, detail }
   })
 }
-
-const bareLine = {
-  destination: null,
-  destCode: null,
-  origin: null,
-  trunk: null,
-  timeClass: null,
-  qualityClass: null,
-  rateId: null,
-  rateNanos: null,
-  effectiveFrom: null,
-  attempts: 0n,
-  answered: 0n,
-  effective: 0n,
-  durationMs: 0n,
-  increments: 0n,
-  billedUnits: 0n,
-  unit: 'none',
-  setupMicros: 0n,
-  discountMicros: 0n
-} as const
 
 /** What the hub's book says of them: as a call's charge, or the other way where they are below zero. */
 function postingsOf(

@@ -1,7 +1,7 @@
 // A statement as it is sent: header, lines and totals with amounts as decimal text, and its seal. Pure.
 
 import { divRound, printAmount, printRate, printScaled } from '../money.ts'
-import type { ClosedStatement, StatementLine } from './model.ts'
+import type { StatementData, StatementLine } from './model.ts'
 import type { Seal } from './seal.ts'
 
 export const statementFormat = 'isthmus-statement/1'
@@ -50,7 +50,7 @@ const lineOf = (line: StatementLine, service: string) => ({
 export type DocumentLine = ReturnType<typeof lineOf>
 
 /** What the account of the party says: what was owed before, what came to it, what was paid. */
-function accountOf(statement: ClosedStatement) {
+function accountOf(statement: StatementData) {
   const { account, accountDebitMicros, accountCreditMicros, beforeDebitMicros, beforeCreditMicros } = statement
   // What the hub owes stands on the right side of its book.
   const owes = statement.side === 'buy' || account.startsWith('prepaid/')
@@ -67,8 +67,24 @@ function accountOf(statement: ClosedStatement) {
   }
 }
 
+/** What the close has looked at; before it nobody knows. */
+function checkedOf(statement: StatementData) {
+  if (statement.closedAt === null) return { completeness: null, late: null, outdated: null }
+  return {
+    completeness: {
+      received: Number(statement.received),
+      expected: Number(statement.expected),
+      openGaps: Number(statement.openGaps),
+      suspenseCount: Number(statement.suspenseCount),
+      suspenseSeconds: printScaled(statement.suspenseMs, 3)
+    },
+    late: { count: Number(statement.lateCount), amount: printAmount(statement.lateMicros) },
+    outdated: { count: Number(statement.outdatedCount), amount: printAmount(statement.outdatedMicros) }
+  }
+}
+
 /** The statement without its seal: what is digested, signed, and verified again. */
-export const documentOf = (statement: ClosedStatement, lines: readonly StatementLine[]) => ({
+export const documentOf = (statement: StatementData, lines: readonly StatementLine[]) => ({
   format: statementFormat,
   statementId: statement.statementId,
   agreementId: statement.agreementId,
@@ -83,20 +99,12 @@ export const documentOf = (statement: ClosedStatement, lines: readonly Statement
   currency: statement.currency,
   minorDigits: statement.minorDigits,
   dueDay: statement.dueDay,
-  completeness: {
-    received: Number(statement.received),
-    expected: Number(statement.expected),
-    openGaps: Number(statement.openGaps),
-    suspenseCount: Number(statement.suspenseCount),
-    suspenseSeconds: printScaled(statement.suspenseMs, 3)
-  },
-  late: { count: Number(statement.lateCount), amount: printAmount(statement.lateMicros) },
-  outdated: { count: Number(statement.outdatedCount), amount: printAmount(statement.outdatedMicros) },
+  ...checkedOf(statement),
   terms: statement.terms,
   account: accountOf(statement),
   cdrCount: Number(statement.cdrCount),
   merkleRoot: statement.merkleRoot,
-  closedAt: statement.closedAt.toISOString(),
+  closedAt: statement.closedAt?.toISOString() ?? null,
   closedBy: statement.closedBy,
   overrideReason: statement.overrideReason,
   formulas,
@@ -111,8 +119,20 @@ export const documentOf = (statement: ClosedStatement, lines: readonly Statement
 })
 export type StatementDocument = ReturnType<typeof documentOf>
 
-/** What goes to the partner: the statement and its seal; no seal before the close. */
-export interface SealedStatement {
+/** What an open period says besides its sums. */
+export interface DraftNote {
+  readonly asOf: string
+  /** Prices of calls may change with the order of all of them. */
+  readonly provisional: boolean
+  /** Records of the hub's nodes that have not come yet, of whatever period. */
+  readonly missingRecords: string
+  /** What a commitment comes to if the rest of the period is like the part that has passed (COM-01). */
+  readonly forecast: Readonly<Record<string, string>> | null
+}
+
+/** What goes to the partner: the statement and its seal; a draft has none. */
+export interface StatementFile {
   readonly statement: StatementDocument
   readonly seal: Seal | null
+  readonly draft: DraftNote | null
 }

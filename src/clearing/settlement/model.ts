@@ -107,6 +107,13 @@ export interface ClosedStatement extends StatementTotals, StatementCompleteness 
   readonly overrideReason: string | null
 }
 
+/** What a statement says, closed or not yet: before the close nobody has closed it, and nothing proves its records. */
+export type StatementData = Omit<ClosedStatement, 'merkleRoot' | 'closedAt' | 'closedBy'> & {
+  readonly merkleRoot: string | null
+  readonly closedAt: Date | null
+  readonly closedBy: string | null
+}
+
 /** A movement that no call made: an adjustment, an invoice, a payment. */
 export interface Posting {
   /** Says what it is and for which document, such as `statement/sell/2026-11/commitment/1`; the same one posts once. */
@@ -121,3 +128,25 @@ export interface Posting {
 }
 
 export const statementIdOf = (agreementId: string, period: string): string => `${agreementId}/${period}`
+
+/** A line that is an amount alone. */
+export const bareLine = {
+  destination: null,
+  destCode: null,
+  origin: null,
+  trunk: null,
+  timeClass: null,
+  qualityClass: null,
+  rateId: null,
+  rateNanos: null,
+  effectiveFrom: null,
+  attempts: 0n,
+  answered: 0n,
+  effective: 0n,
+  durationMs: 0n,
+  increments: 0n,
+  billedUnits: 0n,
+  unit: 'none',
+  setupMicros: 0n,
+  discountMicros: 0n
+} as const

@@ -64,7 +64,11 @@ async function ratesOf(sql: Sql, agreementId: string, { from, to }: Days, statem
 }
 
 /** This period first, then as many before it as the agreement asks for. */
-async function balancesOf(sql: Sql, agreement: Agreement, period: SettlementPeriod): Promise<readonly Balance[]> {
+export async function balancesOf(
+  sql: Sql,
+  agreement: Agreement,
+  period: SettlementPeriod
+): Promise<readonly Balance[]> {
   const balances: Balance[] = []
   let days: Days = period
   for (let left = agreement.billAndKeep?.periods ?? 0; left > 0; left--) {

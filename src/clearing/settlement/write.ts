@@ -43,7 +43,7 @@ export interface Closing extends StatementTotals {
 }
 
 /** The terms under which it was closed, as they were then. */
-function termsOf({ rounding, tolerance, disputeDays, paymentDays, backBillingDays, periodOf }: Agreement) {
+export function termsOf({ rounding, tolerance, disputeDays, paymentDays, backBillingDays, periodOf }: Agreement) {
   const { seconds, scope, periodUnitSeconds, scale, mode, stage } = rounding
   return {
     tolerancePercent: printScaled(tolerance.percentNanos, rateScale).replace(/\.?0+$/, ''),

@@ -56,7 +56,7 @@ describe('closing a period', () => {
     const [database, book] = [await fresh(), bookOfYaml(sold())]
     await post(database, book, [callAt(1, '2026-11-02T12:00:00Z', 60)])
     const both = await Promise.all([closed(database, book, '2026-11'), closed(database, book, '2026-11')])
-    deepEqual(both.map(({ fresh }) => fresh).sort(), [false, true])
+    equal(both.filter(({ fresh }) => fresh).length, 1)
     equal((await readSeals(database)).length, 1)
     await states(database)
   })
