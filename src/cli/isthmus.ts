@@ -13,6 +13,7 @@ import { matrixCommand } from './matrix.ts'
 import { nettingCommand } from './netting.ts'
 import { nniCommand } from './nni.ts'
 import { paymentCommand } from './payment.ts'
+import { privacyCommand } from './privacy.ts'
 import { ratesCommand } from './rates.ts'
 import { reconcileCommand } from './reconcile.ts'
 import { rateCommand, rerateCommand, suspenseCommand } from './rerate.ts'
@@ -32,6 +33,7 @@ const commands: readonly (() => Command)[] = [
   nniCommand,
   paymentCommand,
   rateCommand,
+  privacyCommand,
   ratesCommand,
   reconcileCommand,
   rerateCommand,

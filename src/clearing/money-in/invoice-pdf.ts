@@ -1,6 +1,6 @@
 // A document as a page to send: A4, drawn by pdfkit with its built-in fonts.
 
-import PDFDocument from 'pdfkit'
+import { PDFDocument } from 'pdfkit'
 import { HubError } from '../../errors.ts'
 import { printAmount } from '../money.ts'
 import { printMoney } from './currency.ts'
@@ -47,22 +47,27 @@ export async function documentPdf(document: Document, lines: readonly DocumentLi
     Author: document.sellerParty.name,
     CreationDate: new Date(`${document.issuedOn}T00:00:00Z`)
   }
-  const pdf = new PDFDocument({ size: 'A4', margin, bufferPages: true, info, lang: 'en', displayTitle: true })
+  const pdf = new PDFDocument({ size: 'A4', margin: 0, bufferPages: true, info })
   const chunks: Buffer[] = []
   const done = new Promise<Buffer>((resolve, reject) => {
-    pdf.on('data', chunk => void chunks.push(chunk))
+    pdf.on('data', (chunk: Buffer) => void chunks.push(chunk))
     pdf.on('end', () => resolve(Buffer.concat(chunks)))
     pdf.on('error', reject)
   })
-  // Below the text area nothing breaks to a new page by itself.
-  pdf.page.margins.bottom = 0
-  drawHead(pdf, document)
-  drawLines(pdf, document, lines)
-  drawTotals(pdf, document)
-  drawNotes(pdf, document)
-  drawFeet(pdf, title)
+  const sheet: Sheet = { pdf, y: margin }
+  drawHead(sheet, document)
+  drawLines(sheet, document, lines)
+  drawTotals(sheet, document)
+  drawNotes(sheet, document)
+  drawFeet(sheet, title)
   pdf.end()
   return done
+}
+
+/** A page without margins, on which nothing breaks by itself, and how far down it is written. */
+interface Sheet {
+  readonly pdf: PDFDocument
+  y: number
 }
 
 interface Cell {
@@ -71,7 +76,7 @@ interface Cell {
   readonly align?: 'left' | 'right'
 }
 
-function write(pdf: PDFDocument, text: string, y: number, { x, width, align = 'left' }: Cell): number {
+function write({ pdf }: Sheet, text: string, y: number, { x, width, align = 'left' }: Cell): number {
   const shown = drawable(text)
   const options = { width, align } as const
   const height = pdf.heightOfString(shown, options)
@@ -79,32 +84,32 @@ function write(pdf: PDFDocument, text: string, y: number, { x, width, align = 'l
   return height
 }
 
-function line(pdf: PDFDocument, y: number, colour: string = rule, thick = 0.6): void {
-  pdf
-    .lineWidth(thick)
-    .moveTo(margin, y)
-    .lineTo(margin + width, y)
-    .stroke(colour)
+function line({ pdf }: Sheet, y: number, colour: string = rule, thick = 0.6): void {
+  pdf.lineWidth(thick).strokeColor(colour)
+  pdf.moveTo(margin, y)
+  pdf.lineTo(margin + width, y).stroke()
 }
 
-function drawParty(pdf: PDFDocument, what: string, party: PartyFields, cell: Cell, y: number): number {
+function drawParty(sheet: Sheet, what: string, party: PartyFields, cell: Cell, y: number): number {
+  const { pdf } = sheet
   let at = y
-  pdf.font('Helvetica', 8).fillColor(quiet)
-  at += write(pdf, what, at, cell) + 3
-  pdf.font('Helvetica-Bold', 10).fillColor(ink)
-  at += write(pdf, party.name, at, cell) + 1
-  pdf.font('Helvetica', 9)
-  for (const text of [...party.address, party.country]) if (text !== null) at += write(pdf, text, at, cell) + 1
-  if (party.vatId !== null) at += write(pdf, `VAT ${party.vatId}`, at, cell) + 1
+  pdf.font('Helvetica').fontSize(8).fillColor(quiet)
+  at += write(sheet, what, at, cell) + 3
+  pdf.font('Helvetica-Bold').fontSize(10).fillColor(ink)
+  at += write(sheet, party.name, at, cell) + 1
+  pdf.font('Helvetica').fontSize(9)
+  for (const text of [...party.address, party.country]) if (text !== null) at += write(sheet, text, at, cell) + 1
+  if (party.vatId !== null) at += write(sheet, `VAT ${party.vatId}`, at, cell) + 1
   return at
 }
 
-function drawHead(pdf: PDFDocument, document: Document): void {
+function drawHead(sheet: Sheet, document: Document): void {
+  const { pdf } = sheet
   pdf.rect(margin, 48, 34, 4).fill(accent)
-  pdf.font('Helvetica-Bold', 20).fillColor(ink)
-  write(pdf, titleOf(document), 60, { x: margin, width: 300 })
-  pdf.font('Helvetica', 11).fillColor(quiet)
-  write(pdf, document.number, 86, { x: margin, width: 300 })
+  pdf.font('Helvetica-Bold').fontSize(20).fillColor(ink)
+  write(sheet, titleOf(document), 60, { x: margin, width: 300 })
+  pdf.font('Helvetica').fontSize(11).fillColor(quiet)
+  write(sheet, document.number, 86, { x: margin, width: 300 })
   const facts: (readonly [string, string])[] = [
     ['Date', document.issuedOn],
     [document.kind === 'invoice' ? 'Due' : 'Value date', document.dueOn],
@@ -117,18 +122,18 @@ function drawHead(pdf: PDFDocument, document: Document): void {
   if (document.credits !== null) facts.push(['Credits', document.credits])
   let at = 60
   for (const [name, value] of facts) {
-    pdf.font('Helvetica', 9).fillColor(quiet)
-    write(pdf, name, at, { x: 370, width: 60 })
+    pdf.font('Helvetica').fontSize(9).fillColor(quiet)
+    write(sheet, name, at, { x: 370, width: 60 })
     pdf.fillColor(ink)
-    at += write(pdf, value, at, { x: 430, width: margin + width - 430, align: 'right' }) + 4
+    at += write(sheet, value, at, { x: 430, width: margin + width - 430, align: 'right' }) + 4
   }
   const top = Math.max(at, 112) + 18
   const half = width / 2 - 12
   const ends = [
-    drawParty(pdf, 'Seller', document.sellerParty, { x: margin, width: half }, top),
-    drawParty(pdf, 'Buyer', document.buyerParty, { x: margin + half + 24, width: half }, top)
+    drawParty(sheet, 'Seller', document.sellerParty, { x: margin, width: half }, top),
+    drawParty(sheet, 'Buyer', document.buyerParty, { x: margin + half + 24, width: half }, top)
   ]
-  pdf.y = Math.max(...ends) + 24
+  sheet.y = Math.max(...ends) + 24
 }
 
 const columns = {
@@ -138,74 +143,76 @@ const columns = {
   net: { x: margin + 386, width: width - 386, align: 'right' }
 } as const satisfies Record<string, Cell>
 
-function drawLineHead(pdf: PDFDocument, currency: string): void {
-  const { y } = pdf
-  pdf.font('Helvetica-Bold', 8).fillColor(quiet)
-  write(pdf, 'Description', y, columns.description)
-  write(pdf, 'Units', y, columns.units)
-  write(pdf, `Net ${currency}`, y, columns.net)
-  line(pdf, y + 14, ink, 0.8)
-  pdf.y = y + 20
+function drawLineHead(sheet: Sheet, currency: string): void {
+  const { pdf } = sheet
+  const { y } = sheet
+  pdf.font('Helvetica-Bold').fontSize(8).fillColor(quiet)
+  write(sheet, 'Description', y, columns.description)
+  write(sheet, 'Units', y, columns.units)
+  write(sheet, `Net ${currency}`, y, columns.net)
+  line(sheet, y + 14, ink, 0.8)
+  sheet.y = y + 20
 }
 
-function newPage(pdf: PDFDocument): void {
-  pdf.addPage({ size: 'A4', margin })
-  pdf.page.margins.bottom = 0
-  pdf.y = margin
+function newPage(sheet: Sheet): void {
+  const { pdf } = sheet
+  pdf.addPage()
+  sheet.y = margin
 }
 
-function drawLines(pdf: PDFDocument, document: Document, lines: readonly DocumentLine[]): void {
-  drawLineHead(pdf, document.currency)
+function drawLines(sheet: Sheet, document: Document, lines: readonly DocumentLine[]): void {
+  const { pdf } = sheet
+  drawLineHead(sheet, document.currency)
   for (const item of lines) {
     const text = drawable(describe(item, document.period))
-    pdf.font('Helvetica', 9)
+    pdf.font('Helvetica').fontSize(9)
     const height = pdf.heightOfString(text, { width: columns.description.width })
-    if (pdf.y + height > bottom) {
-      newPage(pdf)
-      drawLineHead(pdf, document.currency)
-      pdf.font('Helvetica', 9)
+    if (sheet.y + height > bottom) {
+      newPage(sheet)
+      drawLineHead(sheet, document.currency)
+      pdf.font('Helvetica').fontSize(9)
     }
-    const { y } = pdf
+    const { y } = sheet
     pdf.fillColor(ink)
-    write(pdf, text, y, columns.description)
-    write(pdf, printUnits(item), y, columns.units)
+    write(sheet, text, y, columns.description)
+    write(sheet, printUnits(item), y, columns.units)
     pdf.fillColor(quiet)
-    write(pdf, unitNames[item.unit] ?? '', y, columns.unit)
+    write(sheet, unitNames[item.unit] ?? '', y, columns.unit)
     pdf.fillColor(ink)
-    write(pdf, printAmount(item.netMicros), y, columns.net)
-    line(pdf, y + height + 3)
-    pdf.y = y + height + 8
+    write(sheet, printAmount(item.netMicros), y, columns.net)
+    line(sheet, y + height + 3)
+    sheet.y = y + height + 8
   }
 }
 
-function drawTotals(pdf: PDFDocument, document: Document): void {
-  if (pdf.y + 80 > bottom) newPage(pdf)
+function drawTotals(sheet: Sheet, document: Document): void {
+  const { pdf } = sheet
+  if (sheet.y + 80 > bottom) newPage(sheet)
   const { currency, tax } = document
   const money = (micros: bigint): string => `${printMoney(micros, currency)} ${currency}`
   const rows = [
     ['Net', money(document.netMicros)],
     [`Tax ${printPercent(tax)} % (${categoryCodes[tax.category]})`, money(document.taxMicros)]
   ] as const
-  let at = pdf.y + 8
+  let at = sheet.y + 8
   const name = { x: margin + 255, width: 120 }
   const amount = { x: margin + 376, width: width - 376, align: 'right' } as const
-  pdf.font('Helvetica', 9).fillColor(ink)
+  pdf.font('Helvetica').fontSize(9).fillColor(ink)
   for (const [what, value] of rows) {
-    write(pdf, what, at, name)
-    at += write(pdf, value, at, amount) + 5
+    write(sheet, what, at, name)
+    at += write(sheet, value, at, amount) + 5
   }
-  pdf
-    .lineWidth(0.8)
-    .moveTo(name.x, at)
-    .lineTo(margin + width, at)
-    .stroke(ink)
-  pdf.font('Helvetica-Bold', 11)
-  write(pdf, 'Total', at + 7, name)
-  write(pdf, money(document.grossMicros), at + 7, amount)
-  pdf.y = at + 40
+  pdf.lineWidth(0.8).strokeColor(ink)
+  pdf.moveTo(name.x, at)
+  pdf.lineTo(margin + width, at).stroke()
+  pdf.font('Helvetica-Bold').fontSize(11)
+  write(sheet, 'Total', at + 7, name)
+  write(sheet, money(document.grossMicros), at + 7, amount)
+  sheet.y = at + 40
 }
 
-function drawNotes(pdf: PDFDocument, document: Document): void {
+function drawNotes(sheet: Sheet, document: Document): void {
+  const { pdf } = sheet
   const { fx, reason, kind, sellerParty, selfBilled, tax } = document
   const notes = [taxNote(tax)]
   if (reason !== null) notes.push(`Reason: ${reason}`)
@@ -217,25 +224,25 @@ function drawNotes(pdf: PDFDocument, document: Document): void {
   if (kind === 'invoice' && sellerParty.iban !== null) {
     notes.push(`Please pay to ${sellerParty.iban} and name ${document.number} as the purpose.`)
   }
-  pdf.font('Helvetica', 9).fillColor(ink)
+  pdf.font('Helvetica').fontSize(9).fillColor(ink)
   for (const note of notes) {
     if (note === null) continue
-    if (pdf.y + 30 > bottom) newPage(pdf)
-    pdf.font('Helvetica', 9).fillColor(ink)
-    const { y } = pdf
-    pdf.y = y + write(pdf, note, y, { x: margin, width }) + 6
+    if (sheet.y + 30 > bottom) newPage(sheet)
+    pdf.font('Helvetica').fontSize(9).fillColor(ink)
+    const { y } = sheet
+    sheet.y = y + write(sheet, note, y, { x: margin, width }) + 6
   }
 }
 
-function drawFeet(pdf: PDFDocument, title: string): void {
+function drawFeet(sheet: Sheet, title: string): void {
+  const { pdf } = sheet
   const { start, count } = pdf.bufferedPageRange()
   for (let page = start; page < start + count; page++) {
     pdf.switchToPage(page)
-    pdf.page.margins.bottom = 0
-    line(pdf, 841.89 - 62)
-    pdf.font('Helvetica', 8).fillColor(quiet)
-    write(pdf, title, 841.89 - 54, { x: margin, width: width - 100 })
+    line(sheet, 841.89 - 62)
+    pdf.font('Helvetica').fontSize(8).fillColor(quiet)
+    write(sheet, title, 841.89 - 54, { x: margin, width: width - 100 })
     const of = `Page ${page - start + 1} of ${count}`
-    write(pdf, of, 841.89 - 54, { x: margin + width - 100, width: 100, align: 'right' })
+    write(sheet, of, 841.89 - 54, { x: margin + width - 100, width: 100, align: 'right' })
   }
 }

@@ -51,6 +51,9 @@ export const taxTermsOf = ({ invoicing: { tax } }: AgreementConfig): TaxTerms =>
 export const writerOf = ({ invoicing, buyer }: AgreementConfig): 'hub' | 'seller' =>
   invoicing.by ?? (buyer === hub ? 'seller' : 'hub')
 
+const isPaidInAdvance = ({ model, credit }: AgreementConfig): boolean =>
+  model === 'prepaid' || credit.paid === 'advance'
+
 /** Issues the invoice of one closed statement. `sql` is a transaction. Throws HUB_CONFIG. */
 export async function issueInvoice(sql: Sql, asked: IssueAsked): Promise<Issued> {
   const { statementId, agreement, day } = asked
@@ -66,7 +69,7 @@ export async function issueInvoice(sql: Sql, asked: IssueAsked): Promise<Issued>
   const known = await documentOfStatement(sql, statementId)
   if (known !== null) return { outcome: 'already', document: known }
   if (writerOf(agreement) === 'seller') return { outcome: 'seller-writes', document: null }
-  if (agreement.model === 'prepaid') return { outcome: 'paid-in-advance', document: null }
+  if (isPaidInAdvance(agreement)) return { outcome: 'paid-in-advance', document: null }
   if (statement.netMicros === 0n) return { outcome: 'nothing', document: null }
   if (day < statement.lastDay) {
     throw new HubError('HUB_CONFIG', `${day} is before the end of the period, ${statement.lastDay}`)
