@@ -7,6 +7,7 @@ import { disputeMigration } from './disputes/migrations.ts'
 import { fraudMigration } from './fraud/migrations.ts'
 import { moneyMigration } from './money-in/migrations.ts'
 import { postingMigration } from './posting-migration.ts'
+import { privacyMigration } from './privacy.ts'
 import { settlementMigration } from './settlement/migrations.ts'
 
 const ledger = `
@@ -135,5 +136,6 @@ export const clearingMigrations: readonly Migration[] = [
   moneyMigration,
   disputeMigration,
   creditMigration,
-  fraudMigration
+  fraudMigration,
+  privacyMigration
 ]
