@@ -3,7 +3,7 @@ import { deepEqual as equal, ok } from 'node:assert/strict'
 import { createPolicy } from '../../src/qos-policy/policy.ts'
 import type { PolicyPeer } from '../../src/qos-policy/decide.ts'
 import type { PolicyDecision, SessionId } from '../../src/session/model.ts'
-import type { Admission, Terms } from '../../src/session/ports.ts'
+import type { Admission, Reserved, Terms } from '../../src/session/ports.ts'
 import { caller, target } from '../support/sessions.ts'
 
 const terms: Terms = {
@@ -24,12 +24,14 @@ const peer = (id: string, changes: Partial<PolicyPeer> = {}): PolicyPeer => ({
 
 interface SetUp {
   readonly peers?: readonly PolicyPeer[]
+  readonly credit?: () => Promise<Reserved>
   readonly agreed?: Terms | 'no-agreement' | 'no-rate'
 }
 
-function policy({ peers = [peer('op-a'), peer('a')], agreed = terms }: SetUp = {}) {
+function policy({ peers = [peer('op-a'), peer('a')], agreed = terms, credit }: SetUp = {}) {
   const clock = { at: 0, now: () => clock.at }
-  return { clock, ...createPolicy({ peers, agreements: { terms: async () => agreed }, clock }) }
+  const asked = credit === undefined ? {} : { credit: { reserve: credit } }
+  return { clock, ...createPolicy({ peers, agreements: { terms: async () => agreed }, ...asked, clock }) }
 }
 let n = 0
 const admission = (changes: Partial<Admission> = {}): Admission => ({
@@ -116,5 +118,35 @@ describe('policy', () => {
     equal(why(await p.decideText(admission())), ['limit-reached', 'a may start 2 calls a second'])
     p.clock.at = 5_000
     equal(why(await p.decideText(admission())), 'admitted')
+  })
+  it('what credit holds stands in the grant of a call; a message is paid at once', async () => {
+    const reserved = { reservationId: 'r', reservedMs: 60_000, onSilence: 'end' } as const
+    const p = policy({ credit: async () => reserved })
+    const [call, text] = [await p.decide(admission()), await p.decideText(admission())]
+    ok(call.admit && text.admit)
+    equal([call.grant.credit, text.grant.credit], [reserved, null])
+    const none = await policy({ credit: async () => null }).decide(admission())
+    ok(none.admit && none.grant.credit === null)
+  })
+  it('without credit, or where it cannot be asked, a call is refused and told why, and counts no more', async () => {
+    let verdict: Reserved = 'no-credit'
+    const peers = [peer('op-a', { callsMax: 1, callsPerSecondMax: 100 }), peer('a')]
+    const p = policy({ peers, credit: async () => verdict })
+    equal(why(await p.decide(admission())), ['no-credit', 'there is no credit left'])
+    verdict = 'unavailable'
+    equal(why(await p.decide(admission())), ['congestion', 'credit cannot be asked at the moment'])
+    verdict = null
+    p.clock.at = 1_000
+    equal(why(await p.decide(admission())), 'admitted')
+    const broken = policy({
+      peers,
+      credit: () => Promise.reject(new Error('broken'))
+    })
+    for (let n = 0; n < 2; n++) equal(await broken.decide(admission()).catch((e: Error) => e.message), 'broken')
+  })
+  it('a call for help, and one back from where it was taken, never waits for money', async () => {
+    const p = policy({ credit: () => Promise.reject(new Error('asked')) })
+    equal(why(await p.decide(admission({ called: 'urn:service:sos' }))), 'admitted')
+    equal(why(await p.decide(admission({ urgent: true }))), 'admitted')
   })
 })

@@ -231,7 +231,11 @@ describe('many at once', () => {
       const agreementId = ids[draw(ids.length)]!
       const terms = { ingressAgreementId: agreementId, egressAgreementId: 'buy', legs: null, prepaid: true }
       const asked = {
-        ...{ fromPeerId: agreementId, toPeerId: 'operator', service: 'voice' as const, rn: null, calling: null },
+        fromPeerId: agreementId,
+        toPeerId: 'operator',
+        service: 'voice' as const,
+        rn: null,
+        calling: null,
         called: 'tel:+4989200',
         at: hub.clock.at
       }
