@@ -20,6 +20,8 @@ export const numbers = { alice: '+4930111001', bob: '+4930111002', dave: '+49303
 export const ghostOf = (number: string): string => `@_isthmus_${number.slice(1)}:${serverName}`
 const parties = ['rooms', 'acme', 'telco']
 
+export type OtherIsland = Readonly<Record<string, unknown>> & { readonly id: string }
+
 export interface MatrixHubOptions {
   readonly anchor: 'embedded' | 'rtpengine'
   readonly rtpengine?: { readonly host: string; readonly port: number }
@@ -28,7 +30,9 @@ export interface MatrixHubOptions {
   readonly operator?: OperatorOptions
   readonly portMin?: number
   /** Islands beside these, each a party of its own. */
-  readonly islands?: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[]
+  readonly islands?: readonly OtherIsland[]
+  /** The same, made once it is known where homeservers reach the hub. */
+  readonly moreIslands?: (at: { readonly hub: string; readonly homeserver: string }) => Promise<readonly OtherIsland[]>
   readonly hub?: Readonly<Record<string, unknown>>
   /** More of the Matrix island, and of the operator. */
   readonly island?: Readonly<Record<string, unknown>>
@@ -142,9 +146,11 @@ export async function openMatrixHub(options: MatrixHubOptions): Promise<MatrixHu
     ...options.synapse
   })
   const at = { homeserver: synapse.url, port, operator: operator.listening[0]?.port ?? 0 }
+  const more = (await options.moreIslands?.({ hub: place.url, homeserver: synapse.url })) ?? []
+  const config = configuration({ ...options, islands: [...(options.islands ?? []), ...more] }, at)
   const start = async (folder?: string): Promise<HubProcess> => {
     const started = await startHubProcess({
-      config: configuration(options, at),
+      config,
       ...(folder === undefined ? {} : { folder })
     })
     const answers = (): boolean => started.logged().some(({ msg }) => msg === 'the homeserver answers')

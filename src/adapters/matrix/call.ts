@@ -332,7 +332,7 @@ export class Call {
     if (this.#phase !== 'ringing') return
     if (direction === 'from-user') return this.#lost({ cause: 'expired', text: 'the invitation has expired' })
     this.#line.quietly('m.call.hangup', { reason: 'invite_timeout' satisfies HangupReason })
-    void this.#line.notice(notices.missed)
+    void this.#line.notice(notices.unheard)
     // Whether somebody was there or no device could ring: Matrix does not say.
     this.#lost({ cause: 'unavailable', text: 'no device of the user has answered' })
   }

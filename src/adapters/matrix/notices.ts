@@ -22,6 +22,10 @@ export const notices = {
   callFailed: (why: string): string => `The call did not go through: ${why}.`,
   callEnded: (why: string): string => `The call has ended: ${why}.`,
   missed: 'You missed a call.',
+  /** No device has said anything: perhaps none could ring. */
+  unheard:
+    'You missed a call. If nothing rang: clients that know Element Call (MatrixRTC) alone, such as Element X, ' +
+    'cannot take calls from the phone network. Use a client with classic calls.',
   otherCall:
     'Calls of this kind (Element Call, MatrixRTC) cannot reach the phone network. ' +
     'Use a client with classic calls in direct chats.',

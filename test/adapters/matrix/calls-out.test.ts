@@ -112,14 +112,15 @@ describe('a call to a user', () => {
     expect(ends(await world.ringing())).toEqual(['internal'])
   })
 
-  it('that nobody answers ends after its time, and leaves word', async () => {
+  it('that nobody answers ends after its time, and leaves word, also that not every client can ring', async () => {
     const leg = await world.ringing()
     await world.clock.advance(limits.ringMs - 1)
     expect(ends()).toEqual([])
     await world.clock.advance(1)
     await settle()
     expect(ends(leg)).toEqual(['unavailable'])
-    expect(world.link.said).toEqual(['m.call.invite', 'm.call.hangup', notices.missed])
+    expect(world.link.said).toEqual(['m.call.invite', 'm.call.hangup', notices.unheard])
+    expect(notices.unheard).toMatch(/missed.*MatrixRTC/)
     expect(world.link.last('m.call.hangup')['reason']).toBe('invite_timeout')
   })
 

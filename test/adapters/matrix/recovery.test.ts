@@ -154,8 +154,9 @@ describe('an island', () => {
     urgent.push('!c', '!unknown')
     homeserver.answer = ({ path, query = {} }) => {
       if (path === '/v3/sync') return {}
-      const id = decodeURIComponent(path).split('/')[3]!
-      return history([event(`${id} 1`), event(`${id} 2`), event(`${id} 3`)])({ query } as never)
+      const id = decodeURIComponent(path).split('/')[3] ?? ''
+      const answered = history([1, 2, 3].map(n => event(`${id} ${n}`)))
+      return answered({ query } as never)
     }
     await recoverIsland({ ...parts, limits: { ...limits, recoverAtOnceMax: 1 } as never })
     const order = caughtUp.filter(([id], at) => caughtUp.findIndex(([other]) => other === id) === at)
