@@ -14,6 +14,7 @@ import type { Database } from '../../src/store/database.ts'
 import { record } from '../support/clearing.ts'
 import { agreementOf, creditBook, payIn, standing, termsBy } from '../support/credit.ts'
 import { openTempDir, startTestPostgres } from '../support/database.ts'
+import { costBelow, costOf } from './processes.ts'
 
 /** Sessions under way at once. */
 const sessionsAtOnce = 600
@@ -28,6 +29,8 @@ export interface CreditFigures {
   readonly sessionsPerSecond: number
   /** The records of those sessions through the ledger: rated, posted, debited, reservations let go. */
   readonly chargedPerSecond: number
+  /** Microseconds of CPU time for each of those sessions, before it is charged. */
+  readonly cpuUs: { readonly hub: number; readonly database: number }
   /** Both, one after the other. */
   readonly wholePerSecond: number
   /** A transaction for each step, over as many connections. */
@@ -44,6 +47,12 @@ interface Latency {
 
 /** Nothing of PostgreSQL's durability is turned off. */
 const durable = ['shared_buffers=128MB', 'max_wal_size=2GB']
+
+/** Microseconds so far. */
+function cpuOf(postgresPid: number): CreditFigures['cpuUs'] {
+  const { user, system } = process.cpuUsage()
+  return { hub: user + system, database: (costOf(postgresPid).cpuMs + costBelow(postgresPid).cpuMs) * 1_000 }
+}
 
 const idOf = (n: number): string => `019a0000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`
 
@@ -159,7 +168,9 @@ export async function benchCredit(seconds = 5): Promise<readonly CreditFigures[]
       const warm = new Sessions(grouped, accounts)
       await closedLoop(warm, 1, 1, sessionsAtOnce)
       const full = new Sessions(grouped, accounts)
+      const cpuBefore = cpuOf(postgres.pid)
       const sessionsPerSecond = await closedLoop(full, 1_000_000, seconds, sessionsAtOnce)
+      const cpuAfter = cpuOf(postgres.pid)
       const calm = new Sessions(grouped, accounts)
       await openLoop(calm, 10_000_000, Math.min(seconds, 5))
       await grouped.stop()
@@ -179,8 +190,18 @@ export async function benchCredit(seconds = 5): Promise<readonly CreditFigures[]
       if (full.refused + calm.refused > 0) throw new Error(`${full.refused + calm.refused} sessions were refused`)
       await standing(database, 'p0')
       const wholePerSecond = 1 / (1 / sessionsPerSecond + 1 / chargedPerSecond)
+      const each = (what: 'hub' | 'database'): number => (cpuAfter[what] - cpuBefore[what]) / full.done.length
+      const cpuUs = { hub: each('hub'), database: each('database') }
       const latencies = { full: full.latency(), calm: calm.latency() }
-      figures.push({ accounts, sessionsPerSecond, chargedPerSecond, wholePerSecond, singlePerSecond, ...latencies })
+      figures.push({
+        accounts,
+        sessionsPerSecond,
+        cpuUs,
+        chargedPerSecond,
+        wholePerSecond,
+        singlePerSecond,
+        ...latencies
+      })
     }
     return figures
   } finally {
@@ -199,6 +220,7 @@ export function creditTable(figures: readonly CreditFigures[]): string {
     `| Prepaid, durable | ${figures.map(({ accounts }) => `${accounts} account${accounts === 1 ? '' : 's'}`).join(' | ')} |`,
     `|---|${figures.map(() => '---:|').join('')}`,
     line('Sessions/s: reserve + refresh + settle', one => whole(one.sessionsPerSecond)),
+    line('CPU of each, hub + PostgreSQL, µs', one => `${whole(one.cpuUs.hub)} + ${whole(one.cpuUs.database)}`),
     line('Their records/s: rated, posted, debited', one => whole(one.chargedPerSecond)),
     line('Sessions/s, both one after the other', one => whole(one.wholePerSecond)),
     line('Sessions/s with a transaction for each step, same run', one => whole(one.singlePerSecond)),

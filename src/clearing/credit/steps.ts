@@ -62,8 +62,9 @@ export const holdKey = ({ callId, attempt }: { readonly callId: string; readonly
   `${callId}/${attempt}`
 export const quotaKey = (agreementId: string, period: string): string => `${agreementId} ${period}`
 
-/** The period whose free units a call uses. */
-export const quotaPeriod = ({ zone, calendar }: Agreement, at: EpochMs): string => periodOf(at, calendar, zone).name
+/** The period whose free units a call uses; empty: it has none. */
+export const quotaPeriod = ({ model, zone, calendar }: Agreement, at: EpochMs): string =>
+  model === 'freemium' ? periodOf(at, calendar, zone).name : ''
 
 /** What steps read and change; `changed` says what has to be written, null: a reservation that is gone. */
 export class Ledger {
