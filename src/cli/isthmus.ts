@@ -9,6 +9,7 @@ import { fraudCommand } from './fraud.ts'
 import { creditCommand } from './credit.ts'
 import { fxCommand } from './fx.ts'
 import { invoiceCommand } from './invoice.ts'
+import { ledgerCommand } from './ledger.ts'
 import { matrixCommand } from './matrix.ts'
 import { nettingCommand } from './netting.ts'
 import { nniCommand } from './nni.ts'
@@ -28,6 +29,7 @@ const commands: readonly (() => Command)[] = [
   creditCommand,
   fxCommand,
   invoiceCommand,
+  ledgerCommand,
   matrixCommand,
   nettingCommand,
   nniCommand,

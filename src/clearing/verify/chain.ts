@@ -1,0 +1,88 @@
+// The chain of each node's records, and what the book has kept of them (EOS-04): read from the event log.
+
+import { chainFault, genesis } from '../../events/chain.ts'
+import type { CdrRecord } from '../../events/cdr.ts'
+import { cdrTopic } from '../../events/event-log.ts'
+import type { Sql } from '../../store/sql.ts'
+import { takeIn } from '../intake.ts'
+import type { Final } from '../intake.ts'
+import { Findings, limits } from './model.ts'
+import type { Check } from './model.ts'
+
+/** `sql` is a transaction. With Kafka the records are not in the database: then there is nothing here to look at. */
+export async function checkChain(sql: Sql, progress: (done: number) => void): Promise<Check> {
+  const found = new Findings('records')
+  const { rows: tables } = await sql.query<{ there: boolean }>("select to_regclass('event_log') is not null as there")
+  if (tables[0]?.there !== true) return found.done('the event log is not in this database')
+  await sql.query(
+    `declare chained no scroll cursor for select payload from event_log where topic = '${cdrTopic}'
+     order by payload ->> 'node_id', (payload ->> 'seq')::bigint, position`
+  )
+  let last: CdrRecord | null = null
+  for (;;) {
+    const { rows } = await sql.query<{ payload: unknown }>(`fetch ${limits.pageMax} from chained`)
+    const finals: Final[] = []
+    for (const { payload } of rows) {
+      const taken = takeIn([payload])
+      if (taken.rejected.length > 0 || taken.arrived.length === 0) continue
+      const record: CdrRecord = payload as CdrRecord
+      const before: CdrRecord | null = last?.node_id === record.node_id ? last : null
+      const why = before === null ? firstFault(record) : chainFault([before, record])
+      if (why !== null) found.fault(`${record.node_id}: ${why}`)
+      last = record
+      finals.push(...taken.finals)
+    }
+    await compare(sql, finals, found)
+    found.look(rows.length)
+    progress(found.looked)
+    if (rows.length < limits.pageMax) break
+  }
+  await sql.query('close chained')
+  return found.done()
+}
+
+function firstFault(record: CdrRecord): string | null {
+  const why = chainFault([record])
+  if (why !== null) return why
+  return record.seq === 1 && record.prev_hash !== genesis ? 'record 1 follows another one' : null
+}
+
+/** What the book keeps of each final is what the record says. */
+async function compare(sql: Sql, finals: readonly Final[], found: Findings): Promise<void> {
+  if (finals.length === 0) return
+  const { rows } = await sql.query<{ cdr_id: string }>(
+    `select g.cdr_id::text from json_populate_recordset(null::cdr_final, $1::json) g join cdr_final f using (cdr_id)
+     where f.content_hash = g.content_hash and
+       (f.call_id, f.leg, f.attempt, f.node_id, f.seq, f.service, f.provider, f.other_provider, f.trunk, f.t_request,
+        f.t_answer, f.t_end, f.duration_ms, f.cause, f.emergency, f.rn)
+       is distinct from
+       (g.call_id, g.leg, g.attempt, g.node_id, g.seq, g.service, g.provider, g.other_provider, g.trunk, g.t_request,
+        g.t_answer, g.t_end, g.duration_ms, g.cause, g.emergency, g.rn)
+     order by 1`,
+    [JSON.stringify(finals.map(rowOf))]
+  )
+  for (const { cdr_id } of rows) found.fault(`${cdr_id}: the book has kept something else than the record says`)
+}
+
+const moment = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString())
+
+const rowOf = ({ record, contentHash }: Final) => ({
+  cdr_id: record.cdr_id,
+  content_hash: contentHash,
+  call_id: record.call_id,
+  leg: record.leg,
+  attempt: record.attempt,
+  node_id: record.node_id,
+  seq: record.seq,
+  service: record.service,
+  provider: record.provider,
+  other_provider: record.other_provider,
+  trunk: record.trunk,
+  t_request: moment(record.t_request),
+  t_answer: moment(record.t_answer),
+  t_end: moment(record.t_end),
+  duration_ms: record.duration_ms,
+  cause: record.cause,
+  emergency: record.emergency,
+  rn: record.rn
+})
