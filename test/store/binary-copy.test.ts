@@ -16,12 +16,13 @@ const every: CopyTable = {
     ['at', 'time'],
     ['day', 'day'],
     ['yes', 'boolean'],
-    ['doc', 'json']
+    ['doc', 'json'],
+    ['raw', 'bytes']
   ]
 }
 const id = '019a0000-0001-7000-8000-0000000000ff'
 const table = `create table every (id uuid primary key, words text, n bigint, at timestamptz, day date, yes boolean,
-  doc jsonb); grant select, insert on every to isthmus_service`
+  doc jsonb, raw bytea); grant select, insert on every to isthmus_service`
 
 let postgres: TestPostgres
 let database: Database
@@ -34,7 +35,7 @@ afterAll(() => postgres.stop())
 const back = async (where: string): Promise<readonly unknown[]> =>
   (
     await database.query(
-      `select id, words, n, extract(epoch from at)::text as at, day::text, yes, doc from every where ${where} order by id`
+      `select id, words, n, extract(epoch from at)::text as at, day::text, yes, doc, raw from every where ${where} order by id`
     )
   ).rows
 
@@ -48,13 +49,23 @@ describe('rows in binary', () => {
         951_782_400_123,
         '2026-02-28',
         true,
-        '{"a":[1]}'
+        '{"a":[1]}',
+        Buffer.from([0, 255, 10])
       ],
-      [id.replace('ff', 'fe'), '', -5, Date.UTC(1999), '1999-12-31', false, 'null'],
-      [id.replace('ff', 'fd'), null, Number.MAX_SAFE_INTEGER, null, null, null, null]
+      [id.replace('ff', 'fe'), '', -5, Date.UTC(1999), '1999-12-31', false, 'null', new Uint8Array()],
+      [id.replace('ff', 'fd'), null, Number.MAX_SAFE_INTEGER, null, null, null, null, null]
     ])
     deepEqual(await back('true'), [
-      { id: id.replace('ff', 'fd'), words: null, n: 2n ** 53n - 1n, at: null, day: null, yes: null, doc: null },
+      {
+        id: id.replace('ff', 'fd'),
+        words: null,
+        n: 2n ** 53n - 1n,
+        at: null,
+        day: null,
+        yes: null,
+        doc: null,
+        raw: null
+      },
       {
         id: id.replace('ff', 'fe'),
         words: '',
@@ -62,7 +73,8 @@ describe('rows in binary', () => {
         at: '915148800.000000',
         day: '1999-12-31',
         yes: false,
-        doc: null
+        doc: null,
+        raw: Buffer.alloc(0)
       },
       {
         id,
@@ -71,7 +83,8 @@ describe('rows in binary', () => {
         at: '951782400.123000',
         day: '2026-02-28',
         yes: true,
-        doc: { a: [1] }
+        doc: { a: [1] },
+        raw: Buffer.from([0, 255, 10])
       }
     ])
   })
@@ -109,7 +122,8 @@ describe('rows in binary', () => {
     ['day', 'yesterday'],
     ['boolean', 1],
     ['text', 1],
-    ['json', 1]
+    ['json', 1],
+    ['bytes', 'text']
   ] as const)('a %s cannot hold %j', (type, value) => {
     throws(() => binaryRows({ name: 't', columns: [['c', type]] }, [[value]]), RangeError)
   })
