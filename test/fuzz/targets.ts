@@ -160,8 +160,9 @@ function identity(input: string): void {
 }
 
 const xmlName = /^[A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)?$/
-/** The parser takes names that no XMPP server would let through. */
+/** The parser takes names, and prefixes that nobody declared, which no XMPP server would let through. */
 const isWellNamed = (element: Element): boolean =>
+  element.getNS() !== undefined &&
   [element.name, ...Object.keys(element.attrs)].every(name => xmlName.test(name)) &&
   element.getChildElements().every(isWellNamed)
 
@@ -240,6 +241,8 @@ const adopt = (made: Pick<Engine | SipStack, 'adopt'>, sent: (bytes: Buffer) => 
   })
 
 const mustBeSound = (bytes: Buffer): void => {
+  // The answer to a keepalive (RFC 5626, 4.4.1).
+  if (bytes.toString('latin1') === '\r\n') return
   const parsed = parseMessage(bytes)
   // The stateless answer to what could not be read has what there was of it.
   if (!parsed.ok && !bytes.toString('latin1', 0, 12).match(/^SIP\/2\.0 [45]/)) {
