@@ -61,21 +61,65 @@ export async function closeStatement(sql: Sql, config: Config, given: StatementG
   const side = seller === 'hub' ? 'sell' : buyer === 'hub' ? 'buy' : 'bilateral'
   const statementId = `${agreement}/${period}`
   const row = {
-    ...{ statement_id: statementId, agreement_id: agreement, period, from_day: from, to_day: to, time_zone: 'UTC' },
-    ...{ calendar: 'month', model: model ?? 'cascade', service, buyer, seller, side, currency, minor_digits: 2 },
-    ...{ due_day: '2026-12-31', received: 1, expected: 1, open_gaps: 0, suspense_count: 0, suspense_ms: 0 },
-    ...{ late_count: 0, late_micros: 0, outdated_count: 0, outdated_micros: 0, cdr_count: 1 },
-    ...{ gross_micros: net, discount_micros: 0, adjustment_micros: 0, net_micros: net, invoice_micros: invoiced },
-    ...{ account: 'a', account_debit_micros: 0, account_credit_micros: 0, terms: '{}', carried: '{}' },
-    ...{ recharge_seen: 0, merkle_root: 'none' }
+    statement_id: statementId,
+    agreement_id: agreement,
+    period,
+    from_day: from,
+    to_day: to,
+    time_zone: 'UTC',
+    calendar: 'month',
+    model: model ?? 'cascade',
+    service,
+    buyer,
+    seller,
+    side,
+    currency,
+    minor_digits: 2,
+    due_day: '2026-12-31',
+    received: 1,
+    expected: 1,
+    open_gaps: 0,
+    suspense_count: 0,
+    suspense_ms: 0,
+    late_count: 0,
+    late_micros: 0,
+    outdated_count: 0,
+    outdated_micros: 0,
+    cdr_count: 1,
+    gross_micros: net,
+    discount_micros: 0,
+    adjustment_micros: 0,
+    net_micros: net,
+    invoice_micros: invoiced,
+    account: 'a',
+    account_debit_micros: 0,
+    account_credit_micros: 0,
+    terms: '{}',
+    carried: '{}',
+    recharge_seen: 0,
+    merkle_root: 'none'
   }
   await insert(sql, 'statement', await withDefaults(sql, 'statement', row))
   for (const [n, [destination, amount]] of Object.entries(lines).entries()) {
     const micros = parseAmount(amount)
     const line = {
-      ...{ statement_id: statementId, line: n + 1, kind: 'usage', of_period: period, destination, attempts: 1 },
-      ...{ answered: 1, effective: 1, duration_ms: 60_000, increments: 60, billed_units: 60, unit: 'second' },
-      ...{ setup_micros: 0, gross_micros: micros, discount_micros: 0, net_micros: micros, detail: '{}' }
+      statement_id: statementId,
+      line: n + 1,
+      kind: 'usage',
+      of_period: period,
+      destination,
+      attempts: 1,
+      answered: 1,
+      effective: 1,
+      duration_ms: 60_000,
+      increments: 60,
+      billed_units: 60,
+      unit: 'second',
+      setup_micros: 0,
+      gross_micros: micros,
+      discount_micros: 0,
+      net_micros: micros,
+      detail: '{}'
     }
     await insert(sql, 'statement_line', await withDefaults(sql, 'statement_line', line))
   }
@@ -85,7 +129,7 @@ export async function closeStatement(sql: Sql, config: Config, given: StatementG
       buy: [`cost/${seller}`, `unbilled-payable/${seller}`],
       bilateral: [`bilateral/${agreement}/${buyer}`, `bilateral/${agreement}/${seller}`]
     } as const
-    const [debit, credit] = net > 0n ? pair[side] : ([...pair[side]].reverse() as [string, string])
+    const [debit, credit] = net > 0n ? pair[side] : (pair[side].toReversed() as [string, string])
     const amountMicros = net < 0n ? -net : net
     await postTransfers(sql, [
       { entryId: `statement/${statementId}/usage`, debit, credit, amountMicros, currency, day: from }

@@ -37,7 +37,11 @@ const config = moneyConfig()
 const credit = (database: TestDatabase, invoiceId: string, net: string, over: object = {}) =>
   database.transaction(sql =>
     issueCreditNote(sql, {
-      ...{ invoiceId, netMicros: parseAmount(net), reason: 'a wrong rate', day: '2026-12-20', by: 'bert' },
+      invoiceId,
+      netMicros: parseAmount(net),
+      reason: 'a wrong rate',
+      day: '2026-12-20',
+      by: 'bert',
       ...over
     })
   )
@@ -109,17 +113,9 @@ describe('invoices of closed statements', () => {
 
   it('COM-05 numbers have no gaps: by seller and year, also where many issue at once and some fail', async () => {
     const database = await postgres.fresh(clearingMigrations, 8)
-    const agreements = Array.from(
-      { length: 12 },
-      (_, n) => `  - { id: a${n}, buyer: island, seller: hub, service: voice }`
-    )
     const services = ['voice', 'video', 'message']
-    const many = moneyConfig(
-      `agreements:\n${agreements
-        .slice(0, 3)
-        .map((line, n) => line.replace('service: voice', `service: ${services[n]}`))
-        .join('\n')}\n`
-    )
+    const lines = services.map((service, n) => `  - { id: a${n}, buyer: island, seller: hub, service: ${service} }`)
+    const many = moneyConfig(`agreements:\n${lines.join('\n')}\n`)
     const months = ['01', '02', '03', '04', '05', '06', '07', '08']
     const statements = months.flatMap(month => [0, 1, 2].map(n => ({ agreement: `a${n}`, period: `2026-${month}` })))
     for (const given of statements) {
@@ -229,8 +225,14 @@ describe('invoices of closed statements', () => {
     )
     const document = await invoiced(database, own, given)
     deepEqual(document.fx, {
-      ...{ base: 'EUR', quote: 'USD', rate: '1.0812', inverse: true, fixedOn: '2026-11-28', source: 'ECB' },
-      ...{ from: '108.123456', fromCurrency: 'USD' }
+      base: 'EUR',
+      quote: 'USD',
+      rate: '1.0812',
+      inverse: true,
+      fixedOn: '2026-11-28',
+      source: 'ECB',
+      from: '108.123456',
+      fromCurrency: 'USD'
     })
     equal(printAmount(document.netMicros), '100.000000')
     const lines = await readLines(database, document.invoiceId)

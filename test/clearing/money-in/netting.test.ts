@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok, throws } from 'node:assert/strict'
 import { describe, it } from '@jest/globals'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { netOf } from '../../../src/clearing/money-in/netting.ts'
 import type { Obligation } from '../../../src/clearing/money-in/netting.ts'
 import { parseAmount, printAmount } from '../../../src/clearing/money.ts'
