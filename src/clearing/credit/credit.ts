@@ -6,6 +6,8 @@ import type { Logger } from '../../log.ts'
 import type { Credited, EpochMs } from '../../session/model.ts'
 import type { Clock, Credit, Reserved, TermsAsked } from '../../session/ports.ts'
 import type { Database } from '../../store/database.ts'
+import { sqlStateOf } from '../../store/sql.ts'
+import type { Sql } from '../../store/sql.ts'
 import { hasAccount } from '../agreements.ts'
 import type { Agreement, AgreementBook } from '../agreements.ts'
 import { createAlarms } from './alarms.ts'
@@ -128,7 +130,7 @@ const committing =
   async (steps: readonly Step[]): Promise<readonly Verdict[]> => {
     const agreementIds = [...new Set(steps.map(({ holder }) => holder.agreement.id))]
     const callIds = [...new Set(steps.map(({ holder }) => holder.callId))]
-    const { verdicts, ledger } = await database.transaction(async sql => {
+    const { verdicts, ledger } = await again(database, async sql => {
       const locked = await lockAccounts(sql, agreementIds)
       const quotas = await quotasOf(sql, quotasWanted(steps))
       const ledger = new Ledger(locked, quotas, await heldBy(sql, callIds))
@@ -139,6 +141,17 @@ const committing =
     look(ledger.accounts.values())
     return verdicts
   }
+
+/** Money that is imported may lock accounts in another order: of two that wait for each other one is told, once. */
+async function again<T>(database: Database, work: (sql: Sql) => Promise<T>): Promise<T> {
+  try {
+    return await database.transaction(work)
+  } catch (error) {
+    if (sqlStateOf(error) !== deadlock) throw error
+    return database.transaction(work)
+  }
+}
+const deadlock = '40P01'
 
 async function sweep(database: Database, log: Logger): Promise<void> {
   try {

@@ -5,16 +5,28 @@ import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { clearingMigrations } from '../../../src/clearing/migrations.ts'
 import { postBatch } from '../../../src/clearing/ledger.ts'
 import { adjust, moveOpen } from '../../../src/clearing/credit/movements.ts'
-import { sweepReservations } from '../../../src/clearing/credit/store.ts'
+import { lockAccounts, sweepReservations } from '../../../src/clearing/credit/store.ts'
 import { rerate } from '../../../src/clearing/rerate.ts'
 import type { AgreementBook } from '../../../src/clearing/agreements.ts'
 import type { CdrRecord } from '../../../src/events/cdr.ts'
 import type { Reserved } from '../../../src/session/ports.ts'
 import { failedCall, record, uuid } from '../../support/clearing.ts'
-import { agreementOf, creditAt, creditBook, payIn, readableLog, standing, today } from '../../support/credit.ts'
+import {
+  agreementOf,
+  askedAt,
+  creditAt,
+  creditBook,
+  payIn,
+  readableLog,
+  standing,
+  termsBy,
+  today
+} from '../../support/credit.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestPostgres } from '../../support/database.ts'
 import { mulberry32, seedFromEnvironment } from '../../support/random.ts'
+import { sqlStateOf } from '../../../src/store/sql.ts'
+import { eventually } from '../../support/until.ts'
 
 let postgres: TestPostgres
 beforeAll(async () => {
@@ -195,6 +207,33 @@ describe('a prepaid account', () => {
       await own.stop()
     }
   }, 60_000)
+
+  it('of two that wait for each other over accounts nobody is refused: the group is tried again', async () => {
+    const book = manyAccounts(['p1', 'p2'])
+    const database = await postgres.fresh(clearingMigrations, 8)
+    const credit = creditAt(database, book)
+    await credit.start()
+    for (const id of ['p1', 'p2']) await payIn(database, agreementOf(book, id), '1')
+    const asked: Promise<Reserved>[] = []
+    const ask = (id: string, n: number) =>
+      asked.push(credit.reserve(uuid(n) as never, 1, termsBy(id), askedAt(credit.clock.at)))
+    // One of the two is told that it waits in a circle; if that is the group, it tries again.
+    await database
+      .transaction(async sql => {
+        await lockAccounts(sql, ['p2'])
+        ask('p1', 1)
+        ask('p2', 2)
+        await eventually('the group has locked p1 and waits for p2', async () => {
+          const { rows } = await database.query<{ n: bigint }>('select count(*) as n from pg_locks where not granted')
+          return (rows[0]?.n ?? 0n) > 0n
+        })
+        await lockAccounts(sql, ['p1'])
+      })
+      .catch((error: unknown) => equal(sqlStateOf(error), '40P01'))
+    equal((await Promise.all(asked)).map(ms), [20_000, 20_000])
+    equal((await standing(database, 'p2')).reservedMicros, 21_000n)
+    await credit.stop()
+  })
 
   it('at the bound of those that wait a call is refused honestly', async () => {
     const { credit } = await opened(creditBook(), '1', { group: { waitingMax: 2, gatherMs: 50 } })
