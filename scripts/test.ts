@@ -26,6 +26,7 @@ const needs: Readonly<Record<string, { readonly program: string; readonly packag
   // Synapse itself comes from PyPI, by test/support/synapse-install.ts.
   synapse: { program: '/usr/lib/python3.11/ensurepip/__main__.py', packages: ['python3-venv'] },
   ejabberd: { program: '/usr/sbin/ejabberdctl', packages: ['ejabberd', 'openssl'] },
+  postgresql: { program: '/usr/lib/postgresql/15/bin/initdb', packages: ['postgresql-15'] },
   // Kafka itself comes from Maven Central into a cache folder.
   kafka: { program: '/usr/bin/mvn', packages: ['openjdk-17-jre-headless', 'maven'] }
 }
