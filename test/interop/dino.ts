@@ -21,7 +21,9 @@ const packages =
   'gstreamer1.0-plugins-good prosody lua-sec lua-event lua-unbound ejabberd rtpengine-daemon'
 const programs = ['dino-im', 'Xvfb', 'openbox', 'xdotool', 'dbus-run-session', 'gdbus', 'pulseaudio', 'pactl', 'parec']
 
-const help = `npm run interop:dino [-- --anchor embedded|rtpengine]
+const help = `npm run interop:dino [-- --anchor embedded|rtpengine --start A|B]
+
+--start B: the phone is called before Dino may begin.
 
 As root on Debian with: ${packages}`
 
@@ -165,7 +167,12 @@ async function reads(dino: Dino, world: XmppWorld): Promise<void> {
   say(`A phone wrote to Dino: ${status}, the text arrived`)
 }
 
-async function run(anchor: 'embedded' | 'rtpengine', after: AsyncDisposableStack): Promise<void> {
+interface Setup {
+  readonly anchor: 'embedded' | 'rtpengine'
+  readonly start: 'A' | 'B'
+}
+
+async function run({ anchor, start }: Setup, after: AsyncDisposableStack): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-certificate-'))
   after.defer(() => rmSync(folder, { recursive: true, force: true }))
   const files = certificate(folder)
@@ -174,7 +181,8 @@ async function run(anchor: 'embedded' | 'rtpengine', after: AsyncDisposableStack
   const ott = await startProsody({ ...ottServer, desktop: { address: serverAddress, ...files } })
   const relay = rtpengine === null ? {} : { rtpengine }
   const operator = { limits: { ringMs: patience.ringMs } }
-  const world = await openXmppWorld({ anchor, ott, portMin: 47_000, address: ownAddress(), operator, ...relay })
+  const island = { start }
+  const world = await openXmppWorld({ anchor, ott, portMin: 47_000, address: ownAddress(), operator, island, ...relay })
   after.defer(async () => void (await world.close()))
   // Another client of the same user makes the contact, which the server keeps.
   const first = await world.person('bob', { jingle: false })
@@ -216,21 +224,26 @@ async function run(anchor: 'embedded' | 'rtpengine', after: AsyncDisposableStack
     say(`phones: ${calls.map(({ state, media }) => `${state} ${JSON.stringify(media.heard)}`).join('; ')}`)
     throw error
   }
-  say(`Dino ${anchor}: everything above passed, every call recorded and charged once`)
+  say(`Dino ${anchor}, start ${start}: everything above passed, every call recorded and charged once`)
 }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { anchor: { type: 'string', default: 'embedded' }, help: { type: 'boolean', short: 'h', default: false } }
+    options: {
+      anchor: { type: 'string', default: 'embedded' },
+      start: { type: 'string', default: 'A' },
+      help: { type: 'boolean', short: 'h', default: false }
+    }
   })
-  const { anchor } = values
+  const { anchor, start } = values
   if (values.help) return say(help)
   if (anchor !== 'embedded' && anchor !== 'rtpengine') throw new Error(`--anchor: embedded or rtpengine, not ${anchor}`)
+  if (start !== 'A' && start !== 'B') throw new Error(`--start: A or B, not ${start}`)
   const missing = programs.filter(name => !['/usr/bin', '/bin', '/usr/sbin'].some(path => existsSync(join(path, name))))
   if (missing.length > 0) throw new Error(`not installed: ${missing.join(', ')}. Debian packages: ${packages}`)
   if (process.getuid?.() !== 0) throw new Error('needs root: Dino gets name resolution and certificates of its own')
   await using after = new AsyncDisposableStack()
-  await run(anchor, after)
+  await run({ anchor, start }, after)
 }
 
 main().then(

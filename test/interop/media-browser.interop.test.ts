@@ -21,7 +21,7 @@ import {
   targetOf
 } from '../support/media.ts'
 import { shareAt } from '../../src/sandbox/tone.ts'
-import { openRtpEndpoint } from '../support/rtp.ts'
+import { openRtpEndpoint, rtpPacket, toneFrame } from '../support/rtp.ts'
 import { eventually } from '../support/until.ts'
 import type { RtpEndpoint } from '../support/rtp.ts'
 import { startRtpengine } from '../support/rtpengine.ts'
@@ -106,6 +106,24 @@ async function talks(w: BrowserPeer, r: RtpEndpoint): Promise<void> {
   expect(shareAt(r.samples().slice(-8_000), 440)).toBeGreaterThan(0.9)
 }
 
+/** Voice and the digit 7 in turn, half a second each, on one timeline, until told to stop. */
+function pressSevens(r: RtpEndpoint, payloadType: number): () => void {
+  const [packets, samples] = [25, 160]
+  let sent = 0
+  const timer = setInterval(() => {
+    const place = sent % packets
+    const isDigit = Math.floor(sent / packets) % 2 === 1
+    const begun = sent * samples
+    const digit = Buffer.from([7, place === packets - 1 ? 0x8a : 0x0a, 0, 0])
+    digit.writeUInt16BE((place + 1) * samples, 2)
+    const voice = { payloadType: 8, timestamp: begun, payload: toneFrame(440, begun) }
+    const event = { payloadType, timestamp: begun - place * samples, payload: digit, marker: place === 0 }
+    r.send(rtpPacket({ sequence: 1_000 + sent, ssrc: r.ssrc, ...(isDigit ? event : voice) }))
+    sent++
+  }, 20)
+  return () => clearInterval(timer)
+}
+
 const anchors: readonly [string, () => MediaAnchor][] = [
   ['embedded', () => embedded],
   ['rtpengine', () => rtpengine]
@@ -121,6 +139,32 @@ describe.each(anchors)('Chromium and the %s anchor', (name, anchor) => {
     expect(stats?.caller[0]).toMatchObject({ kind: 'audio', codec: 'PCMA', transcoded: false })
     expect(stats?.caller[0]?.packetsReceived).toBeGreaterThan(200)
     expect(stats?.callee[0]?.packetsReceived).toBeGreaterThan(200)
+  }, 40_000)
+
+  it('carry digits both ways, as events in RTP', async () => {
+    const at = anchorage({ caller: 'webrtc', codecs: ['PCMA', 'telephone-event'] })
+    const [w, r] = [await peer({ hz: 440 }), await endpoint()]
+    const toCallee = anchoredSdp(await anchor().offer(at, 'caller', await w.offer()))
+    endings.push(() => anchor().release(at.id, at.attempt))
+    const { payloadType: event } = readSdp(toCallee)[0]!.codecs.find(({ name }) => name === 'telephone-event')!
+    const lines = ['a=rtpmap:8 PCMA/8000', `a=rtpmap:${event} telephone-event/8000`, 'a=sendrecv']
+    await w.accept(
+      anchoredSdp(await anchor().answer(at, 'callee', rtpSdp({ port: r.port, formats: `8 ${event}`, lines })))
+    )
+    r.target = targetOf(toCallee)
+    const stop = pressSevens(r, event)
+    endings.unshift(async () => stop())
+    await eventually('the phone hears it', () => r.heard.length > 50)
+    await w.digit('5')
+    await eventually('the phone gets the digit', () =>
+      r.heard.some(({ payloadType, payload }) => payloadType === event && payload[0] === 5 && payload.length === 4)
+    )
+    // The phone's own digit, which Chromium plays as the two tones of a 7 (ITU-T Q.23).
+    const digit = await eventually('the digit sounds in Chromium', async () => {
+      const { hz, decibels } = await w.heard()
+      return decibels > -60 && [852, 1_209].some(tone => Math.abs(hz - tone) < 20) ? hz : null
+    })
+    expect(digit).toBeGreaterThan(0)
   }, 40_000)
 
   it('talk when the browser is called', async () => {

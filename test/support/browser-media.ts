@@ -13,6 +13,8 @@ export interface BrowserPeer {
   counters(): Promise<{ sent: number; received: number; codec: string | null; frames: number; state: string }>
   /** The loudest frequency heard now, in hertz, and its level in decibels. */
   heard(): Promise<{ hz: number; decibels: number }>
+  /** As an event in RTP (RFC 4733). */
+  digit(digit: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -39,6 +41,7 @@ export async function openBrowserPeer(page: Page, options: PeerOptions): Promise
     answer: sdp => ask('answer', sdp),
     counters: () => ask('counters'),
     heard: () => ask('heard'),
+    digit: digit => ask('digit', digit),
     close: () => ask('close')
   }
 }

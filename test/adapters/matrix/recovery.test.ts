@@ -158,7 +158,7 @@ describe('an island', () => {
       const answered = history([1, 2, 3].map(n => event(`${id} ${n}`)))
       return answered({ query } as never)
     }
-    await recoverIsland({ ...parts, limits: { ...limits, recoverAtOnceMax: 1 } as never })
+    await recoverIsland({ ...parts, limits: { ...limits, recoverAtOnceMax: 1 } })
     const order = caughtUp.filter(([id], at) => caughtUp.findIndex(([other]) => other === id) === at)
     expect(order).toEqual([
       ['!unknown'],

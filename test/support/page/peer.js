@@ -73,6 +73,7 @@ globalThis.openPeer = async ({ name, hz, bundlePolicy = 'balanced', video = fals
       const level = Math.max(...bins)
       return { hz: (bins.indexOf(level) * audio.sampleRate) / analyser.fftSize, decibels: Math.max(level, -200) }
     },
+    digit: digit => pc.getSenders()[0].dtmf.insertDTMF(digit, 300),
     async close() {
       pc.close()
       await audio.close()
