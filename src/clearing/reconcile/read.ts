@@ -13,7 +13,11 @@ import { limits } from './model.ts'
 
 export const readLimits = {
   fileBytesMax: 2 ** 31,
-  columnsMax: 64
+  columnsMax: 64,
+  /** What is read at once. */
+  chunkBytes: 262_144,
+  /** A line that is longer, or a quote that never ends, is no CSV. */
+  lineCharsMax: 1_048_576
 } as const
 
 const wrong = (name: string, why: string): HubError => new HubError('HUB_CONFIG', `${name}: ${why}`)
@@ -66,28 +70,53 @@ function delimiterOf(text: string): string {
   return delimiters[counts.indexOf(Math.max(...counts))] ?? ','
 }
 
+/** Whole lines at once, as many as a chunk has. */
 async function* csvLines(name: string, file: string, delimiter: string): AsyncGenerator<SheetLine> {
-  const parser = Papa.parse(Papa.NODE_STREAM_INPUT, { delimiter })
-  const source = createReadStream(file, { encoding: 'utf8' })
-  source.on('error', error => parser.destroy(error))
-  source.pipe(parser)
-  let line = 1
-  let first = true
-  try {
-    for await (const read of parser) {
-      const cells = (read as readonly string[]).map(cell => (first ? cell.replace(/^\uFEFF/, '') : cell))
-      first = false
-      // What was no UTF-8 was read as this; a quote that never ends swallows lines.
-      if (cells.some(cell => cell.includes('\uFFFD'))) throw wrong(name, `line ${line}: it is not UTF-8`)
-      if (cells.some(cell => cell.includes('\0'))) throw wrong(name, 'it is no text')
-      if (cells.length > readLimits.columnsMax)
-        throw wrong(name, `line ${line}: more than ${readLimits.columnsMax} columns`)
+  let [rest, line] = ['', 1]
+  const linesIn = function* (text: string): Generator<SheetLine> {
+    const { data, errors } = Papa.parse<readonly string[]>(text.replace(/\r?\n$/, ''), { delimiter })
+    const [error] = errors
+    for (const [row, cells] of data.entries()) {
+      if (error?.row === row) throw wrong(name, `line ${line}: ${error.message}`)
       if (line > limits.linesMax) throw wrong(name, `more than ${limits.linesMax} lines`)
+      requireText(name, line, cells)
       yield { line, cells }
-      line += 1 + cells.reduce((sum, cell) => sum + cell.split('\n').length - 1, 0)
+      line += 1 + cells.reduce((sum, cell) => sum + breaksIn(cell), 0)
     }
-  } finally {
-    source.destroy()
-    parser.destroy()
+  }
+  for await (const chunk of createReadStream(file, { encoding: 'utf8', highWaterMark: readLimits.chunkBytes })) {
+    rest = rest === '' && line === 1 ? String(chunk).replace(/^\uFEFF/, '') : rest + String(chunk)
+    const end = endOfLines(rest)
+    if (end === 0 && rest.length > readLimits.lineCharsMax) throw wrong(name, `line ${line}: it does not end`)
+    if (end === 0) continue
+    yield* linesIn(rest.slice(0, end))
+    rest = rest.slice(end)
+  }
+  if (rest !== '') yield* linesIn(rest)
+}
+
+/** After the last line break that is not within quotes; 0: there is none. */
+function endOfLines(text: string): number {
+  let quotes = 0
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) quotes += 1
+  for (let end = text.lastIndexOf('\n'), from = text.length; end >= 0; end = text.lastIndexOf('\n', end - 1)) {
+    for (let at = text.indexOf('"', end); at >= 0 && at < from; at = text.indexOf('"', at + 1)) quotes -= 1
+    if (quotes % 2 === 0) return end + 1
+    from = end
+    if (end === 0) break
+  }
+  return 0
+}
+
+const breaksIn = (cell: string): number => (cell.includes('\n') ? cell.split('\n').length - 1 : 0)
+
+function requireText(name: string, line: number, cells: readonly string[]): void {
+  if (cells.length > readLimits.columnsMax) {
+    throw wrong(name, `line ${line}: more than ${readLimits.columnsMax} columns`)
+  }
+  for (const cell of cells) {
+    // What was no UTF-8 was read as this.
+    if (cell.includes('\uFFFD')) throw wrong(name, `line ${line}: it is not UTF-8`)
+    if (cell.includes('\0')) throw wrong(name, `line ${line}: it is no text`)
   }
 }
