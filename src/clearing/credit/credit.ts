@@ -6,23 +6,24 @@ import type { Logger } from '../../log.ts'
 import type { Credited, EpochMs } from '../../session/model.ts'
 import type { Clock, Credit, Reserved, TermsAsked } from '../../session/ports.ts'
 import type { Database } from '../../store/database.ts'
-import { sqlStateOf } from '../../store/sql.ts'
 import type { Sql } from '../../store/sql.ts'
 import { hasAccount } from '../agreements.ts'
 import type { Agreement, AgreementBook } from '../agreements.ts'
 import { createAlarms } from './alarms.ts'
-import { createGroup } from './group.ts'
+import { createGroup, later } from './group.ts'
 import type { GroupLimits } from './group.ts'
 import { Ledger, holdKey, quotaPeriod, take } from './steps.ts'
 import type { Account, Holder, Step, Verdict } from './steps.ts'
 import {
   currenciesOf,
   heldBy,
+  isLocked,
   lockAccounts,
   openAccounts,
   orphanReservations,
   quotasOf,
   sweepReservations,
+  waitBriefly,
   writeLedger
 } from './store.ts'
 
@@ -124,34 +125,40 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
   }
 }
 
-/** All steps of a group in one transaction, each by what those before it have left. */
+/**
+ * All steps of a group in one transaction, each by what those before it have left. Steps whose account is locked, by a
+ * batch that is posted or a period that is closed, come later and hold nobody else up.
+ */
 const committing =
   (database: Database, node: string, look: (accounts: Iterable<Account>) => void) =>
-  async (steps: readonly Step[]): Promise<readonly Verdict[]> => {
+  async (steps: readonly Step[]): Promise<readonly (Verdict | typeof later)[]> => {
     const agreementIds = [...new Set(steps.map(({ holder }) => holder.agreement.id))]
     const callIds = [...new Set(steps.map(({ holder }) => holder.callId))]
-    const { verdicts, ledger } = await again(database, async sql => {
-      const locked = await lockAccounts(sql, agreementIds)
-      const quotas = await quotasOf(sql, quotasWanted(steps))
-      const ledger = new Ledger(locked, quotas, await heldBy(sql, callIds))
-      const verdicts = steps.map(step => take(ledger, step))
-      if (ledger.changed.size > 0) await writeLedger(sql, ledger, node)
-      return { verdicts, ledger }
-    })
-    look(ledger.accounts.values())
-    return verdicts
+    try {
+      const { verdicts, ledger } = await database.transaction(async sql => {
+        const accounts = await lockSome(sql, agreementIds)
+        const quotas = await quotasOf(sql, quotasWanted(steps))
+        const ledger = new Ledger(accounts, quotas, await heldBy(sql, callIds))
+        const isMine = ({ holder }: Step): boolean => ledger.accounts.has(holder.agreement.id)
+        const verdicts = steps.map(step => (isMine(step) ? take(ledger, step) : later))
+        if (ledger.changed.size > 0) await writeLedger(sql, ledger, node)
+        return { verdicts, ledger }
+      })
+      look(ledger.accounts.values())
+      return verdicts
+    } catch (error) {
+      if (!isLocked(error)) throw error
+      return steps.map(() => later)
+    }
   }
 
-/** Money that is imported may lock accounts in another order: of two that wait for each other one is told, once. */
-async function again<T>(database: Database, work: (sql: Sql) => Promise<T>): Promise<T> {
-  try {
-    return await database.transaction(work)
-  } catch (error) {
-    if (sqlStateOf(error) !== deadlock) throw error
-    return database.transaction(work)
-  }
+/** The accounts that are free; where none is, the first that becomes free. */
+async function lockSome(sql: Sql, agreementIds: readonly string[]): Promise<readonly Account[]> {
+  const accounts = await lockAccounts(sql, agreementIds, { free: true })
+  if (accounts.length > 0) return accounts
+  await waitBriefly(sql)
+  return lockAccounts(sql, agreementIds.slice(0, 1))
 }
-const deadlock = '40P01'
 
 async function sweep(database: Database, log: Logger): Promise<void> {
   try {

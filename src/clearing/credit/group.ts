@@ -1,6 +1,7 @@
 // Group commit: what is asked within a few milliseconds shares one transaction, one transaction at a time, in the order
 // in which it was asked. So a step costs a fraction of a commit, and none is answered before it is durable.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { HubError } from '../../errors.ts'
 
 export const limits = {
@@ -14,6 +15,9 @@ export const limits = {
   answerMs: 3_000
 } as const
 export type GroupLimits = { readonly [Name in keyof typeof limits]: number }
+
+/** The verdict of a step that has to wait: it takes part in the next group, before those asked after it. */
+export const later = Symbol('later')
 
 export interface Group<Step, Verdict> {
   /**
@@ -41,22 +45,32 @@ const full = (waitingMax: number): HubError =>
 const tooLate = (answerMs: number): HubError =>
   new HubError('HUB_LIMIT', `credit did not answer within ${answerMs} ms`, { retryable: true })
 
+type Commit<Step, Verdict> = (steps: readonly Step[]) => Promise<readonly (Verdict | typeof later)[]>
+
+/** Answers a group; returns those that have to wait. */
 async function commitGroup<Step, Verdict>(
   group: readonly Asked<Step, Verdict>[],
-  commit: (steps: readonly Step[]) => Promise<readonly Verdict[]>
-): Promise<void> {
+  commit: Commit<Step, Verdict>
+): Promise<Asked<Step, Verdict>[]> {
+  const waiting: Asked<Step, Verdict>[] = []
   try {
     const verdicts = await commit(group.map(({ step }) => step))
-    for (const [n, { resolve }] of group.entries()) resolve(verdicts[n] as Verdict)
+    for (const [n, asked] of group.entries()) {
+      const verdict = verdicts[n] as Verdict | typeof later
+      if (verdict === later) waiting.push(asked)
+      else asked.resolve(verdict)
+    }
   } catch (error) {
     for (const { reject } of group) reject(error)
   }
-  for (const { late } of group) clearTimeout(late)
+  const kept = new Set(waiting)
+  for (const asked of group) if (!kept.has(asked)) clearTimeout(asked.late)
+  return waiting
 }
 
-/** `commit` does all steps in one transaction and returns their verdicts in the same order. */
+/** `commit` does all steps in one transaction and returns their verdicts, or `later`, in the same order. */
 export function createGroup<Step, Verdict>(
-  commit: (steps: readonly Step[]) => Promise<readonly Verdict[]>,
+  commit: Commit<Step, Verdict>,
   given: Partial<GroupLimits> = {}
 ): Group<Step, Verdict> {
   const bounds: GroupLimits = { ...limits, ...given }
@@ -71,8 +85,11 @@ export function createGroup<Step, Verdict>(
       const group = queue.slice(0, bounds.stepsMax).filter(({ isLate }) => !isLate)
       queue = queue.slice(bounds.stepsMax)
       underWay = group.length
-      if (group.length > 0) await commitGroup(group, commit)
+      const waiting = group.length === 0 ? [] : await commitGroup(group, commit)
       underWay = 0
+      if (waiting.length === 0) continue
+      queue = [...waiting, ...queue]
+      await pause(bounds.gatherMs)
     }
   }
 

@@ -2,6 +2,7 @@
 // waits for anybody in a circle, and what is read after the lock stays true until the commit.
 
 import type { CopyTable } from '../../store/binary-copy.ts'
+import { sqlStateOf } from '../../store/sql.ts'
 import type { Sql } from '../../store/sql.ts'
 import type { Account, Held, Ledger, Quota } from './steps.ts'
 
@@ -12,15 +13,24 @@ export const limits = {
   keepEndedMs: 30 * 86_400_000,
   /** What a hub held when it died, if none of its records comes. */
   orphanMs: 120_000,
+  /** Where all accounts of a group are locked, how long it waits for them at once. */
+  lockMs: 50,
   /** Reservations that one sweep lets go. */
   sweepMax: 1_000
 } as const
 
-/** Reads accounts and keeps everybody else from them until the transaction ends; one that is not there is left out. */
-export async function lockAccounts(sql: Sql, agreementIds: readonly string[]): Promise<readonly Account[]> {
+/**
+ * Reads accounts and keeps everybody else from them until the transaction ends; one that is not there is left out.
+ * `free`: so is one that somebody else has locked, and nobody waits.
+ */
+export async function lockAccounts(
+  sql: Sql,
+  agreementIds: readonly string[],
+  { free = false } = {}
+): Promise<readonly Account[]> {
   const { rows } = await sql.query<{ id: string; balance: bigint; reserved: bigint }>(
     `select agreement_id as id, balance_micros as balance, reserved_micros as reserved from credit_account
-     where agreement_id = any($1::text[]) order by agreement_id for update`,
+     where agreement_id = any($1::text[]) order by agreement_id for update ${free ? 'skip locked' : ''}`,
     [agreementIds]
   )
   return rows.map(({ id, balance, reserved }) => ({
@@ -29,6 +39,13 @@ export async function lockAccounts(sql: Sql, agreementIds: readonly string[]): P
     reservedMicros: reserved
   }))
 }
+
+/** Waits for locks of accounts, but not for long: what is longer under way must not hold up all the others. */
+export const waitBriefly = async (sql: Sql): Promise<void> =>
+  void (await sql.query(`set local lock_timeout = ${limits.lockMs}`))
+
+/** Whether that wait was in vain. */
+export const isLocked = (error: unknown): boolean => sqlStateOf(error) === '55P03'
 
 /**
  * Makes the accounts that are missing. What was charged by an agreement before it had one is its opening balance, so

@@ -1,6 +1,6 @@
 import { deepEqual, equal, match, rejects } from 'node:assert/strict'
 import { describe, it } from '@jest/globals'
-import { createGroup } from '../../../src/clearing/credit/group.ts'
+import { createGroup, later } from '../../../src/clearing/credit/group.ts'
 
 /** Commits are let through one by one. */
 function gate() {
@@ -72,6 +72,26 @@ describe('group commit', () => {
     ])
     failing = false
     equal(await group.ask(3), 3)
+  })
+
+  it('what has to wait takes part in the next transaction, before what was asked after it', async () => {
+    const groups: (readonly number[])[] = []
+    const group = createGroup(async (steps: readonly number[]) => {
+      groups.push(steps)
+      return steps.map(step => (groups.length < 3 && step % 2 === 1 ? later : step * 10))
+    })
+    const first = [1, 2, 3].map(step => group.ask(step))
+    equal(await first[1], 20)
+    deepEqual(await Promise.all([...first, group.ask(4)]), [10, 20, 30, 40])
+    deepEqual(
+      [groups[0], groups[1]?.slice(0, 2), groups.at(-1)?.slice(0, 2)],
+      [
+        [1, 2, 3],
+        [1, 3],
+        [1, 3]
+      ]
+    )
+    equal(group.waiting, 0)
   })
 
   it('nobody waits longer than the bound; what waited too long is not done later', async () => {
