@@ -13,6 +13,7 @@ import { benchMatrix, matrixLines } from './matrix.ts'
 import { liveTable, page, ratioTable, stepLine, stepTable } from './page.ts'
 import { benchRating } from './rating.ts'
 import { benchSipParse } from './sip-parse.ts'
+import { benchStatement } from './statement.ts'
 import { benchConversions, benchTrips, tripTable } from './xmpp.ts'
 
 const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debian's sip-tester and kamailio
@@ -27,6 +28,7 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
                      rating  records priced and posted
                      credit  prepaid: reserve, refresh, debit, durable
                      kafka   from Kafka to the ledger (needs Java and Maven)
+                     statement  the statement of a month with a million records, and its close
   --quick          three rates for a few seconds each, 1,000 live calls, about three minutes; writes nothing
   --seconds N      length of a step of calls (10, quick: 4)
   --rates A,B,...  calls per second of the steps
@@ -34,7 +36,7 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
   --out FILE       where the page goes; a run of everything writes docs/performance.md
   --help           this text`
 
-const parts = ['parse', 'core', 'calls', 'live', 'xmpp', 'matrix', 'rating', 'credit', 'kafka'] as const
+const parts = ['parse', 'core', 'calls', 'live', 'xmpp', 'matrix', 'rating', 'credit', 'kafka', 'statement'] as const
 type Part = (typeof parts)[number]
 const usual: readonly Part[] = ['parse', 'core', 'calls', 'live']
 const rates = [100, 200, 300, 450, 600, 800, 1_000, 1_200, 1_500, 2_000, 2_500, 3_000]
@@ -89,6 +91,7 @@ async function main(): Promise<void> {
   if (wanted('rating')) say(inspect(benchRating()))
   if (wanted('credit')) say(creditTable(await benchCredit(values.quick ? 3 : seconds)))
   if (wanted('kafka')) say(inspect(await benchKafka()))
+  if (wanted('statement')) say(inspect(await benchStatement()))
 
   const everything = !values.quick && asked.length === 0
   const out = values.out ?? (everything ? join(import.meta.dirname, '../../docs/performance.md') : null)
