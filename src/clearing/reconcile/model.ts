@@ -105,7 +105,12 @@ export const limits = {
   destinationsMax: 10_000,
   /** How far apart the clocks of two hubs may be. */
   offsetMsMax: 900_000,
-  /** Calls whose clocks are compared, at most and at least. */
-  offsetSamplesMax: 10_000,
-  offsetSamplesMin: 5
+  /** Times of calls that agree are no further apart than that: whole seconds, and the way between two hubs. */
+  offsetPeakMs: 2_000,
+  /** By so much the lengths of one call may differ where only the clock is asked. */
+  offsetDurationMs: 2_000,
+  /** Calls whose clocks are compared, at most and at least, and for how many of ours. */
+  offsetSamplesMax: 2_000,
+  offsetSamplesMin: 5,
+  offsetDeltasMax: 200_000
 } as const

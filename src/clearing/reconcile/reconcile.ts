@@ -25,7 +25,7 @@ import type { Reconciliation } from './result.ts'
 import {
   addItems,
   addTheirs,
-  clockDeltas,
+  clockSample,
   itemRowsOf,
   namedPairs,
   ownSums,
@@ -157,7 +157,7 @@ async function matchAll(run: Run, book: AgreementBook): Promise<number> {
       await add(run, nth === 1 ? pairOf(own, their, pricer) : onlyTheirs(their, true, pricer))
     }
   }
-  const offsetMs = options.offsetMs ?? clockOffset(await clockDeltas(sql, id, scope), toleranceMs)
+  const offsetMs = options.offsetMs ?? clockOffset(await clockSample(sql, id, scope), toleranceMs)
   const streams = [unnamedOurs(sql, id, scope, toleranceMs), unnamedTheirs(sql, id, scope)] as const
   for await (const matched of matchStreams(...streams, { timeMs: toleranceMs, offsetMs })) {
     const { pairs, onlyOurs: left, onlyTheirs: foreign, repeatedOurs, repeatedTheirs } = matched

@@ -6,6 +6,7 @@ import type { Sql } from '../../store/sql.ts'
 import type { Item, OutcomeClass, OwnCall, TheirCall } from './model.ts'
 import { limits } from './model.ts'
 import { normalisedSql } from './number.ts'
+import type { ClockSample } from './offset.ts'
 
 const theirTable: CopyTable = {
   name: 'partner_call',
@@ -142,17 +143,18 @@ async function* pagesOf<Row>(
 
 const values = ({ agreementId, from, to }: Scope): readonly unknown[] => [agreementId, from, to]
 
-/** Differences of the clocks, of calls that either side has once to a number. */
-export async function clockDeltas(sql: Sql, id: bigint, scope: Scope): Promise<readonly number[]> {
-  const { rows } = await sql.query<{ delta: string }>(
-    `with o as (select number, min(at) as at from (${ours}) as all_ours group by number having count(*) = 1),
-       t as (select number, min(at) as at from partner_call where reconciliation_id = $4
-             group by number having count(*) = 1)
-     select round(extract(epoch from t.at - o.at) * 1000)::text as delta from o join t using (number)
-     where abs(extract(epoch from t.at - o.at)) * 1000 <= $5 order by number collate "C" limit $6`,
-    [...values(scope), id, limits.offsetMsMax, limits.offsetSamplesMax]
+/** Differences of the clocks, for calls that any of ours to the same number and of the same length may be. */
+export async function clockSample(sql: Sql, id: bigint, scope: Scope): Promise<ClockSample> {
+  const { rows } = await sql.query<{ line: bigint; delta: string }>(
+    `with t as (select line, number, at, duration_ms from partner_call where reconciliation_id = $4
+       order by hashint8(line) limit $5)
+     select t.line, round(extract(epoch from t.at - o.at) * 1000)::text as delta
+     from t join (${ours}) as o on o.number = t.number and abs(extract(epoch from t.at - o.at)) * 1000 <= $6
+       and (t.duration_ms is null or abs(t.duration_ms - o.duration_ms) <= $7)
+     order by hashint8(t.line), t.line, 2 limit $8`,
+    [...values(scope), id, limits.offsetSamplesMax, limits.offsetMsMax, limits.offsetDurationMs, limits.offsetDeltasMax]
   )
-  return rows.map(({ delta }) => Number(delta))
+  return { calls: new Set(rows.map(({ line }) => line)).size, deltasMs: rows.map(({ delta }) => Number(delta)) }
 }
 
 export interface Named {
