@@ -167,7 +167,7 @@ export function readConfig(file: string): Config {
 
 /** What a schema of one key cannot see. */
 function contradictions(config: Config): readonly string[] {
-  const { hub, islands, operators, agreements, media, emergency } = config
+  const { hub, islands, operators, agreements, emergency } = config
   const problems: string[] = []
   const twice = (what: string, names: readonly string[]): void => {
     const seen = new Set<string>()

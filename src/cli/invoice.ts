@@ -1,6 +1,7 @@
 // `isthmus invoice`: from closed statements to invoices, credit notes, and the invoices of those who sell to the hub.
 
 import { Command, Option } from 'commander'
+import { tellCredit } from '../clearing/money-in/credit-link.ts'
 import { issueCreditNote } from '../clearing/money-in/credit-note.ts'
 import { printMoney } from '../clearing/money-in/currency.ts'
 import { listDocuments, readDocument, readLines } from '../clearing/money-in/document.ts'
@@ -17,7 +18,7 @@ import { listUnbilled } from '../clearing/money-in/statement-read.ts'
 import { statementIdOf } from '../clearing/settlement/model.ts'
 import { printAmount, printScaled } from '../clearing/money.ts'
 import { HubError } from '../errors.ts'
-import { agreementOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
+import { agreementOf, bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
 import {
   amountArgument,
@@ -28,6 +29,7 @@ import {
   withMoney,
   writeOut
 } from './money-commands.ts'
+import type { MoneyGiven } from './money-commands.ts'
 
 const lineOf = (document: Document): string => {
   const { invoiceId, kind, seller, buyer, agreementId, period, issuedOn, dueOn, currency } = document
@@ -55,41 +57,77 @@ const issueCommand = (): Command =>
     .option('--agreement <id>', 'only of this agreement')
     .option('--period <name>', 'only of this period, such as 2026-11')
     .addOption(dayOption('the day of the invoices'))
-    .action(async (options: IssueOptions) => {
-      const done: (Issued & { readonly statementId: string })[] = []
-      await withMoney(
-        options,
-        async (sql, { config }) => {
-          const { agreement = null, period = null, day, by } = options
-          if (agreement !== null) agreementOf(config, agreement)
-          const parties = createPartyBook(config)
-          const statements = await listUnbilled(sql, { agreementId: agreement, period })
-          const bar = progressOf('invoices')
-          for (const [n, { statementId, agreementId }] of statements.entries()) {
-            const asked = { statementId, agreement: agreementOf(config, agreementId), parties, day, by }
-            done.push({ statementId, ...(await issueInvoice(sql, asked)) })
-            bar.at(n + 1, statements.length)
-          }
-          bar.end()
-        },
-        () => {
-          if (options.json) {
-            return sayJson({
-              statements: done.map(({ statementId, outcome, document }) => ({
-                statement: statementId,
-                outcome,
-                number: document?.number ?? null
-              }))
-            })
-          }
-          if (done.length === 0) say('no closed statement waits for an invoice')
-          for (const issued of done) {
-            if (issued.outcome === 'issued') say(lineOf(issued.document))
-            else say(`${issued.statementId} ${words[issued.outcome]}`)
-          }
+    .action((options: IssueOptions) =>
+      withDatabase(options, async ({ config, database }) => {
+        const book = bookOf(config)
+        const { agreement = null, period = null } = options
+        if (agreement !== null) agreementOf(config, agreement)
+        const statements = await listUnbilled(database, { agreementId: agreement, period })
+        const bar = progressOf('invoices')
+        const done: IssueTold[] = []
+        for (const [n, { statementId, agreementId }] of statements.entries()) {
+          done.push(await issueOne({ config, database, book }, options, statementId, agreementId))
+          bar.at(n + 1, statements.length)
         }
-      )
+        bar.end()
+        tellIssued(done, options.json)
+        const failed = done.filter(({ outcome }) => outcome === 'failed').length
+        if (failed > 0) throw new HubError('HUB_CONFIG', `${failed} of ${done.length} statements could not be invoiced`)
+      })
+    )
+
+interface IssueTold {
+  readonly statementId: string
+  readonly outcome: Issued['outcome'] | 'failed'
+  readonly document: Document | null
+  readonly problem: string | null
+}
+
+/** In a transaction of its own: what one statement lacks keeps none of the others from being invoiced. */
+async function issueOne(
+  { config, database, book }: MoneyGiven,
+  { day, by }: IssueOptions,
+  statementId: string,
+  agreementId: string
+): Promise<IssueTold> {
+  try {
+    const asked = {
+      statementId,
+      agreement: agreementOf(config, agreementId),
+      parties: createPartyBook(config),
+      day,
+      by
+    }
+    const { outcome, document } = await database.transaction(async sql => {
+      const issued = await issueInvoice(sql, asked)
+      await tellCredit(sql, book, by)
+      return issued
     })
+    return { statementId, outcome, document, problem: null }
+  } catch (error) {
+    if (!(error instanceof HubError) || error.code !== 'HUB_CONFIG') throw error
+    return { statementId, outcome: 'failed', document: null, problem: error.message }
+  }
+}
+
+function tellIssued(done: readonly IssueTold[], json: boolean): void {
+  if (json) {
+    return sayJson({
+      statements: done.map(({ statementId, outcome, document, problem }) => ({
+        statement: statementId,
+        outcome,
+        number: document?.number ?? null,
+        problem
+      }))
+    })
+  }
+  if (done.length === 0) say('no closed statement waits for an invoice')
+  for (const { statementId, outcome, document, problem } of done) {
+    if (outcome === 'issued' && document !== null) say(lineOf(document))
+    else if (outcome === 'failed') say(`${statementId} is not invoiced: ${problem ?? ''}`)
+    else if (outcome !== 'issued') say(`${statementId} ${words[outcome]}`)
+  }
+}
 
 interface ListOptions extends Common {
   readonly party?: string

@@ -72,7 +72,8 @@ const importCommand = (): Command =>
             const rests = done.rests.map(rest => ({ ...rest, amount: printMoney(rest.amountMicros, rest.currency) }))
             return sayJson({ ...done, rests })
           }
-          say(`${done.added} lines imported, ${done.repeated} were here already, ${done.paid.length} items paid`)
+          const paid = done.paid.length === 1 ? '1 item paid' : `${done.paid.length} items paid`
+          say(`${done.added} lines imported, ${done.repeated} were here already, ${paid}`)
           for (const { paymentId, agreementId } of done.topUps) say(`  ${paymentId}: top-up of ${agreementId}`)
           for (const orderId of done.carriedOut) say(`  ${orderId} was carried out`)
           for (const paymentId of done.returned) say(`  ${paymentId} went back: what it paid is open again`)

@@ -26,7 +26,7 @@ export interface AssignAsked {
   readonly party: string
   /** Null: the oldest first. */
   readonly invoiceId: string | null
-  /** For an invoice of another currency: whose rate, and how old it may be. `settles`: what is short is a difference. */
+  /** For an invoice of another currency: whose rate, and how old it may be. `settles`: forgive what is short. */
   readonly fx: { readonly source: string; readonly daysBefore: number; readonly settles: boolean } | null
   readonly day: string
   readonly by: string

@@ -37,7 +37,7 @@ const documents = `
     net_micros bigint not null check (net_micros >= 0),
     tax_micros bigint not null check (tax_micros >= 0),
     gross_micros bigint not null check (gross_micros = net_micros + tax_micros),
-    -- Who owes what by it: of an invoice that was received what was accepted, of a credit note what it does not set off.
+    -- Who owes what by it: of an invoice that was received what was accepted, of a credit note what it sets not off.
     debtor text not null,
     creditor text not null check (creditor <> debtor),
     owed_micros bigint not null check (owed_micros between 0 and gross_micros),

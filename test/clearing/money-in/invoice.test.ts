@@ -6,7 +6,7 @@ import { addFxRates } from '../../../src/clearing/money-in/fx-table.ts'
 import { parseFx } from '../../../src/clearing/money-in/fx.ts'
 import { issueInvoice } from '../../../src/clearing/money-in/invoice.ts'
 import { documentCsv, documentJson } from '../../../src/clearing/money-in/invoice-output.ts'
-import { documentPdf, drawable } from '../../../src/clearing/money-in/invoice-pdf.ts'
+import { documentPdf, drawable, grouped } from '../../../src/clearing/money-in/invoice-pdf.ts'
 import { holdItem, readOpenItems } from '../../../src/clearing/money-in/open-items.ts'
 import { createPartyBook } from '../../../src/clearing/money-in/parties.ts'
 import { clearingMigrations } from '../../../src/clearing/migrations.ts'
@@ -373,6 +373,7 @@ describe('an invoice as a file', () => {
     ok(first.equals(second))
     ok(/\/Type \/Pages[^]*\/Count [3-9]/.test(first.toString('latin1')))
     equal(drawable('Łódź Москва Œuvre € é'), 'Lódz ?????? OEuvre € é')
+    deepEqual(['1234567.891234', '-1000', '999.5', ''].map(grouped), ['1,234,567.891234', '-1,000', '999.5', ''])
     await rejects(
       documentPdf(
         document,
