@@ -156,6 +156,27 @@ describe('closing a period', () => {
     deepEqual([january.statement.cdrCount, january.lines.length], [0n, 0])
   })
 
+  it('SET-07 what is posted while a period is closed is stated by this close or by the next, once', async () => {
+    const [database, book] = [await fresh(), bookOfYaml(sold())]
+    const batch = (from: number) =>
+      Array.from({ length: 40 }, (_, n) => callAt(from + n, '2026-11-02T12:00:00Z', 60 + n))
+    await post(database, book, batch(1))
+    const override = 'records are on their way'
+    await Promise.all([
+      closed(database, book, '2026-11', { override }),
+      post(database, book, batch(41)),
+      post(database, book, batch(81))
+    ])
+    await closed(database, book, '2026-12')
+    const { rows } = await database.query<{ records: string; net: string }>(
+      'select sum(cdr_count)::text as records, trunc(sum(net_micros))::text as net from statement'
+    )
+    const { rows: charged } = await database.query<{ net: string }>(
+      'select trunc(sum(amount_micros))::text as net from charge'
+    )
+    deepEqual(rows, [{ records: '120', net: charged[0]?.net }])
+  })
+
   it('SET-07 what comes after the back-billing limit is told and not stated', async () => {
     const [database, book] = [await fresh(), bookOfYaml(sold('backBillingDays: 40,'))]
     await post(database, book, [callAt(1, '2026-11-02T12:00:00Z', 60)])
