@@ -32,6 +32,7 @@ export const withFraudBlocks = (
       if (watch.blocks.size === 0) return null
       const calling = caller.party.asserted[0] ?? null
       const numbers = { calling: calling === null ? null : normalised(calling), called: normalised(called) }
-      return watch.blocks.find({ from: party(caller.peerId), to: party(target.peerId), ...numbers }, at)
+      const block = watch.blocks.find({ from: party(caller.peerId), to: party(target.peerId), ...numbers }, at)
+      return block === null ? null : { ...block, isRoute: block.to !== null && block.from === null }
     }
   })

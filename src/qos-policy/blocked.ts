@@ -9,6 +9,8 @@ export interface CallBlock {
   readonly id: bigint
   readonly rule: string
   readonly expiresAt: Date
+  /** It is about where calls go to, not about who calls or what is called: the next target may be tried. */
+  readonly isRoute: boolean
 }
 
 /** Null: nothing stands against it. `urgent`: an emergency centre calls back, and nothing is asked (EMG-05). */
@@ -23,9 +25,11 @@ export function withBlocks(
     if (urgent || isEmergency(admission.called)) return null
     const block = find(admission, now())
     if (block === null) return null
-    const until = `${block.expiresAt.toISOString().slice(0, 16)}Z`
+    // Without a colon: words that may be an address cross no border (SEC-04).
+    const until = `${block.expiresAt.toISOString().slice(0, 16).replace(':', '')}Z`
     const text = `blocked by ${block.rule} until ${until} (block ${block.id})`
-    return { admit: false, reason: { cause: 'forbidden', text } }
+    // A quarantined way out says nothing against another one.
+    return { admit: false, reason: { cause: block.isRoute ? 'limit-reached' : 'forbidden', text } }
   }
   return {
     decide: async admission => refusal(admission, admission.urgent) ?? policy.decide(admission),

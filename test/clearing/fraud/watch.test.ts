@@ -92,7 +92,7 @@ describe('fraud control of a running hub', () => {
     const policy = policyOf(watch, () => now)
     const [cause, text = ''] = why(await policy.decide(admission('tel:+88351017')))
     equal(cause, 'forbidden')
-    match(text, /^blocked by irsf-range until 20[0-9-]+T[0-9:]+Z \(block [0-9]+\)$/)
+    match(text, /^blocked by irsf-range until 20[0-9-]+T[0-9]{4}Z \(block [0-9]+\)$/)
     // It fits what a record keeps of a reason.
     ok(text.length <= 88)
     deepEqual(why(await policy.decideText(admission('tel:+88351017'))), [cause, text])
@@ -101,6 +101,17 @@ describe('fraud control of a running hub', () => {
     deepEqual(why(await policy.decide(admission('tel:+88351017', { urgent: true }))), ['admitted'])
     now = Date.now() + 61 * 60_000
     deepEqual(why(await policy.decide(admission('tel:+88351017'))), ['admitted'])
+  })
+
+  it('a route that is blocked may have another one beside it: the next target is tried', async () => {
+    const scope = { from: null, to: 'operator', callingPrefix: null, calledPrefix: '8835109' }
+    const asked = { ...scope, rule: 'fas', signalId: null, reason: 'x', minutes: 5, by: 'rule fas' }
+    const { id } = await addBlock(database, asked)
+    const watch = watching({})
+    await watch.catchUp()
+    const [cause, text] = why(await policyOf(watch, () => Date.now() + 1_000).decide(admission('tel:+8835109')))
+    deepEqual([cause, text?.startsWith('blocked by fas until ')], ['limit-reached', true])
+    await releaseBlock(database, { id, reason: 'a test', by: 'anna' })
   })
 
   it('FRD-01 blocks nothing by itself unless it is configured', async () => {
