@@ -17,6 +17,7 @@ import { statementIdOf } from '../clearing/settlement/model.ts'
 import { listStatements, readLines, readSeal, readStatement } from '../clearing/settlement/read.ts'
 import { readRecords } from '../clearing/settlement/records.ts'
 import { loadSigningKey, passingKey } from '../clearing/settlement/seal.ts'
+import { readSince } from '../clearing/settlement/since.ts'
 import { statementPdf } from '../clearing/settlement/statement-pdf.ts'
 import { headOf, statementCsv, statementXlsx } from '../clearing/settlement/statement-table.ts'
 import { HubError } from '../errors.ts'
@@ -175,7 +176,8 @@ const fileOf = (database: Database, agreement: Agreement, period: SettlementPeri
     const statement = await readStatement(sql, statementId)
     if (statement === null) return draftOf(sql, agreement, period, Date.now())
     const lines = await readLines(sql, statementId)
-    return { statement: documentOf(statement, lines), seal: await readSeal(sql, statementId), draft: null }
+    const [seal, since] = [await readSeal(sql, statementId), await readSince(sql, statement)]
+    return { statement: documentOf(statement, lines), seal, draft: null, since }
   })
 
 function printed(file: StatementFile, format: Format): string | Promise<Buffer> {

@@ -112,7 +112,11 @@ agreements:
       return documentOf(statement, await readLines(database, 'sell/2026-11'))
     }
     const statement = await timed('closedRead', read, 5)
-    await timed('closedAsCsv', () => Promise.resolve(statementCsv({ statement, seal: null, draft: null })), 3)
+    await timed(
+      'closedAsCsv',
+      () => Promise.resolve(statementCsv({ statement, seal: null, draft: null, since: null })),
+      3
+    )
     const { checks } = await timed('verified', () => verifyLedger(database))
     const wrong = checks.flatMap(({ faults }) => faults)
     if (wrong.length > 0) throw new Error(wrong.slice(0, 5).join('\n'))

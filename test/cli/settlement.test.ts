@@ -159,6 +159,19 @@ describe('isthmus settlement', () => {
     match((await isthmus('settlement', 'statement', ...november, '--format', 'pdf')).err, /pdf needs --out FILE/)
   })
 
+  it('SET-01 tells the invoices of a closed statement with it, unsealed', async () => {
+    await database.query(
+      `insert into invoice (invoice_id, kind, origin, number, seller, buyer, agreement_id, statement_id, issued_on,
+         due_on, currency, net_micros, tax_micros, gross_micros, debtor, creditor, owed_micros, tax_category,
+         tax_percent_micros, seller_party, buyer_party, self_billed, issued_by)
+       values ('x:7', 'invoice', 'received', '7', 'hub', 'island', 'sell', 'sell/2025-11', '2025-12-02', '2026-01-01',
+         'EUR', 240000, 0, 240000, 'island', 'hub', 240000, 'exempt', 0, '{}', '{}', false, 'anna')`
+    )
+    const { out } = await isthmus('settlement', 'statement', ...november)
+    match(out, /^Invoice +7 of 2025-12-02, due 2026-01-01: 0\.240000 \+ tax 0\.000000 = 0\.240000 EUR$/m)
+    equal((await isthmus('statement', 'verify', await statement('json', 'billed.json'))).code, 0)
+  })
+
   it('EOS-04 a partner verifies its statement and the records behind it, without a database', async () => {
     const file = await statement('json', 'mine.json')
     equal((await isthmus('settlement', 'records', ...november, '--out', at('mine.ndjson'))).code, 0)

@@ -3,6 +3,7 @@
 import { divRound, printAmount, printRate, printScaled } from '../money.ts'
 import type { StatementData, StatementLine } from './model.ts'
 import type { Seal } from './seal.ts'
+import type { SinceClose } from './since.ts'
 
 export const statementFormat = 'isthmus-statement/1'
 
@@ -135,4 +136,6 @@ export interface StatementFile {
   readonly statement: StatementDocument
   readonly seal: Seal | null
   readonly draft: DraftNote | null
+  /** Null before the close. */
+  readonly since: SinceClose | null
 }

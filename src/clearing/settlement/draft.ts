@@ -57,7 +57,7 @@ export async function draftOf(
   })
   const lines = [...usage, ...extra].map((line, n) => ({ ...line, line: n + 1 }))
   const statement = documentOf(await dataOf(sql, agreement, period, lines), lines)
-  return { statement, seal: null, draft: await noteOf(sql, agreement, period, usage, now) }
+  return { statement, seal: null, draft: await noteOf(sql, agreement, period, usage, now), since: null }
 }
 
 type Line = Omit<StatementLine, 'line'>

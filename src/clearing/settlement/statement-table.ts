@@ -4,6 +4,7 @@ import { stringify } from 'csv-stringify/sync'
 import writeXlsxFile from 'write-excel-file/node'
 import { HubError } from '../../errors.ts'
 import type { DocumentLine, StatementFile } from './document.ts'
+import { sinceWords } from './since.ts'
 
 export const limits = {
   /** Lines of an XLSX; CSV takes all. */
@@ -119,7 +120,7 @@ export async function statementXlsx(file: StatementFile): Promise<Buffer> {
 }
 
 /** What stands above the lines, in words. */
-export function headOf({ statement, seal, draft }: StatementFile): readonly (readonly [string, string])[] {
+export function headOf({ statement, seal, draft, since }: StatementFile): readonly (readonly [string, string])[] {
   const { completeness, late, outdated, account, period, totals, currency } = statement
   const lastDay = new Date(Date.parse(`${period.to}T00:00:00Z`) - 86_400_000).toISOString().slice(0, 10)
   return [
@@ -149,6 +150,7 @@ export function headOf({ statement, seal, draft }: StatementFile): readonly (rea
     ['Charged since', `${account.charged} ${currency}`],
     ['Payments since', `${account.payments} ${currency}`],
     ['Closing balance', `${account.closingBalance} ${currency}`],
+    ...sinceWords(since),
     ['Terms', JSON.stringify(statement.terms)],
     ...(statement.overrideReason === null ? [] : ([['Closed in spite of', statement.overrideReason]] as const)),
     ...(statement.merkleRoot === null ? [] : ([['Merkle root', statement.merkleRoot]] as const)),
