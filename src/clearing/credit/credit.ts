@@ -30,6 +30,8 @@ import {
 export const limits = {
   /** Between two looks for reservations that nobody refreshes any more. */
   sweepMs: 30_000,
+  /** Transactions at once: while the database is busy with one, the hub prepares another, of other accounts. */
+  groups: 2,
   /** Calls whose reservations this process knows. */
   holdersMax: 100_000
 } as const
@@ -62,10 +64,11 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
   const byId = new Map(accounts.map(agreement => [agreement.id, agreement]))
   const live = new Map<string, Live>()
   const alarms = createAlarms(byId, log)
-  const group = createGroup(
-    committing(database, node, accounts => alarms.look(accounts)),
-    bounds
-  )
+  const commit = committing(database, node, changed => alarms.look(changed))
+  const groups = Array.from({ length: limits.groups }, () => createGroup(commit, bounds))
+  // The steps of an account share a group, so that they come in their order.
+  const groupOf = new Map(accounts.map(({ id }, n) => [id, groups[n % groups.length]]))
+  const ask = async (step: Step): Promise<Verdict> => (await groupOf.get(step.holder.agreement.id)?.ask(step)) ?? null
   let sweeping: NodeJS.Timeout | undefined
 
   async function reserve(holder: Holder): Promise<Reserved> {
@@ -74,7 +77,7 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
     const reservationId = holdKey(holder)
     if (live.size >= limits.holdersMax) return advance ? 'unavailable' : null
     try {
-      const verdict = await group.ask({ type: 'reserve', holder })
+      const verdict = await ask({ type: 'reserve', holder })
       if (verdict === null || verdict === 'no-credit') return 'no-credit'
       if (!holder.isText) live.set(reservationId, { holder, answeredAt: null })
       return { reservationId, reservedMs: verdict.reservedMs, onSilence }
@@ -97,7 +100,7 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
       if (known === undefined) return 'no-credit'
       known.answeredAt = clock.now() - usedMs
       const { holder, answeredAt } = known
-      const verdict = await group.ask({ type: 'refresh', holder, usedMs, answeredAt })
+      const verdict = await ask({ type: 'refresh', holder, usedMs, answeredAt })
       if (verdict === null || verdict === 'no-credit') return 'no-credit'
       return { reservationId, reservedMs: verdict.reservedMs, onSilence: holder.agreement.credit.onSilence }
     },
@@ -108,7 +111,7 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
       const { holder } = known
       // Prices by the time of day want to know when it was answered, and the end may be told late.
       const answeredAt = holder.row.bands.length === 0 ? clock.now() - usedMs : known.answeredAt
-      await group.ask({ type: 'settle', holder, usedMs, answeredAt })
+      await ask({ type: 'settle', holder, usedMs, answeredAt })
     },
     async start() {
       if (accounts.length === 0) return
@@ -120,7 +123,7 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
     },
     async stop() {
       clearInterval(sweeping)
-      await group.close()
+      await Promise.all(groups.map(group => group.close()))
     }
   }
 }
