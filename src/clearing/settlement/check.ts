@@ -19,7 +19,7 @@ export interface Refusal {
 
 export interface Checked extends StatementCompleteness {
   readonly refusals: readonly Refusal[]
-  /** Where the closed periods of the agreement begin; null: there are none. */
+  /** The first day that is closed, or came too late to be; null: nothing is closed yet. */
   readonly closedFrom: string | null
   /** Charges made again up to this one have been seen by the close before. */
   readonly rechargeSeen: bigint
@@ -54,7 +54,10 @@ export async function refusalsOf(
     refusals.push({ reason: 'suspense', detail, overridable: true })
   }
   const { rows } = await sql.query<{ first: string | null; seen: bigint | null }>(
-    `select min(from_day)::text as first, max(recharge_seen) as seen from statement where agreement_id = $1`,
+    `select least(min(from_day), (
+         select min(day) from rollup_shard where agreement_id = $1 and side <> 'with-ingress')
+       )::text as first, max(recharge_seen) as seen
+     from statement where agreement_id = $1 having count(*) > 0`,
     [agreement.id]
   )
   return { ...completeness, refusals, closedFrom: rows[0]?.first ?? null, rechargeSeen: rows[0]?.seen ?? 0n }

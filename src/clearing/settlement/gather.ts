@@ -33,7 +33,7 @@ export interface GatherOptions {
   readonly agreement: Agreement
   readonly period: SettlementPeriod
   readonly statementId: string
-  /** Where the closed periods begin; null: there are none. */
+  /** The first day that is closed, or came too late to be; null: nothing is closed yet. */
   readonly closedFrom: string | null
   /** Up to which the last close has seen charges made again. */
   readonly rechargeSeen: bigint

@@ -177,6 +177,19 @@ describe('closing a period', () => {
     deepEqual(rows, [{ records: '120', net: charged[0]?.net }])
   })
 
+  it('SET-07 a record from before the first statement is stated as late too', async () => {
+    const [database, book] = [await fresh(), bookOfYaml(sold())]
+    await post(database, book, [callAt(1, '2026-11-02T12:00:00Z', 60)])
+    await closed(database, book, '2026-11')
+    await post(database, book, [callAt(2, '2026-10-30T12:00:00Z', 60)])
+    const { lines } = await closed(database, book, '2026-12')
+    deepEqual(
+      lines.map(({ kind, ofPeriod, attempts }) => [kind, ofPeriod, attempts]),
+      [['late', '2026-10', 1n]]
+    )
+    equal((await closed(database, book, '2027-01')).lines.length, 0)
+  })
+
   it('SET-07 what comes after the back-billing limit is told and not stated', async () => {
     const [database, book] = [await fresh(), bookOfYaml(sold('backBillingDays: 40,'))]
     await post(database, book, [callAt(1, '2026-11-02T12:00:00Z', 60)])
