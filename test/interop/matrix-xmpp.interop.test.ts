@@ -135,6 +135,46 @@ describe('a Matrix user and an XMPP user', () => {
     }
   }, 120_000)
 
+  it('a picture that the other adds comes and goes, and the voice goes on', async () => {
+    await login()
+    await alice.call(roomId, ours)
+    const call = await carol.incoming()
+    await call.answer(theirs)
+    await Promise.all([alice.talks(theirs), hears(call, ours)])
+    await call.addVideo()
+    await call.wait('video-accepted')
+    await eventually('she sees it', async () => (await alice.stats()).framesReceived > 5)
+    await call.removeVideo()
+    const { packetsReceived } = await alice.stats()
+    await Promise.all([alice.talks(theirs, packetsReceived + 100), hears(call, ours, 300)])
+    await alice.hangUp()
+    await call.terminated()
+    await records('rooms', 'chat')
+  }, 120_000)
+
+  it('her new ICE credentials carry the call on; a picture that she adds is refused by a client that cannot add', async () => {
+    await login()
+    await alice.call(roomId, ours)
+    const call = await carol.incoming()
+    await call.answer(theirs)
+    await Promise.all([alice.talks(theirs), hears(call, ours)])
+    const before = await alice.remoteUfrag()
+    await alice.restartIce()
+    await eventually("the hub's own new ones come back", async () => {
+      const now = await alice.remoteUfrag()
+      return now !== null && now !== before
+    })
+    const { packetsReceived } = await alice.stats()
+    await Promise.all([alice.talks(theirs, packetsReceived + 100), hears(call, ours, 200)])
+    await alice.upgrade()
+    await carol.stanza(['content-add', call.sid])
+    const then = await alice.stats()
+    await Promise.all([alice.talks(theirs, then.packetsReceived + 100), hears(call, ours, 300)])
+    await alice.hangUp()
+    await call.terminated()
+    await records('rooms', 'chat')
+  }, 120_000)
+
   it('write to each other', async () => {
     await login()
     await alice.send(roomId, 'hello from Matrix')

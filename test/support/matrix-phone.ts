@@ -15,6 +15,12 @@ export interface MatrixPhone {
   hold(on: boolean): Promise<void>
   mute(on: boolean): Promise<void>
   video(on: boolean): Promise<void>
+  /** Adds its camera to a voice call. */
+  upgrade(): Promise<void>
+  /** New ICE credentials. */
+  restartIce(): Promise<void>
+  /** The hub's ICE credentials. */
+  remoteUfrag(): Promise<string | null>
   /** Returns the event's id. */
   send(roomId: string, body: string): Promise<string>
   typing(roomId: string, on: boolean): Promise<void>
@@ -72,6 +78,9 @@ export async function startMatrixPhone(
     hold: on => tell('hold', { on }),
     mute: on => tell('mute', { on }),
     video: on => tell('video', { on }),
+    upgrade: () => tell('upgrade'),
+    restartIce: () => tell('restartIce'),
+    remoteUfrag: () => ask('remoteUfrag'),
     send: (roomId, body) => ask('send', { roomId, body }),
     typing: (roomId, on) => tell('typing', { roomId, on }),
     read: (roomId, eventId) => tell('read', { roomId, eventId }),

@@ -140,7 +140,8 @@ function listen(sid: string): void {
 /** What stanza does not do by itself: a content more in a session that talks (XEP-0166, 7.2.3). */
 async function addVideo(session: Session): Promise<void> {
   const { pc, sid, role } = session
-  const before = new Set(importFromSDP(pc.localDescription.sdp).media.map(({ mid }) => mid))
+  const local = importFromSDP(pc.localDescription.sdp).media
+  const before = new Set(local.map(({ mid }) => mid))
   const picture = new Picture()
   pictures.set(sid, picture)
   const stream = new MediaStream()
@@ -153,6 +154,9 @@ async function addVideo(session: Session): Promise<void> {
     session.transportType
   )
   const remote = importFromSDP(pc.remoteDescription.sdp)
+  // What the hub has offered first it answers now, with the part in DTLS that was left to it.
+  const left = local[0]?.setup === 'active' ? 'passive' : 'active'
+  for (const section of remote.media) if (section.setup === 'actpass') section.setup = left
   await pc.setLocalDescription(offer)
   const join = async (changes: never): Promise<void> => {
     const { media, groups: joined } = convertRequestToIntermediate(changes, session.peerRole)

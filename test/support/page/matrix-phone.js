@@ -119,6 +119,10 @@ globalThis.phone = {
   hold: ({ on }) => call.setRemoteOnHold(on),
   mute: ({ on }) => call.setMicrophoneMuted(on),
   video: ({ on }) => call.setLocalVideoMuted(!on),
+  upgrade: () => call.upgradeCall(false, true),
+  /** The SDK renegotiates by itself, as after a change of network. */
+  restartIce: () => call.peerConn.restartIce(),
+  remoteUfrag: () => /^a=ice-ufrag:(.+)$/m.exec(call?.peerConn?.remoteDescription?.sdp ?? '')?.[1]?.trim() ?? null,
   state: () => call?.state ?? null,
   send: ({ roomId, body }) => client.sendTextMessage(roomId, body).then(({ event_id: id }) => id),
   typing: ({ roomId, on }) => client.sendTyping(roomId, on, 10_000).then(() => null),
