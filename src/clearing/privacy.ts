@@ -26,7 +26,7 @@ const sql = `
   );
 
   -- A page of records whose time is over: numbers go from them, from the event log and from what was rejected. The
-  -- salt of what a partner sees goes, and its leaf stays (EOS-04). What a dispute needs waits for its end.
+  -- salt of what a partner sees goes, and its leaf stays; so do the links of the chain (EOS-04). What a dispute needs waits for its end.
   create function erase_numbers(cut timestamptz, codes text[], cuts timestamptz[], page int)
   returns table (records bigint, partner_calls bigint)
   language plpgsql security definer set search_path = public, pg_temp as $$
@@ -47,7 +47,9 @@ const sql = `
     update cdr_final set calling = null, called = 'erased', dialled = 'erased', rn = null where cdr_id = any(ids);
     update statement_leaf set salt = null where cdr_id = any(ids) and salt is not null;
     if to_regclass('event_log') is not null then
-      delete from event_log where key = any(calls::text[]);
+      update event_log set payload = jsonb_build_object('erased', true, 'node_id', payload -> 'node_id',
+          'seq', payload -> 'seq', 'prev_hash', payload -> 'prev_hash', 'hash', payload -> 'hash')
+        where key = any(calls::text[]) and not payload ? 'erased';
     end if;
     update rejected set record = 'erased', detail = 'erased'
       where rejected_at < greatest(cut, (select max(c) from unnest(cuts) as c)) and record <> 'erased';

@@ -76,9 +76,18 @@ export function chainFault(records: readonly CdrRecord[]): string | null {
   let last: CdrRecord | null = null
   for (const record of records) {
     if (!isIntact(record)) return `record ${record.seq} was changed`
-    if (last !== null && record.seq !== last.seq + 1) return `records are missing between ${last.seq} and ${record.seq}`
-    if (last !== null && record.prev_hash !== last.hash) return `record ${record.seq} does not follow ${last.seq}`
+    const why = last === null ? null : linkFault(last, record)
+    if (why !== null) return why
     last = record
   }
   return null
+}
+
+/** What of a record makes it a link, also where the rest of it was erased (EOS-05). */
+export type ChainLink = Pick<CdrRecord, 'node_id' | 'seq' | 'prev_hash' | 'hash'>
+
+/** Null, or why one record of a node does not follow the other. */
+export function linkFault(last: ChainLink, next: ChainLink): string | null {
+  if (next.seq !== last.seq + 1) return `records are missing between ${last.seq} and ${next.seq}`
+  return next.prev_hash === last.hash ? null : `record ${next.seq} does not follow ${last.seq}`
 }

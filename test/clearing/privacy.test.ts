@@ -1,14 +1,18 @@
-import { deepEqual, equal, match, notEqual, rejects, throws } from 'node:assert/strict'
+import { deepEqual, equal, match, notEqual, ok, rejects, throws } from 'node:assert/strict'
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
+import { Client } from 'pg'
 import { parseConfig } from '../../src/config.ts'
 import { postBatch } from '../../src/clearing/ledger.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
 import { cutOffs, eraseNumbers } from '../../src/clearing/privacy.ts'
 import { pseudonymsOf } from '../../src/clearing/pseudonym.ts'
+import { verifyLedger } from '../../src/clearing/verify/verify.ts'
+import { chained, genesis } from '../../src/events/chain.ts'
 import { eventMigrations, createTableLog } from '../../src/events/embedded.ts'
 import type { CdrRecord } from '../../src/events/cdr.ts'
-import { bookOf, dumpOf, record, uuid } from '../support/clearing.ts'
+import { bookOf, cascade, dumpOf, record, uuid } from '../support/clearing.ts'
 import { startTestPostgres } from '../support/database.ts'
+import { bookOfYaml, closed, post } from '../support/settlement.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
 
 let postgres: TestPostgres
@@ -50,8 +54,10 @@ describe('how long numbers are kept', () => {
     deepEqual(await eraseNumbers(database, cut, { by: 'anna', pageRows: 1 }), { records: 1n, partnerCalls: 0n })
     deepEqual(await numbersOf(database), [erased, kept, kept])
     deepEqual(await dumpOf(database), before)
-    const { rows } = await database.query('select key from event_log order by key')
-    deepEqual(rows, [{ key: uuid(902) }, { key: uuid(903) }])
+    const { rows } = await database.query<{ payload: CdrRecord }>('select payload from event_log order by key')
+    const [{ payload } = { payload: null }, ...others] = rows
+    deepEqual(payload, { erased: true, node_id: 'node-1', seq: 1, prev_hash: '0'.repeat(64), hash: call(1, 1).hash })
+    ok(others.every(row => row.payload.dialled === 'tel:+4989200'))
     const again = await eraseNumbers(database, cut, { by: 'anna' })
     equal(again.records, 0n)
     const { rows: done } = await database.query('select records, erased_by from number_erasure order by erasure_id')
@@ -97,6 +103,32 @@ describe('how long numbers are kept', () => {
     equal((await eraseNumbers(database, cut, { by: 'anna' })).records, 0n)
     await database.query(`${step} (1, 2, 'withdrawn', 'x', '2026-09-02', 'anna')`)
     equal((await eraseNumbers(database, cut, { by: 'anna' })).records, 1n)
+  })
+
+  it('EOS-05 a book whose numbers are erased still verifies, and a link of the chain that is missing is found', async () => {
+    const database = await postgres.fresh([...eventMigrations, ...clearingMigrations])
+    let previous = genesis
+    const records = [call(1, 100), call(2, 90), call(3, 20), call(4, 80), call(5, 1)].map((made, n) => {
+      const { schema_version: _v, hub_id: hubId, node_id: nodeId, seq: _s, prev_hash: _p, hash: _h, ...body } = made
+      const link = chained(body, { hubId, nodeId, seq: n + 1, previous }).record
+      previous = link.hash
+      return link
+    })
+    await createTableLog(database).append(records)
+    await post(database, bookOfYaml(cascade), records)
+    await closed(database, bookOfYaml(cascade), '2026-08', { agreement: 'sell' })
+    await eraseNumbers(database, cutOffs(privacy('{ retentionDays: 30 }'), now), { by: 'anna' })
+    equal((await numbersOf(database)).filter(row => (row as readonly unknown[])[1] === 'erased').length, 3)
+    const { rows: salts } = await database.query('select salt is null as gone from statement_leaf')
+    ok(salts.length > 0 && salts.every(({ gone }) => gone === true))
+    const faults = async (): Promise<readonly string[]> =>
+      (await verifyLedger(database)).checks.flatMap(check => check.faults)
+    deepEqual(await faults(), [])
+    const owner = new Client({ connectionString: database.url })
+    await owner.connect()
+    await owner.query("delete from event_log where payload ->> 'seq' = '2'")
+    await owner.end()
+    deepEqual(await faults(), ['node-1: records are missing between 1 and 3'])
   })
 
   it('LED-03 the service role can do that and no other change', async () => {

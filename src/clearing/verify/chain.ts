@@ -1,6 +1,8 @@
 // The chain of each node's records, and what the book has kept of them (EOS-04): read from the event log.
 
-import { chainFault, genesis } from '../../events/chain.ts'
+import { z } from 'zod'
+import { chainFault, genesis, linkFault } from '../../events/chain.ts'
+import type { ChainLink } from '../../events/chain.ts'
 import type { CdrRecord } from '../../events/cdr.ts'
 import { cdrTopic } from '../../events/event-log.ts'
 import type { Sql } from '../../store/sql.ts'
@@ -18,16 +20,23 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
     `declare chained no scroll cursor for select payload from event_log where topic = '${cdrTopic}'
      order by payload ->> 'node_id', (payload ->> 'seq')::bigint, position`
   )
-  let last: CdrRecord | null = null
+  let last: ChainLink | null = null
   for (;;) {
     const { rows } = await sql.query<{ payload: unknown }>(`fetch ${limits.pageMax} from chained`)
     const finals: Final[] = []
     for (const { payload } of rows) {
+      const erased = erasedRecord.safeParse(payload).data ?? null
+      if (erased !== null) {
+        const gap = last?.node_id === erased.node_id ? linkFault(last, erased) : null
+        if (gap !== null) found.fault(`${erased.node_id}: ${gap}`)
+        last = erased
+        continue
+      }
       const taken = takeIn([payload])
       if (taken.rejected.length > 0 || taken.arrived.length === 0) continue
       const record: CdrRecord = payload as CdrRecord
-      const before: CdrRecord | null = last?.node_id === record.node_id ? last : null
-      const why = before === null ? firstFault(record) : chainFault([before, record])
+      const before: ChainLink | null = last?.node_id === record.node_id ? last : null
+      const why = before === null ? firstFault(record) : (chainFault([record]) ?? linkFault(before, record))
       if (why !== null) found.fault(`${record.node_id}: ${why}`)
       last = record
       finals.push(...taken.finals)
@@ -40,6 +49,15 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
   await sql.query('close chained')
   return found.done()
 }
+
+/** A record whose numbers are gone: its link stays. */
+const erasedRecord = z.object({
+  erased: z.literal(true),
+  node_id: z.string(),
+  seq: z.int(),
+  prev_hash: z.string(),
+  hash: z.string()
+})
 
 function firstFault(record: CdrRecord): string | null {
   const why = chainFault([record])
