@@ -26,6 +26,7 @@ import {
   dayArgument,
   dayOption,
   fileBytes,
+  transactAgain,
   withMoney,
   writeOut
 } from './money-commands.ts'
@@ -98,7 +99,7 @@ async function issueOne(
       day,
       by
     }
-    const { outcome, document } = await database.transaction(async sql => {
+    const { outcome, document } = await transactAgain(database, async sql => {
       const issued = await issueInvoice(sql, asked)
       await tellCredit(sql, book, by)
       return issued

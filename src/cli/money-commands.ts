@@ -10,6 +10,7 @@ import type { AgreementBook } from '../clearing/agreements.ts'
 import type { Config } from '../config.ts'
 import { HubError, messageOf } from '../errors.ts'
 import type { Database } from '../store/database.ts'
+import { sqlStateOf } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
 import { bookOf, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
@@ -72,10 +73,29 @@ export const withMoney = <T>(
 ): Promise<void> =>
   withDatabase(options, async ({ config, database }) => {
     const given = { config, database, book: bookOf(config) }
-    const done = await database.transaction(async sql => {
+    const done = await transactAgain(database, async sql => {
       const result = await work(sql, given)
       await tellCredit(sql, given.book, options.by)
       return result
     })
     say(done, given)
   })
+
+export const limits = {
+  /** Times that a transaction is begun which others have crossed: a batch that is posted, a period that is closed. */
+  transactionsMax: 4
+} as const
+
+/** One transaction, anew where PostgreSQL has ended it to free others (class 40: deadlock, serialisation). */
+export async function transactAgain<T>(
+  database: Pick<Database, 'transaction'>,
+  work: (sql: Sql) => Promise<T>
+): Promise<T> {
+  for (let n = 1; ; n++) {
+    try {
+      return await database.transaction(work)
+    } catch (error) {
+      if (n >= limits.transactionsMax || sqlStateOf(error)?.startsWith('40') !== true) throw error
+    }
+  }
+}

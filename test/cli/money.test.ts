@@ -1,4 +1,4 @@
-import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,9 +7,12 @@ import { Command, CommanderError } from 'commander'
 import { agingCommand } from '../../src/cli/aging.ts'
 import { fxCommand } from '../../src/cli/fx.ts'
 import { invoiceCommand } from '../../src/cli/invoice.ts'
+import { fileBytes, transactAgain, writeOut } from '../../src/cli/money-commands.ts'
 import { nettingCommand } from '../../src/cli/netting.ts'
 import { paymentCommand } from '../../src/cli/payment.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
+import { HubError } from '../../src/errors.ts'
+import type { Sql } from '../../src/store/sql.ts'
 import { clearingPeers } from '../support/clearing.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
@@ -233,6 +236,37 @@ describe('from a closed period to money', () => {
       }
     )
     equal((await database.query('select from payment_open')).count, 0)
+  })
+
+  it('a transaction that others have crossed is begun anew, a few times', async () => {
+    let tries = 0
+    const crossing = (times: number, sqlState: string) => ({
+      transaction: <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
+        tries += 1
+        if (tries > times) return work(database)
+        return Promise.reject(new HubError('HUB_DATABASE', 'deadlock detected', { retryable: true, sqlState }))
+      }
+    })
+    equal(await transactAgain(crossing(3, '40P01'), () => Promise.resolve('done')), 'done')
+    tries = 0
+    await rejects(
+      transactAgain(crossing(4, '40P01'), () => Promise.resolve('done')),
+      /deadlock detected/
+    )
+    equal(tries, 4)
+    tries = 0
+    await rejects(
+      transactAgain(crossing(1, '23505'), () => Promise.resolve('done')),
+      /deadlock detected/
+    )
+    equal(tries, 1)
+  })
+
+  it('a file larger than its bound is not read', () => {
+    const file = sheet('large.csv', 'x'.repeat(11))
+    equal(fileBytes(file, 11).bytes.length, 11)
+    throws(() => fileBytes(file, 10), /large\.csv: larger than 10 bytes/)
+    throws(() => writeOut(join(folder, 'none', 'x'), ''), /cannot write/)
   })
 
   it('every command explains itself', async () => {

@@ -41,7 +41,7 @@ export type Applied =
   | {
       readonly outcome: 'party'
       readonly party: string
-      readonly allocations: readonly Allocation[]
+      readonly paid: readonly { readonly item: OpenItem; readonly amountMicros: bigint }[]
       /** Nothing is open that it could pay: it stays on the party's account. */
       readonly unappliedMicros: bigint
     }
@@ -60,14 +60,19 @@ export function names(text: string, itemId: string): boolean {
 }
 
 /** The party whose account or name the bank shows; null: none, or several. */
-export function payerOf({ payer, iban }: BankLine, payers: readonly Payer[]): string | null {
-  const byAccount =
-    iban === null ? [] : payers.filter(known => known.iban !== null && plain(known.iban) === plain(iban))
-  if (byAccount.length === 1) return byAccount[0]?.party ?? null
-  const wanted = plain(payer)
-  if (wanted === '') return null
-  const byName = payers.filter(({ names }) => names.some(name => plain(name) === wanted))
-  return byName.length === 1 ? (byName[0]?.party ?? null) : null
+export type PayerOf = (line: Pick<BankLine, 'payer' | 'iban'>) => string | null
+
+export function createPayerOf(payers: readonly Payer[]): PayerOf {
+  const [byAccount, byName] = [new Map<string, string | null>(), new Map<string, string | null>()]
+  const add = (known: Map<string, string | null>, key: string, party: string): void => {
+    // Of two that share a name it is neither.
+    if (key !== '') known.set(key, known.has(key) && known.get(key) !== party ? null : party)
+  }
+  for (const { party, names, iban } of payers) {
+    if (iban !== null) add(byAccount, plain(iban), party)
+    for (const name of names) add(byName, plain(name), party)
+  }
+  return ({ payer, iban }) => (iban === null ? null : byAccount.get(plain(iban))) ?? byName.get(plain(payer)) ?? null
 }
 
 /** Oldest first: by the day it is due, then by the day of issue, then by name. */
@@ -75,11 +80,68 @@ export const oldestFirst = (a: OpenItem, b: OpenItem): number =>
   order(a.dueOn, b.dueOn) || order(a.issuedOn, b.issuedOn) || order(a.itemId, b.itemId)
 const order = (a: string, b: string): number => (a < b ? -1 : Number(a > b))
 
-/** Money that arrived at the hub. `open`: all that is owed to the hub, in every currency. */
-export function applyIncoming(line: BankLine, open: readonly OpenItem[], payers: readonly Payer[]): Applied {
-  const text = `${line.purpose} ${line.reference}`
-  const named = open.filter(({ itemId }) => names(text, itemId))
-  const [payer, first] = [payerOf(line, payers), named[0]]
+/** What is owed, found by the name of an item in a text, and by who owes it; paid as lines are applied. */
+export class OpenBook {
+  readonly #byEnd = new Map<string, OpenItem[]>()
+  readonly #endLengths = new Set<number>()
+  readonly #byDebt = new Map<string, OpenItem[]>()
+  readonly #left = new Map<string, bigint>()
+
+  constructor(items: readonly OpenItem[]) {
+    for (const item of items.toSorted(oldestFirst)) {
+      this.#left.set(item.itemId, item.openMicros)
+      const end = /[0-9]+$/.exec(item.itemId)?.[0] ?? ''
+      this.#endLengths.add(end.length)
+      into(this.#byEnd, end, item)
+      into(this.#byDebt, debtKey(item), item)
+    }
+  }
+
+  /** Open items that a text names, the oldest first. */
+  named(text: string): readonly OpenItem[] {
+    const ends = new Set(
+      ['', ...(text.match(/[0-9]+/g) ?? [])].flatMap(run => [...this.#endLengths].map(n => endOf(run, n)))
+    )
+    const found = [...ends].flatMap(end => this.#byEnd.get(end) ?? []).filter(({ itemId }) => names(text, itemId))
+    return found
+      .map(item => this.#now(item))
+      .filter(isOpen)
+      .toSorted(oldestFirst)
+  }
+
+  /** What a party owes in a currency, the oldest first. */
+  owedBy(debtor: string, currency: string): readonly OpenItem[] {
+    const key = debtKey({ debtor, currency })
+    const open = (this.#byDebt.get(key) ?? []).map(item => this.#now(item)).filter(isOpen)
+    this.#byDebt.set(key, open)
+    return open
+  }
+
+  pay(allocations: readonly Allocation[]): void {
+    for (const { itemId, amountMicros } of allocations)
+      this.#left.set(itemId, (this.#left.get(itemId) ?? 0n) - amountMicros)
+  }
+
+  #now(item: OpenItem): OpenItem {
+    return { ...item, openMicros: this.#left.get(item.itemId) ?? 0n }
+  }
+}
+
+function into(lists: Map<string, OpenItem[]>, key: string, item: OpenItem): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [item])
+  else list.push(item)
+}
+
+const isOpen = ({ openMicros }: OpenItem): boolean => openMicros > 0n
+const debtKey = ({ debtor, currency }: Pick<OpenItem, 'debtor' | 'currency'>): string => `${currency} ${debtor}`
+/** The last `n` digits of a run; of a shorter one the whole. */
+const endOf = (run: string, n: number): string => (n === 0 ? '' : run.slice(-n))
+
+/** Money that arrived at the hub. `open`: all that is owed to the hub, in every currency; what is paid is taken off. */
+export function applyIncoming(line: BankLine, open: OpenBook, payerOf: PayerOf): Applied {
+  const named = open.named(`${line.purpose} ${line.reference}`)
+  const [payer, first] = [payerOf(line), named[0]]
   if (first === undefined && payer === null) {
     const who = line.payer === '' ? 'nobody is named' : `nobody is called "${line.payer}"`
     return { outcome: 'suspense', reason: 'unknown-payer', detail: `${who}, and no open invoice is named` }
@@ -95,12 +157,17 @@ export function applyIncoming(line: BankLine, open: readonly OpenItem[], payers:
     const detail = `${foreign.itemId} is in ${foreign.currency}, the payment in ${line.currency}`
     return { outcome: 'suspense', reason: 'other-currency', detail }
   }
-  const others = open.filter(item => item.debtor === party && item.currency === line.currency && !named.includes(item))
-  const { allocations, left } = spread(line.amountMicros, [
-    ...named.toSorted(oldestFirst),
-    ...others.toSorted(oldestFirst)
-  ])
-  return { outcome: 'party', party, allocations, unappliedMicros: left }
+  const before = new Set(named.map(({ itemId }) => itemId))
+  const others = open.owedBy(party, line.currency).filter(({ itemId }) => !before.has(itemId))
+  const items = [...named, ...others]
+  const { allocations, left } = spread(line.amountMicros, items)
+  open.pay(allocations)
+  const byId = new Map(items.map(item => [item.itemId, item]))
+  const paid = allocations.flatMap(({ itemId, amountMicros }) => {
+    const item = byId.get(itemId)
+    return item === undefined ? [] : [{ item, amountMicros }]
+  })
+  return { outcome: 'party', party, paid, unappliedMicros: left }
 }
 
 /** As much to each in turn as it is still short of, what is held out first left alone. */

@@ -40,7 +40,7 @@ export async function issueCreditNote(sql: Sql, asked: CreditAsked): Promise<Doc
   if (invoice === null || invoice.kind !== 'invoice') throw wrong(`there is no invoice ${invoiceId}`)
   if (!isDay(day) || day < invoice.issuedOn) throw wrong(`${day} is not on or after ${invoice.issuedOn}`)
   if (reason.trim() === '') throw wrong('a credit note needs a reason')
-  const { currency, tax, seller, buyer } = invoice
+  const { currency, seller, buyer } = invoice
   const netMicros = toMinor(asked.netMicros, currency)
   const before = await creditedBefore(sql, invoice)
   const left = invoice.netMicros - before.netMicros
@@ -48,14 +48,9 @@ export async function issueCreditNote(sql: Sql, asked: CreditAsked): Promise<Doc
     const [most, wanted] = [printMoney(left, currency), printMoney(netMicros, currency)]
     throw wrong(`${wanted} ${currency} of ${invoiceId} cannot be credited; ${most} is left of it`)
   }
-  const taxLeft = invoice.taxMicros - before.taxMicros
-  const taxMicros = taxLeft - taxOn(left - netMicros, tax, currency)
+  const taxMicros = taxAt(left, invoice) - taxAt(left - netMicros, invoice)
   const grossMicros = netMicros + taxMicros
-  // Of an invoice that was received only what was accepted stands in the book.
-  const [bookedBefore, bookedAfter] = [left, left - netMicros].map(net =>
-    net < before.acceptedMicros ? net : before.acceptedMicros
-  )
-  const effective = booked(bookedBefore ?? 0n, bookedAfter ?? 0n, invoice)
+  const effective = bookedOf(left, left - netMicros, before, invoice)
   const open = (await readOpenItems(sql, { itemId: invoiceId }))[0]
   const due = open === undefined ? 0n : open.openMicros - open.heldMicros
   const total = effective.netMicros + effective.taxMicros
@@ -90,27 +85,39 @@ export async function issueCreditNote(sql: Sql, asked: CreditAsked): Promise<Doc
 
 const wrong = (why: string): HubError => new HubError('HUB_CONFIG', why)
 
-interface Credited {
+interface Sums {
   readonly netMicros: bigint
   readonly taxMicros: bigint
+}
+
+interface Credited {
+  readonly netMicros: bigint
   /** What was accepted of the invoice, before tax: all of it where the hub issued it. */
   readonly acceptedMicros: bigint
 }
 
 async function creditedBefore(sql: Sql, { invoiceId, netMicros }: Document): Promise<Credited> {
-  const { rows } = await sql.query<{ net: bigint; tax: bigint; accepted: bigint | null }>(
-    `select coalesce(sum(net_micros), 0)::bigint as net, coalesce(sum(tax_micros), 0)::bigint as tax,
+  const { rows } = await sql.query<{ net: bigint; accepted: bigint | null }>(
+    `select coalesce(sum(net_micros), 0)::bigint as net,
        (select accepted_micros from invoice_match where invoice_id = $1) as accepted
      from invoice where credits = $1`,
     [invoiceId]
   )
-  const { net = 0n, tax = 0n, accepted = null } = rows[0] ?? {}
-  return { netMicros: net, taxMicros: tax, acceptedMicros: accepted ?? netMicros }
+  const { net = 0n, accepted = null } = rows[0] ?? {}
+  return { netMicros: net, acceptedMicros: accepted ?? netMicros }
 }
 
-/** By how much what stands in the book gets less, its tax with it. */
-function booked(before: bigint, after: bigint, { tax, currency }: Document): Omit<Credited, 'acceptedMicros'> {
-  return { netMicros: before - after, taxMicros: taxOn(before, tax, currency) - taxOn(after, tax, currency) }
+const least = (a: bigint, b: bigint): bigint => (a < b ? a : b)
+
+/** The tax on so much of an invoice; on all of it the invoice's own. */
+const taxAt = (netMicros: bigint, { netMicros: all, taxMicros, tax, currency }: Document): bigint =>
+  netMicros === all ? taxMicros : least(taxMicros, taxOn(netMicros, tax, currency))
+
+/** By how much what stands in the book gets less: of an invoice that was received only what was accepted does. */
+function bookedOf(from: bigint, to: bigint, { acceptedMicros }: Credited, invoice: Document): Sums {
+  const accepted = { ...invoice, netMicros: acceptedMicros, taxMicros: invoice.owedMicros - acceptedMicros }
+  const [before, after] = [least(from, acceptedMicros), least(to, acceptedMicros)]
+  return { netMicros: before - after, taxMicros: taxAt(before, accepted) - taxAt(after, accepted) }
 }
 
 async function numberOf(
@@ -133,7 +140,7 @@ async function numberOf(
   return { number, place: null }
 }
 
-function creditPostings(invoice: Document, note: Document, effective: Omit<Credited, 'acceptedMicros'>) {
+function creditPostings(invoice: Document, note: Document, effective: Sums) {
   const { seller, buyer, currency } = invoice
   const day = note.issuedOn
   const entry = (part: string): string => `credit-note/${note.invoiceId}/${part}`

@@ -8,9 +8,8 @@ import { Problems } from '../decks/sheet.ts'
 import type { Posting } from '../settlement/model.ts'
 import { limits as postLimits, postTransfers } from '../settlement/post.ts'
 import { bank, paymentSuspense, unapplied, underWay } from './accounts.ts'
-import type { OpenItem } from './aging.ts'
-import { applyIncoming, names } from './apply.ts'
-import type { BankLine, Payer, PaymentSuspense } from './apply.ts'
+import { applyIncoming, createPayerOf, names, OpenBook } from './apply.ts'
+import type { BankLine, Payer, PayerOf, PaymentSuspense } from './apply.ts'
 import { contentOf } from './bank-file.ts'
 import { addAllocations, debtPostings, exactJson, lockMoney, readOpenItems } from './open-items.ts'
 import type { SourcedAllocation } from './open-items.ts'
@@ -91,12 +90,13 @@ export async function importPayments(sql: Sql, lines: readonly BankLine[], asked
   await lockMoney(sql)
   const fresh = await unknownOf(sql, lines, fileName)
   await insertPayments(sql, fresh, asked)
-  let open = await readOpenItems(sql, { creditor: hub })
+  const open = new OpenBook(await readOpenItems(sql, { creditor: hub }))
+  const payerOf = createPayerOf(asked.payers)
   const outcome = new Outcome()
   let done = 0
   const [arrived, left] = [fresh.filter(isIncoming), fresh.filter(line => !isIncoming(line))]
   for (const line of arrived) {
-    open = incoming(line, open, asked, outcome)
+    incoming(line, open, payerOf, asked.prepaid, outcome)
     progress((done += 1), fresh.length)
   }
   await write(sql, outcome, asked)
@@ -178,36 +178,23 @@ async function insertPayments(sql: Sql, lines: readonly BankLine[], { fileName, 
   )
 }
 
-/** What it pays, and the items as they are afterwards. */
-function incoming(
-  line: BankLine,
-  open: readonly OpenItem[],
-  { payers, prepaid }: ImportAsked,
-  outcome: Outcome
-): readonly OpenItem[] {
-  const applied = applyIncoming(line, open, payers)
-  const { reference: paymentId, currency, bookedOn: day } = line
+function incoming(line: BankLine, open: OpenBook, payerOf: PayerOf, prepaid: readonly TopUp[], outcome: Outcome): void {
+  const applied = applyIncoming(line, open, payerOf)
+  const { reference: paymentId, currency, bookedOn: day, amountMicros } = line
   const entry = (part: string): string => `payment/${paymentId}/${part}`
   if (applied.outcome === 'suspense') {
     const { reason, detail } = applied
-    outcome.rests.push({ paymentId, party: null, reason, detail, amountMicros: line.amountMicros, currency, day })
-    const amount = { amountMicros: line.amountMicros, currency, day }
-    outcome.postings.push({ entryId: entry('suspense'), debit: bank, credit: paymentSuspense, ...amount })
-    return open
+    outcome.rests.push({ paymentId, party: null, reason, detail, amountMicros, currency, day })
+    const posting = { debit: bank, credit: paymentSuspense, amountMicros, currency, day }
+    outcome.postings.push({ entryId: entry('suspense'), ...posting })
+    return
   }
-  const { party, allocations, unappliedMicros } = applied
-  const paid = new Map(allocations.map(({ itemId, amountMicros }) => [itemId, amountMicros]))
-  for (const [n, item] of open.filter(({ itemId }) => paid.has(itemId)).entries()) {
-    const amountMicros = paid.get(item.itemId) ?? 0n
+  for (const [n, { item, amountMicros }] of applied.paid.entries()) {
     outcome.allocations.push({ itemId: item.itemId, amountMicros, source: `payment/${paymentId}`, day })
-    const amount = { entryId: entry(String(n + 1)), amountMicros, currency, day, counter: bank }
-    outcome.postings.push(...debtPostings(item, amount, false))
+    const posting = { entryId: entry(String(n + 1)), amountMicros, currency, day, counter: bank }
+    outcome.postings.push(...debtPostings(item, posting, false))
   }
-  if (unappliedMicros > 0n) restOf(line, party, unappliedMicros, prepaid, outcome)
-  if (paid.size === 0) return open
-  return open
-    .map(item => ({ ...item, openMicros: item.openMicros - (paid.get(item.itemId) ?? 0n) }))
-    .filter(({ openMicros }) => openMicros > 0n)
+  if (applied.unappliedMicros > 0n) restOf(line, applied.party, applied.unappliedMicros, prepaid, outcome)
 }
 
 /** Of a party that pays in advance by one agreement it is a top-up; else it stays on the party's account. */

@@ -301,6 +301,18 @@ describe('credit notes', () => {
     await rejects(credit(database, invoice.invoiceId, '1', { day: '2026-11-01' }), /is not on or after/)
   })
 
+  it('SET-04 parts of an invoice take back exactly its tax, however its rounding fell', async () => {
+    const database = await fresh()
+    const own = moneyConfig(taxed('sell', `${nineteen}, rounding: { mode: half-even }`))
+    const invoice = await invoiced(database, own, { agreement: 'sell', lines: { Germany: '1.50' } })
+    equal(printAmount(invoice.taxMicros), '0.280000')
+    let tax = 0n
+    for (const net of ['0.39', '0.03', '0.87', '0.21'])
+      tax += (await credit(database, invoice.invoiceId, net)).taxMicros
+    equal(tax, invoice.taxMicros)
+    deepEqual([await balances(database), await readOpenItems(database)], [{}, []])
+  })
+
   it('SET-04 of two at once no more is credited than there is', async () => {
     const database = await fresh()
     const invoice = await invoiced(database, config, { agreement: 'sell', lines: { Germany: '10' } })

@@ -1,8 +1,10 @@
 import { deepEqual, equal, match, rejects, throws } from 'node:assert/strict'
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
+import * as fc from 'fast-check'
 import { readAging, readWaiting } from '../../../src/clearing/money-in/aging-report.ts'
-import { names, payerOf } from '../../../src/clearing/money-in/apply.ts'
+import { applyIncoming, createPayerOf, names, OpenBook } from '../../../src/clearing/money-in/apply.ts'
 import type { Payer } from '../../../src/clearing/money-in/apply.ts'
+import type { OpenItem } from '../../../src/clearing/money-in/aging.ts'
 import { assignPayment, declarePayment } from '../../../src/clearing/money-in/assign.ts'
 import type { AssignAsked } from '../../../src/clearing/money-in/assign.ts'
 import { readBankFile } from '../../../src/clearing/money-in/bank-file.ts'
@@ -120,10 +122,86 @@ describe('a file of the bank', () => {
     for (const text of [number, 'pays inv hub 2026 000012.', 'RE:INVHUB2026000012/x'])
       equal(names(text, number), true, text)
     for (const text of ['INV-hub-2026-0000123', 'XINV-hub-2026-000012', '']) equal(names(text, number), false, text)
-    const line = { line: 2, bookedOn: '', currency: 'EUR', amountMicros: 1n, reference: 'B', purpose: '' }
-    equal(payerOf({ ...line, payer: 'ISLAND  ltd.', iban: null }, payers), 'island')
-    equal(payerOf({ ...line, payer: 'unknown', iban: 'IE29 AIBK 9311 5212 3456 78' }, payers), 'isle')
-    equal(payerOf({ ...line, payer: '', iban: null }, payers), null)
+    const payerOf = createPayerOf(payers)
+    equal(payerOf({ payer: 'ISLAND  ltd.', iban: null }), 'island')
+    equal(payerOf({ payer: 'unknown', iban: 'IE29 AIBK 9311 5212 3456 78' }), 'isle')
+    equal(payerOf({ payer: '', iban: null }), null)
+  })
+})
+
+describe('what a payment pays', () => {
+  const item = (itemId: string, over: Partial<OpenItem> = {}): OpenItem => ({
+    itemId,
+    kind: 'invoice',
+    debtor: 'island',
+    creditor: 'hub',
+    agreementId: 'sell',
+    currency: 'EUR',
+    issuedOn: '2026-12-01',
+    dueOn: '2026-12-31',
+    openMicros: 10_000_000n,
+    heldMicros: 0n,
+    ...over
+  })
+  const line = (amount: string, purpose: string, payer = 'island') => ({
+    line: 2,
+    bookedOn: '2026-12-20',
+    currency: 'EUR',
+    amountMicros: parseAmount(amount),
+    reference: 'B1',
+    payer,
+    iban: null,
+    purpose
+  })
+
+  it('COM-06 an item is found by its name in a text exactly where the text names it', () => {
+    const sequences = fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 20 })
+    const gaps = fc.constantFrom('-', '', ' ', ' / ')
+    fc.assert(
+      fc.property(
+        sequences,
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 40 }), gaps), { maxLength: 3 }),
+        (known, said) => {
+          const items = known.flatMap(n => [
+            item(`INV-hub-2026-${String(n).padStart(6, '0')}`),
+            item(`NET-2026-000001-${n}`)
+          ])
+          const text = said
+            .map(([n, gap]) => ['INV', 'hub', '2026', String(n).padStart(6, '0')].join(gap) + `, NET-2026-000001-${n}`)
+            .join('; ')
+          const expected = items.filter(({ itemId }) => names(text, itemId)).map(({ itemId }) => itemId)
+          deepEqual(
+            new OpenBook(items)
+              .named(text)
+              .map(({ itemId }) => itemId)
+              .sort(),
+            expected.sort()
+          )
+        }
+      ),
+      { numRuns: 200 }
+    )
+  })
+
+  it('COM-06 leaves alone what is held out, and what earlier lines have paid', () => {
+    const book = new OpenBook([item('INV-1', { heldMicros: 4_000_000n }), item('INV-2', { dueOn: '2026-12-30' })])
+    const payerOf = createPayerOf(payers)
+    const told = (amount: string, purpose: string): unknown => {
+      const applied = applyIncoming(line(amount, purpose), book, payerOf)
+      if (applied.outcome !== 'party') return applied.reason
+      return [
+        ...applied.paid.map(({ item, amountMicros }) => `${item.itemId} ${printAmount(amountMicros)}`),
+        applied.unappliedMicros
+      ]
+    }
+    deepEqual(told('7', 'INV-1'), ['INV-1 6.000000', 'INV-2 1.000000', 0n])
+    deepEqual(told('10', 'INV-2 and INV-1'), ['INV-2 9.000000', 1_000_000n])
+    deepEqual(told('1', ''), [1_000_000n])
+  })
+
+  it('of two parties that share a name none is meant', () => {
+    const shared = createPayerOf([...payers, { party: 'isle', names: ['Island Ltd'], iban: null }])
+    deepEqual([shared({ payer: 'Island Ltd', iban: null }), shared({ payer: 'island', iban: null })], [null, 'island'])
   })
 })
 
