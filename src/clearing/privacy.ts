@@ -26,7 +26,8 @@ const sql = `
   );
 
   -- A page of records whose time is over: numbers go from them, from the event log and from what was rejected. The
-  -- salt of what a partner sees goes, and its leaf stays; so do the links of the chain (EOS-04). What a dispute needs waits for its end.
+  -- salt of what a partner sees goes, and its leaf stays; so do the links of the chain (EOS-04). What a dispute needs
+  -- waits for its end.
   create function erase_numbers(cut timestamptz, codes text[], cuts timestamptz[], page int)
   returns table (records bigint, partner_calls bigint)
   language plpgsql security definer set search_path = public, pg_temp as $$
