@@ -20,6 +20,8 @@ jest.setTimeout(120_000)
 const states = 'http://jabber.org/protocol/chatstates'
 const receipts = 'urn:xmpp:receipts'
 const markers = 'urn:xmpp:chat-markers:0'
+const jmi = 'urn:xmpp:jingle-message:0'
+const audio = xml('description', { xmlns: 'urn:xmpp:jingle:apps:rtp:1', media: 'audio' })
 const ends = { from: 'sip:somebody@there.example', to: 'sip:somebody@else.example', at: '2026-01-02T03:04:05.000Z' }
 const says = (to: string, id: string, text: string, ...more: readonly Element[]): Element =>
   xml('message', { to, id, type: 'chat' }, xml('body', {}, text), ...more)
@@ -177,16 +179,44 @@ describe('messages through the whole hub', () => {
   it('a call to an emergency number without a route: the caller is told in words, and it leaves no record', async () => {
     const since = await world.finalCount()
     const to = at('carol', '112')
-    const media = xml('description', { xmlns: 'urn:xmpp:jingle:apps:rtp:1', media: 'audio' })
-    const propose = xml('propose', { xmlns: 'urn:xmpp:jingle-message:0', id: 'e1' }, media)
+    const propose = xml('propose', { xmlns: jmi, id: 'e1' }, audio)
     await carol.send(xml('message', { to, id: 'e1', type: 'chat' }, propose))
     const from = `${to}/gw`
     const notice = await carol.wait('a notice', one => one.attrs['from'] === from && one.getChild('body') !== undefined)
     expect(notice.getChildText('body')).toMatch(/Use a phone/)
-    await carol.wait('a rejection', one => one.getChild('reject', 'urn:xmpp:jingle-message:0')?.attrs['id'] === 'e1')
+    await carol.wait('a rejection', one => one.getChild('reject', jmi)?.attrs['id'] === 'e1')
     await alice.send(says(at('alice', people.carol.number), 'after', 'after'))
     await carol.wait('the message', textIn('after'))
     expect((await world.finals(2, since)).map(({ service }) => service)).toEqual(['message', 'message'])
+  })
+  it('a user and a phone call each other at the same moment: the call with the lower id stays, the other is busy', async () => {
+    const since = await world.finalCount()
+    const say = (kind: string, id: string, ...more: readonly Element[]): Promise<void> => {
+      const word = xml(kind, { xmlns: jmi, id }, ...more)
+      return carol.send(xml('message', { to: at('carol', phoneNumber), id: `${kind}-${id}`, type: 'chat' }, word))
+    }
+    const heard = async (kind: string, isIt: (id: string) => boolean): Promise<Element> => {
+      const idOf = (one: Element): string | undefined => one.getChild(kind, jmi)?.attrs['id']
+      const stanza = await carol.wait(`a ${kind}`, one => isIt(idOf(one) ?? '') && idOf(one) !== undefined)
+      return stanza.getChild(kind, jmi) ?? stanza
+    }
+    const first = await world.phoneCalls(people.carol.number, 440)
+    const { id: ours = '' } = (await heard('propose', () => true)).attrs
+    await say('propose', '~higher', audio)
+    expect((await heard('reject', id => id === '~higher')).getChild('tie-break')).toBeDefined()
+    first.hangUp()
+    await heard('retract', id => id === ours)
+
+    const second = await world.phoneCalls(people.carol.number, 440)
+    const { id: next = '' } = (await heard('propose', id => id !== ours)).attrs
+    await say('propose', '!lower', audio)
+    expect((await heard('retract', id => id === next)).getChild('tie-break')).toBeDefined()
+    await heard('proceed', id => id === '!lower')
+    const { message } = await second.ended
+    expect(message?.kind === 'response' && message.status).toBe(486)
+    await say('retract', '!lower')
+    const finals = await world.finals(4, since)
+    expect(finals.map(({ cause }) => cause)).toEqual(['cancelled', 'cancelled', 'busy', 'busy'])
   })
   it('every one is in the books as it should be', async () => {
     expect(await world.faults()).toEqual([])
