@@ -1,5 +1,6 @@
 // Periods that are closed in tests: records posted, a close as a person would ask for it.
 
+import { Client } from 'pg'
 import { createAgreementBook } from '../../src/clearing/agreements.ts'
 import type { AgreementBook } from '../../src/clearing/agreements.ts'
 import { postBatch } from '../../src/clearing/ledger.ts'
@@ -13,8 +14,25 @@ import type { CdrRecord } from '../../src/events/cdr.ts'
 import { parseConfig } from '../../src/config.ts'
 import type { Database } from '../../src/store/database.ts'
 import { clearingPeers, record, uuid } from './clearing.ts'
+import type { TestDatabase } from './database.ts'
 
 export const settlementKey = passingKey()
+
+/** Takes all rows away, which is quicker than another database: one test of a file has it at a time. */
+export async function emptied(database: TestDatabase): Promise<TestDatabase> {
+  const owner = new Client({ connectionString: database.url })
+  await owner.connect()
+  try {
+    const { rows } = await owner.query<{ tables: string }>(
+      `select string_agg(quote_ident(tablename), ', ') as tables from pg_tables
+       where schemaname = 'public' and tablename <> 'schema_migration'`
+    )
+    await owner.query(`truncate ${rows[0]?.tables ?? ''} restart identity`)
+  } finally {
+    await owner.end()
+  }
+  return database
+}
 
 export function bookOfYaml(agreements: string): AgreementBook {
   const config = parseConfig(clearingPeers + agreements)

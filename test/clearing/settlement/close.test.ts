@@ -6,15 +6,17 @@ import { readSeals } from '../../../src/clearing/settlement/read.ts'
 import { balancesOf, failedCall } from '../../support/clearing.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
-import { bookOfYaml, callAt, close, closed, post } from '../../support/settlement.ts'
+import { bookOfYaml, callAt, close, closed, post, emptied } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let database: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations)
 }, 60_000)
 afterAll(() => postgres.stop())
 
-const fresh = (): Promise<TestDatabase> => postgres.fresh(clearingMigrations)
+const fresh = (): Promise<TestDatabase> => emptied(database)
 const sold = (more = '', rate = '0.06'): string => `
 agreements:
   - { id: sell, buyer: island, seller: hub, ${more}

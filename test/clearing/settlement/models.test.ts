@@ -6,15 +6,17 @@ import type { StatementLine } from '../../../src/clearing/settlement/model.ts'
 import { balancesOf } from '../../support/clearing.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
-import { bookOfYaml, callAt, closed, post } from '../../support/settlement.ts'
+import { bookOfYaml, callAt, closed, post, emptied } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let database: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations)
 }, 60_000)
 afterAll(() => postgres.stop())
 
-const fresh = (): Promise<TestDatabase> => postgres.fresh(clearingMigrations)
+const fresh = (): Promise<TestDatabase> => emptied(database)
 const row = 'rates: [{ prefix: "+49", destination: Germany, rate: "0.0123" }]'
 const sold = (more: string, rates = row): string => `
 agreements:

@@ -6,15 +6,17 @@ import { duePeriods } from '../../../src/clearing/settlement/due.ts'
 import { failedCall } from '../../support/clearing.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
-import { bookOfYaml, callAt, closed, post } from '../../support/settlement.ts'
+import { bookOfYaml, callAt, closed, post, emptied } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let database: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations)
 }, 60_000)
 afterAll(() => postgres.stop())
 
-const fresh = (): Promise<TestDatabase> => postgres.fresh(clearingMigrations)
+const fresh = (): Promise<TestDatabase> => emptied(database)
 const sold = (more: string): string => `
 agreements:
   - { id: sell, buyer: island, seller: hub, ${more} rates: [{ prefix: "+49", destination: Germany, rate: "0.06" }] }

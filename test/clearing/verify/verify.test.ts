@@ -16,11 +16,13 @@ import { traffic, trafficAgreements } from '../../support/clearing-traffic.ts'
 import { failedCall } from '../../support/clearing.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
-import { bookOfYaml, callAt, closed, post } from '../../support/settlement.ts'
+import { bookOfYaml, callAt, closed, emptied, post } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let whole: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  whole = await postgres.fresh([...eventMigrations, ...clearingMigrations])
 }, 60_000)
 afterAll(() => postgres.stop())
 
@@ -52,7 +54,7 @@ async function logged(database: TestDatabase, records: readonly CdrRecord[]): Pr
 }
 
 async function filled(): Promise<TestDatabase> {
-  const database = await postgres.fresh([...eventMigrations, ...clearingMigrations])
+  const database = await emptied(whole)
   const book = bookOfYaml(models('0.02'))
   const message = { service: 'message', record_type: 'event', unit_type: 'messages', units: 1 } as const
   await logged(database, [
