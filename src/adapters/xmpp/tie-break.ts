@@ -1,5 +1,5 @@
-// Calls that cross: an address of the gateway calls a user who calls it, or talks to one who calls it anew (XEP-0353, 4;
-// XEP-0166, 7.2.16). Pure.
+// Calls that cross: an address of the gateway calls a user who calls it, or talks to one who calls it anew
+// (XEP-0353, 4; XEP-0166, 7.2.16). Pure.
 
 import type { Reason } from '../../session/model.ts'
 import { xml } from './elements.ts'
