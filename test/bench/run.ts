@@ -28,7 +28,7 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
                      rating  records priced and posted
                      credit  prepaid: reserve, refresh, debit, durable
                      kafka   from Kafka to the ledger (needs Java and Maven)
-                     statement  the statement of a month with a million records, and its close
+                     statement  the statement of a month with a million records; a close and verification
   --quick          three rates for a few seconds each, 1,000 live calls, about three minutes; writes nothing
   --seconds N      length of a step of calls (10, quick: 4)
   --rates A,B,...  calls per second of the steps
