@@ -11,12 +11,13 @@ import { fileBytes, transactAgain, writeOut } from '../../src/cli/money-commands
 import { nettingCommand } from '../../src/cli/netting.ts'
 import { paymentCommand } from '../../src/cli/payment.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
+import { verifyLedger } from '../../src/clearing/verify/verify.ts'
 import { HubError } from '../../src/errors.ts'
 import type { Sql } from '../../src/store/sql.ts'
 import { clearingPeers } from '../support/clearing.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
-import { balances, outOfBalance } from '../support/money.ts'
+import { balances, apartFromItems, outOfBalance } from '../support/money.ts'
 import { bookOfYaml, callAt, closed, post } from '../support/settlement.ts'
 
 const agreements = `
@@ -225,7 +226,7 @@ describe('from a closed period to money', () => {
   })
 
   it('LED-01 leaves every account explained and every currency at zero', async () => {
-    deepEqual(await outOfBalance(database), [])
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
     const stand = await balances(database)
     deepEqual(
       Object.fromEntries(Object.entries(stand).filter(([account]) => !/^(revenue|cost|rounding)/.test(account))),
@@ -236,6 +237,8 @@ describe('from a closed period to money', () => {
       }
     )
     equal((await database.query('select from payment_open')).count, 0)
+    const { ok: verifies, checks } = await verifyLedger(database)
+    ok(verifies, JSON.stringify(checks.filter(({ wrong }) => wrong > 0)))
   })
 
   it('a transaction that others have crossed is begun anew, a few times', async () => {

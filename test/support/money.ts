@@ -206,3 +206,31 @@ export async function outOfBalance(sql: Sql): Promise<readonly unknown[]> {
   )
   return rows
 }
+
+/** Where accounts of debts and the open items behind them differ: nowhere (LED-01). */
+export async function apartFromItems(sql: Sql): Promise<readonly unknown[]> {
+  const { rows } = await sql.query(`
+    with items as (
+      select case when creditor = 'hub' then 'receivable/' || debtor else 'payable/' || creditor end as account,
+        currency, sum(case when creditor = 'hub' then 1 else -1 end * (open_micros - held_micros)) as sum
+      from open_item where 'hub' in (debtor, creditor) group by 1, 2
+      union all
+      select case when creditor = 'hub' then 'disputed-receivable/' || debtor else 'disputed-payable/' || creditor end,
+        currency, sum(case when creditor = 'hub' then 1 else -1 end * held_micros)
+      from open_item where 'hub' in (debtor, creditor) group by 1, 2
+      union all
+      select coalesce('unapplied/' || party, 'payment-suspense'), p.currency, -sum(o.amount_micros)
+      from payment_open o join payment p using (payment_id) group by 1, 2
+      union all
+      select 'payments-under-way', currency, -sum(amount_micros) from payment_order o
+      where not exists (select from payment_order_end e where e.order_id = o.order_id) group by 1, 2
+    ), accounts as (
+      select account, currency, debit_micros - credit_micros as sum from balance
+      where account ~ '^(receivable|payable|disputed-receivable|disputed-payable|unapplied)/'
+        or account in ('payment-suspense', 'payments-under-way')
+    )
+    select account, currency, a.sum as stands, i.sum as follows
+    from accounts a full join items i using (account, currency)
+    where coalesce(a.sum, 0) <> coalesce(i.sum, 0) order by 1, 2`)
+  return rows
+}

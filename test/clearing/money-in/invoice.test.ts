@@ -20,6 +20,7 @@ import {
   invoiced,
   moneyAgreements,
   moneyConfig,
+  apartFromItems,
   outOfBalance
 } from '../../support/money.ts'
 
@@ -66,7 +67,7 @@ describe('invoices of closed statements', () => {
       'rounding-difference/island': '-0.0011',
       'tax-output': '-445.54'
     })
-    deepEqual(await outOfBalance(database), [])
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
     const [open] = await readOpenItems(database)
     deepEqual([open?.debtor, open?.creditor, open?.dueOn], ['island', 'hub', '2027-01-02'])
   })
@@ -246,7 +247,7 @@ describe('invoices of closed statements', () => {
       'receivable/isle': '100',
       'revenue/isle USD': '-108.123456'
     })
-    deepEqual(await outOfBalance(database), [])
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
   })
 
   it('SET-06 a rate that is there stays as it is, and the same one again is harmless', async () => {

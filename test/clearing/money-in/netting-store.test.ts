@@ -16,7 +16,7 @@ import { clearingMigrations } from '../../../src/clearing/migrations.ts'
 import { parseAmount, printAmount } from '../../../src/clearing/money.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
-import { balances, invoiced, moneyAgreements, moneyConfig, outOfBalance } from '../../support/money.ts'
+import { balances, invoiced, moneyAgreements, moneyConfig, apartFromItems, outOfBalance } from '../../support/money.ts'
 
 let postgres: TestPostgres
 beforeAll(async () => {
@@ -101,7 +101,7 @@ describe('netting of two parties', () => {
       ),
       ['20', undefined, '10', undefined]
     )
-    deepEqual(await outOfBalance(database), [])
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
     const bank = Buffer.from(
       'date,amount,currency,reference,payer,purpose\n2026-12-20,20.00,EUR,B1,x,NET-2026-000001-1\n'
     )
@@ -182,7 +182,7 @@ describe('netting of more parties', () => {
       'bilateral-due/netting/operator': '60',
       'payable/carrier': '-20'
     })
-    deepEqual(await outOfBalance(database), [])
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
     const past = payments.find(({ payer }) => payer === 'operator')
     const declared = {
       itemId: past?.paymentId ?? '',
@@ -203,6 +203,6 @@ describe('netting of more parties', () => {
     deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     const lost = outcomes.find(outcome => outcome.status === 'rejected')
     match(String(lost?.status === 'rejected' ? lost.reason : ''), /propose the netting again/)
-    deepEqual(await outOfBalance(database), [])
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
   })
 })

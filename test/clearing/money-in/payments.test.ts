@@ -1,5 +1,5 @@
 import { deepEqual, equal, match, rejects, throws } from 'node:assert/strict'
-import { afterAll, beforeAll, describe, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, it } from '@jest/globals'
 import * as fc from 'fast-check'
 import { readAging, readWaiting } from '../../../src/clearing/money-in/aging-report.ts'
 import { applyIncoming, createPayerOf, names, OpenBook } from '../../../src/clearing/money-in/apply.ts'
@@ -25,14 +25,25 @@ import { parseAmount, printAmount } from '../../../src/clearing/money.ts'
 import type { Config } from '../../../src/config.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
-import { balances, invoiced, moneyAgreements, moneyConfig, outOfBalance } from '../../support/money.ts'
+import { balances, invoiced, moneyAgreements, moneyConfig, apartFromItems, outOfBalance } from '../../support/money.ts'
 
 let postgres: TestPostgres
 beforeAll(async () => {
   postgres = await startTestPostgres()
 }, 60_000)
 afterAll(() => postgres.stop())
-const fresh = (): Promise<TestDatabase> => postgres.fresh(clearingMigrations)
+const used: TestDatabase[] = []
+const fresh = async (): Promise<TestDatabase> => {
+  const database = await postgres.fresh(clearingMigrations)
+  used.push(database)
+  return database
+}
+// Whatever a test does: accounts say what the items behind them say.
+afterEach(async () => {
+  for (const database of used.splice(0)) {
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
+  }
+})
 
 const config = moneyConfig()
 const payers: readonly Payer[] = [
@@ -69,7 +80,7 @@ async function requireNothingLost(database: TestDatabase): Promise<void> {
         + coalesce((select sum(amount_micros) from payment_rest r where r.payment_id = p.payment_id), 0)
         + coalesce((select sum(amount_micros) from payment_top_up t where t.payment_id = p.payment_id), 0)`)
   deepEqual(rows, [])
-  deepEqual(await outOfBalance(database), [])
+  deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
 }
 const assign = (database: TestDatabase, over: Partial<AssignAsked>) =>
   database.transaction(sql =>
@@ -318,7 +329,7 @@ describe('payments', () => {
     equal(printAmount(unappliedMicros), '40.000000')
     deepEqual(await open(database), {})
     equal((await balances(database))['payment-suspense'], '-40')
-    deepEqual(await outOfBalance(database), [])
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
   })
 
   it('COM-06 a reversal is an entry: what was paid is open again; a line of the bank that names the payment does it', async () => {
