@@ -1,5 +1,6 @@
 // What a dispute holds out of what is due: of an invoice, or of what is not billed yet until there is one (SET-04).
 
+import { HubError } from '../../errors.ts'
 import type { Sql } from '../../store/sql.ts'
 import { hub } from '../agreements.ts'
 import { unbilledOf } from '../money-in/accounts.ts'
@@ -66,15 +67,36 @@ export async function release(sql: Sql, dispute: Dispute, moved: Moved): Promise
   }
 }
 
-async function holdable(sql: Sql, { amountMicros, side }: Dispute, invoice: Document | null): Promise<bigint> {
+async function holdable(sql: Sql, dispute: Dispute, invoice: Document | null): Promise<bigint> {
+  const { amountMicros, side } = dispute
   // Between two providers nothing is due to the hub, and there is nothing to hold before there is an invoice.
-  if (invoice === null) return side === 'bilateral' ? 0n : amountMicros
+  if (invoice === null) return side === 'bilateral' ? 0n : unbilledUpTo(sql, dispute)
+  requireCurrency(dispute, invoice)
   const [item] = await readOpenItems(sql, { itemId: invoice.invoiceId })
   if (item === undefined) return 0n
   const net = toMinor(amountMicros, invoice.currency)
   const gross = net + taxOn(net, invoice.tax, invoice.currency)
   const free = item.openMicros - item.heldMicros
   return gross < free ? gross : free
+}
+
+/** An invoice may have been issued in another currency since. Throws HUB_CONFIG. */
+export function requireCurrency({ id, currency }: Dispute, invoice: Document): void {
+  if (currency === invoice.currency) return
+  const why = `dispute ${id} is in ${currency}, invoice ${invoice.invoiceId} in ${invoice.currency}`
+  throw new HubError('HUB_CONFIG', `${why}: withdraw it and open it anew`)
+}
+
+/** What stands unbilled, at most: who pays in advance has nothing there. */
+async function unbilledUpTo(sql: Sql, { side, party, currency, amountMicros }: Dispute): Promise<bigint> {
+  const sold = side === 'sell'
+  const { rows } = await sql.query<{ owed: string }>(
+    `select (debit_micros - credit_micros)::text as owed from balance where account = $1 and currency = $2`,
+    [unbilledOf(sold ? 'sell' : 'buy', party), currency]
+  )
+  const balance = BigInt(rows[0]?.owed ?? 0)
+  const owed = sold ? balance : -balance
+  return owed <= 0n ? 0n : owed < amountMicros ? owed : amountMicros
 }
 
 /** Above zero: held; below: let go. */

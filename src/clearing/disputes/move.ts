@@ -7,7 +7,7 @@ import { issueCreditNote } from '../money-in/credit-note.ts'
 import { addDays } from '../money-in/days.ts'
 import { lockMoney } from '../money-in/open-items.ts'
 import { printMoney, toMinor } from '../money-in/currency.ts'
-import { hold, invoiceOf, release } from './hold.ts'
+import { hold, invoiceOf, release, requireCurrency } from './hold.ts'
 import { readDispute } from './read.ts'
 import type { Dispute } from './read.ts'
 import { decisionOf, isDecision, stateTerms } from './states.ts'
@@ -79,6 +79,7 @@ async function settle(sql: Sql, dispute: Dispute, { day, by, number }: MoveAsked
   if (conceded > 0n && invoice === null) {
     throw wrong(`what is conceded is credited: ${dispute.agreementId}, ${dispute.period} has to be invoiced first`)
   }
+  if (invoice !== null && conceded > 0n) requireCurrency(dispute, invoice)
   await release(sql, dispute, { day, by })
   if (invoice === null || toMinor(conceded, invoice.currency) === 0n) return null
   const reason = `dispute ${dispute.id}: ${dispute.reason}`

@@ -110,7 +110,7 @@ export const limits = {
   /** By so much the lengths of one call may differ where only the clock is asked. */
   offsetDurationMs: 2_000,
   /** Calls whose clocks are compared, at most and at least, and for how many of ours. */
-  offsetSamplesMax: 2_000,
+  offsetSamplesMax: 500,
   offsetSamplesMin: 5,
-  offsetDeltasMax: 200_000
+  offsetDeltasMax: 50_000
 } as const

@@ -11,7 +11,12 @@ import { postBatch } from '../../../src/clearing/ledger.ts'
 import { clearingMigrations } from '../../../src/clearing/migrations.ts'
 import { printAmount } from '../../../src/clearing/money.ts'
 import { insertDocument, readDocument } from '../../../src/clearing/money-in/document.ts'
-import { balancesOf, bookOf, callRecords } from '../../support/clearing.ts'
+import { issueInvoice } from '../../../src/clearing/money-in/invoice.ts'
+import { createPartyBook } from '../../../src/clearing/money-in/parties.ts'
+import { postTransfers } from '../../../src/clearing/settlement/post.ts'
+import { verifyLedger } from '../../../src/clearing/verify/verify.ts'
+import { balancesOf, bookOf, callRecords, clearingConfig } from '../../support/clearing.ts'
+import { closed } from '../../support/settlement.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
 
@@ -245,21 +250,83 @@ describe('a dispute', () => {
     equal((await listDisputes(database, { agreementId: id, state: null, all: false })).length, 1)
   })
 
-  it('SET-04 what was held before it was billed moves to the invoice', async () => {
-    const { open, invoice, move } = await world()
-    const { id } = await open({ invoiceId: null })
-    const unbilled = async (): Promise<string> => account('disputed-unbilled-receivable/island')
-    const before = await unbilled()
-    await rejects(
-      database.transaction(sql =>
-        resolveDispute(sql, { id, concededMicros: 1_000_000n, reason: 'x', day: '2026-12-20', by: 'bert' })
-      ),
-      /has to be invoiced first/
+  it('SET-04 what was held before it was billed moves to the invoice, and is credited there', async () => {
+    const own = await postgres.fresh(clearingMigrations)
+    const config = clearingConfig(agreementsOf('sell'))
+    const book = bookOf(agreementsOf('sell'))
+    const [agreement, terms] = [book.agreements[0], config.agreements[0]]
+    ok(agreement && terms)
+    const records = Array.from({ length: 10 }, (_, k) => callRecords(k + 1, { duration_ms: 60_000 })).flat()
+    await own.transaction(sql => postBatch(sql, { topic: 't', after: 0n, position: 1n, records }, book))
+    const asked = {
+      agreement,
+      period: '2026-11',
+      invoiceId: null,
+      raisedBy: 'partner',
+      type: 'rate',
+      amountMicros: 6_000_000n,
+      reason: 'the rate was agreed at 5.40',
+      evidence: { kind: 'none' },
+      draft: false,
+      day: '2026-12-01',
+      by: 'anna'
+    } as const
+    const { id, heldMicros } = await own.transaction(sql => openDispute(sql, asked))
+    equal(heldMicros, 6_000_000n)
+    const step = { id, reason: 'ours', day: '2026-12-20', by: 'bert' }
+    const resolve = (): Promise<Dispute> =>
+      own.transaction(sql => resolveDispute(sql, { ...step, concededMicros: 6_000_000n }))
+    await rejects(resolve(), /has to be invoiced first/)
+    const override = 'records of a test have gaps'
+    const { statement } = await closed(own, book, '2026-11', { agreement: 'sell', override })
+    equal(statement.invoiceMicros, 60_000_000n)
+    const issue = { statementId: 'sell/2026-11', agreement: terms, parties: createPartyBook(config) }
+    const issued = await own.transaction(sql => issueInvoice(sql, { ...issue, day: '2026-12-03', by: 'anna' }))
+    const invoice = issued.document?.invoiceId ?? ''
+    const followed = await own.transaction(sql => holdAgain(sql, { ...step, day: '2026-12-04' }))
+    const { rows } = await own.query('select invoice_id, amount_micros from dispute_hold order by n')
+    deepEqual(rows, [
+      { invoice_id: null, amount_micros: 6_000_000n },
+      { invoice_id: null, amount_micros: -6_000_000n },
+      { invoice_id: invoice, amount_micros: followed.heldMicros }
+    ])
+    const settled = await resolve()
+    const note = await readDocument(own, settled.document ?? '')
+    deepEqual([settled.state, settled.heldMicros, note?.credits, note?.netMicros], ['settled', 0n, invoice, 6_000_000n])
+    const { rows: left } = await own.query<{ account: string; sum: string }>(
+      `select account, (debit_micros - credit_micros)::text as sum from balance
+       where account in ('receivable/island', 'revenue/island') or account like '%disputed%' or account like '%unbilled-receivable%'
+       order by 1`
     )
-    equal(await unbilled(), before)
-    await move(id, 'acknowledged')
-    equal((await holdAgain(database, { id, day: '2026-12-11', by: 'bert' })).heldMicros, 10_000_000n)
-    equal(await held(invoice), '0.000000')
+    deepEqual(
+      left.map(({ account: name, sum }) => [name, printAmount(BigInt(sum))]),
+      [
+        ['disputed-receivable/island', '0.000000'],
+        ['disputed-unbilled-receivable/island', '0.000000'],
+        ['receivable/island', '54.000000'],
+        ['revenue/island', '-54.000000'],
+        ['unbilled-receivable/island', '0.000000']
+      ]
+    )
+    ok((await verifyLedger(own)).checks.every(({ faults }) => faults.length === 0))
+  })
+
+  it('holds no more than stands unbilled: who has paid in advance owes nothing', async () => {
+    const { open } = await world()
+    const { rows } = await database.query<{ owed: bigint }>(
+      "select (debit_micros - credit_micros)::bigint as owed from balance where account = 'unbilled-receivable/island'"
+    )
+    const owed = rows[0]?.owed ?? 0n
+    const taken = {
+      entryId: `test/paid/${tests}`,
+      debit: 'bank',
+      credit: 'unbilled-receivable/island',
+      currency: 'EUR'
+    }
+    const amountMicros = owed - 5_000_000n
+    await database.transaction(sql => postTransfers(sql, [{ ...taken, amountMicros, day: '2026-12-01' }]))
+    equal((await open({ invoiceId: null })).heldMicros, 5_000_000n)
+    equal((await open({ invoiceId: null, type: 'volume' })).heldMicros, 0n)
   })
 
   it('SET-09 tells its age, whose move it is and since when it is late', async () => {

@@ -2,7 +2,7 @@ import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, it } from '@jest/globals'
 import { postBatch } from '../../../src/clearing/ledger.ts'
 import { clearingMigrations } from '../../../src/clearing/migrations.ts'
 import { printAmount } from '../../../src/clearing/money.ts'
@@ -23,17 +23,26 @@ import { mulberry32, seedFromEnvironment } from '../../support/random.ts'
 
 let postgres: TestPostgres
 const folder = mkdtempSync(join(tmpdir(), 'isthmus-reconcile-'))
+let database: TestDatabase
+/** Every test has an agreement of its own, and numbers its records apart: they share one database. */
+let tests = 0
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations)
 }, 60_000)
+beforeEach(() => {
+  tests += 1
+})
 afterAll(async () => {
   await postgres.stop()
   rmSync(folder, { recursive: true })
 })
 
-const agreements = `
+const sell = (): string => `sell-${tests}`
+const id = (n: number): string => uuid(tests * 10_000 + n)
+const agreements = (): string => `
 agreements:
-  - id: sell
+  - id: ${sell()}
     buyer: island
     seller: hub
     tolerance: { percent: "1", floor: "0.01" }
@@ -49,14 +58,12 @@ const noon = Date.parse('2026-11-02T12:00:00Z')
 const call = (n: number, over: Partial<CdrRecord> & { readonly to?: string; readonly at?: number } = {}): CdrRecord => {
   const { to = '+4989200', at = noon + n * 60_000, duration_ms = 60_000, ...more } = over
   const when = { t_request: at - 5_000, t_alert: at - 3_000, t_answer: at, t_end: at + duration_ms, duration_ms }
-  return record({ seq: n, call_id: uuid(1_000 + n), called: to, dialled: to, calling: '+4930100', ...when, ...more })
+  const ids = { seq: tests * 10_000 + n, cdr_id: id(n), call_id: uuid(5_000_000 + tests * 10_000 + n) }
+  return record({ ...ids, called: to, dialled: to, calling: '+4930100', ...when, ...more })
 }
-async function withCalls(records: readonly CdrRecord[]): Promise<TestDatabase> {
-  const database = await postgres.fresh(clearingMigrations)
-  await database.transaction(sql =>
-    postBatch(sql, { topic: 't', after: 0n, position: 1n, records }, bookOf(agreements))
-  )
-  return database
+async function withCalls(records: readonly CdrRecord[]): Promise<void> {
+  const batch = { topic: `t${tests}`, after: 0n, position: 1n, records }
+  await database.transaction(sql => postBatch(sql, batch, bookOf(agreements())))
 }
 let files = 0
 const sheet = (...lines: readonly string[]): string => {
@@ -65,9 +72,9 @@ const sheet = (...lines: readonly string[]): string => {
   return file
 }
 const compare = (database: TestDatabase, file: string, over: Partial<ReconcileOptions> = {}): Promise<Reconciliation> =>
-  reconcile(database, bookOf(agreements), {
+  reconcile(database, bookOf(agreements()), {
     file,
-    agreementId: 'sell',
+    agreementId: sell(),
     period: '2026-11',
     mapping: new Map(),
     fileOf: { zone: createZone('UTC'), decimal: '.' },
@@ -90,14 +97,7 @@ const header = 'called,calling,t_answer,duration_s,amount'
 
 describe('reconciliation of calls', () => {
   it('SET-03 tells the six outcome classes apart, each with units and money', async () => {
-    const database = await withCalls([
-      call(1),
-      call(2),
-      call(3),
-      call(4),
-      call(5, { to: '+491701' }),
-      call(6, { to: '+33145' })
-    ])
+    await withCalls([call(1), call(2), call(3), call(4), call(5, { to: '+491701' }), call(6, { to: '+33145' })])
     const found = await compare(
       database,
       sheet(
@@ -130,7 +130,7 @@ describe('reconciliation of calls', () => {
 
   it('SET-03 a call at the edge of the period is of a class of its own, whoever counts it', async () => {
     const end = Date.parse('2026-12-01T00:00:00Z')
-    const database = await withCalls([call(1, { at: end - 30_000 }), call(2, { at: end + 1_000, to: '+33145' })])
+    await withCalls([call(1, { at: end - 30_000 }), call(2, { at: end + 1_000, to: '+33145' })])
     const theirs = `+33145,,${new Date(end - 1_000).toISOString()},60,0.03`
     const found = await compare(database, sheet(header, theirs))
     deepEqual(classesOf(found), { 'period-edge': '2: 0 -0.030000' })
@@ -139,7 +139,7 @@ describe('reconciliation of calls', () => {
 
   it('SET-02 finds a clock that is wrong, and pairs by number and time all the same', async () => {
     const many = Array.from({ length: 12 }, (_, n) => call(n + 1, { to: `+49892${n + 100}` }))
-    const database = await withCalls(many)
+    await withCalls(many)
     const lines = many.map((_, n) => `+49892${n + 100},,${at(n + 1, 71_000 + (n % 3) * 1_000)},60,0.06`)
     const found = await compare(database, sheet(header, ...lines))
     deepEqual([found.clockOffsetMs, found.matched, found.standing], [72_000, 12n, 'matched'])
@@ -149,15 +149,15 @@ describe('reconciliation of calls', () => {
   })
 
   it('SET-02 pairs by our own identifiers where the file has them, whatever else it says', async () => {
-    const database = await withCalls([call(1), call(2)])
-    const file = sheet(`cdr_id,${header}`, `${uuid(1)},+331,,${at(40)},60,0.06`, `${uuid(1)},+331,,${at(40)},60,0.06`)
+    await withCalls([call(1), call(2)])
+    const file = sheet(`cdr_id,${header}`, `${id(1)},+331,,${at(40)},60,0.06`, `${id(1)},+331,,${at(40)},60,0.06`)
     const found = await compare(database, file)
     deepEqual(classesOf(found), { 'only-ours': '1: -60 -0.060000', duplicate: '1: 60 0.060000' })
     equal(found.matched, 1n)
   })
 
   it('SET-02 what the agreement tolerates leaves the figure of the side that bills', async () => {
-    const database = await withCalls([call(1, { duration_ms: 6_000_000 })])
+    await withCalls([call(1, { duration_ms: 6_000_000 })])
     const file = (amount: string): string => sheet(header, `+4989200,+4930100,${at(1)},6000,${amount}`)
     const [within, above] = [await compare(database, file('6.06')), await compare(database, file('6.0601'))]
     deepEqual([within.standing, within.biller, within.percentMicros], ['within', 'ours', 1_000_000n])
@@ -168,7 +168,7 @@ describe('reconciliation of calls', () => {
   })
 
   it('takes the amounts of a file without any from our own rates', async () => {
-    const database = await withCalls([call(1), call(2, { to: '+33145' })])
+    await withCalls([call(1), call(2, { to: '+33145' })])
     const found = await compare(
       database,
       sheet('B number;Start;Billed seconds', `004989200;${at(1)};120`, `0033145;${at(2)};60`, `00331;${at(9)};20`),
@@ -179,14 +179,17 @@ describe('reconciliation of calls', () => {
   })
 
   it('tells what is wrong with a file by its lines, and keeps nothing of it', async () => {
-    const database = await withCalls([call(1)])
+    await withCalls([call(1)])
     const bad = sheet(header, `+4989200,,yesterday,60,0.06`, `,,${at(1)},60,0.06`, `+4989200,,${at(1)},60,"0,06"`)
     await rejects(compare(database, bad), /line 2: t_answer.*\n.*line 3: called: it is empty\n.*line 4: amount.*comma/)
     await rejects(compare(database, sheet('a,b')), /neither called and t_answer/)
     await rejects(compare(database, join(folder, 'nowhere.csv')), /cannot read/)
     await rejects(compare(database, sheet(header), { period: '2026-1' }), /no month/)
-    equal((await database.query('select from reconciliation')).count, 0)
-    equal((await database.query('select from partner_call')).count, 0)
+    const kept = 'select from reconciliation where agreement_id = $1'
+    equal((await database.query(kept, [sell()])).count, 0)
+    const orphans =
+      'select from partner_call where reconciliation_id not in (select reconciliation_id from reconciliation)'
+    equal((await database.query(orphans)).count, 0)
   })
 
   it('SET-03 the classes sum to the difference exactly, in random files; our own export has none', async () => {
@@ -200,9 +203,9 @@ describe('reconciliation of calls', () => {
         calling: random(3) === 0 ? null : `+493010${random(4)}`
       })
     )
-    const database = await withCalls(ours)
+    await withCalls(ours)
     const own = join(folder, 'own.csv')
-    const scope = scopeOf({ id: 'sell', zone: createZone('UTC') }, periodNamed('2026-11', 'month'))
+    const scope = scopeOf({ id: sell(), zone: createZone('UTC') }, periodNamed('2026-11', 'month'))
     let text = ''
     for await (const part of exchangeCsv(database, scope, { destinations: [], hide: number => number })) text += part
     writeFileSync(own, text)
@@ -243,14 +246,14 @@ describe('reconciliation of calls', () => {
   }, 60_000)
 
   it('every difference is a row of the CSV, and the spreadsheet has the sums beside them', async () => {
-    const database = await withCalls([call(1), call(2)])
+    await withCalls([call(1), call(2)])
     const found = await compare(database, sheet(header, `+4989200,+4930100,${at(1)},61,0.061`))
     let csv = ''
     for await (const part of reconciliationCsv(database, found)) csv += part
     const [first, ...rows] = csv.trim().split('\n')
     ok(first?.startsWith('outcome,destination_name,line,cdr_id,called'))
     deepEqual(new Set(rows.map(row => row.split(',')[0])), new Set(['duration-diff', 'only-ours']))
-    ok(rows.some(row => row.includes(uuid(2))))
+    ok(rows.some(row => row.includes(id(2))))
     const xlsx = await reconciliationXlsx(database, found)
     equal(xlsx.subarray(0, 2).toString('latin1'), 'PK')
   })
@@ -258,7 +261,7 @@ describe('reconciliation of calls', () => {
 
 describe('reconciliation of a declaration', () => {
   it('SET-03 units alone are compared per destination, by volume', async () => {
-    const database = await withCalls([call(1), call(2), call(3, { to: '+33145' })])
+    await withCalls([call(1), call(2), call(3, { to: '+33145' })])
     const found = await compare(database, sheet('destination,minutes,calls', 'germany,2.10,2', 'Spain,1.00,1'))
     equal(found.kind, 'declaration')
     deepEqual(classesOf(found), {
@@ -271,7 +274,7 @@ describe('reconciliation of a declaration', () => {
   })
 
   it('SET-03 with amounts the rest is a matter of the rate', async () => {
-    const database = await withCalls([call(1), call(2)])
+    await withCalls([call(1), call(2)])
     const found = await compare(database, sheet('dest_code,units,amount', '49,180,0.20'))
     deepEqual(classesOf(found), { 'duration-diff': '1: 60 0.060000', 'rate-diff': '1: 0 0.020000' })
     equal(found.destinations[0]?.standing, 'above')
