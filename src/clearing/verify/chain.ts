@@ -47,6 +47,12 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
     if (rows.length < limits.pageMax) break
   }
   await sql.query('close chained')
+  const { rows } = await sql.query<{ cdr_id: string }>(
+    `select cdr_id::text from cdr_final f
+     where not exists (select from event_log e where e.topic = '${cdrTopic}' and e.cdr_id = f.cdr_id)
+     order by 1 limit ${limits.faultsMax}`
+  )
+  for (const { cdr_id } of rows) found.fault(`${cdr_id}: the event log has no such record`)
   return found.done()
 }
 
@@ -62,7 +68,8 @@ const erasedRecord = z.object({
 function firstFault(record: CdrRecord): string | null {
   const why = chainFault([record])
   if (why !== null) return why
-  return record.seq === 1 && record.prev_hash !== genesis ? 'record 1 follows another one' : null
+  if (record.seq > 1) return `the records before ${record.seq} are missing`
+  return record.prev_hash === genesis ? null : 'record 1 follows another one'
 }
 
 /** What the book keeps of each final is what the record says. */

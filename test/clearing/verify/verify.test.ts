@@ -191,6 +191,8 @@ const tampers: readonly (readonly [check: (typeof names)[number], change: string
   ['records', ...swap('cdr_final', 'trunk', 'seq = 1', "'other'", "'island'")],
   ['records', ...swap('event_log', 'payload', "payload ->> 'seq' = '2'", length(1), length(61_000))],
   ['records', ...swap('event_log', 'topic', "payload ->> 'seq' = '2'", "'away'", `'${cdrTopic}'`)],
+  ['records', ...swap('event_log', 'topic', "payload ->> 'seq' = '1'", "'away'", `'${cdrTopic}'`)],
+  ['records', ...swap('event_log', 'topic', "payload ->> 'seq' = '8'", "'away'", `'${cdrTopic}'`)],
   ['statements', ...swap('statement', 'cdr_count', statement, ...plus('cdr_count'))],
   ['statements', ...swap('statement', 'buyer', statement, "'x'", "'isle'")],
   ['statements', ...swap('statement_line', 'attempts', statement, ...plus('attempts'))],
