@@ -66,6 +66,8 @@ export async function openWebrtcEndpoint({
     async answer(sdp) {
       if (pc.getTransceivers().length === 0) pc.addTransceiver(track, { direction: 'sendrecv' })
       await pc.setRemoteDescription({ type: 'offer', sdp })
+      // The library would be the client whatever the offer says.
+      if (sdp.includes('a=setup:active')) for (const dtls of pc.dtlsTransports) dtls.role = 'server'
       await pc.setLocalDescription(await pc.createAnswer())
       listen()
       return pc.localDescription!.sdp as Sdp
