@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { chainFault, genesis, linkFault } from '../../events/chain.ts'
 import type { ChainLink } from '../../events/chain.ts'
+import { cdrRecord } from '../../events/cdr.ts'
 import type { CdrRecord } from '../../events/cdr.ts'
 import { cdrTopic } from '../../events/event-log.ts'
 import type { Sql } from '../../store/sql.ts'
@@ -33,8 +34,11 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
         continue
       }
       const taken = takeIn([payload])
-      if (taken.rejected.length > 0 || taken.arrived.length === 0) continue
-      const record: CdrRecord = payload as CdrRecord
+      const { data: record } = cdrRecord.safeParse(payload)
+      if (record === undefined) {
+        for (const { nodeId, ranges } of taken.arrived) found.fault(`${nodeId}: record ${ranges[0]?.[0]} is none`)
+        continue
+      }
       const before: ChainLink | null = last?.node_id === record.node_id ? last : null
       const why = before === null ? firstFault(record) : (chainFault([record]) ?? linkFault(before, record))
       if (why !== null) found.fault(`${record.node_id}: ${why}`)

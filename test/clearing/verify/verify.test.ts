@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { Client } from 'pg'
 import { createConsumer } from '../../../src/clearing/consumer.ts'
 import { clearingMigrations } from '../../../src/clearing/migrations.ts'
+import { eraseNumbers } from '../../../src/clearing/privacy.ts'
 import { rerate } from '../../../src/clearing/rerate.ts'
 import { postTransfers } from '../../../src/clearing/settlement/post.ts'
 import { verifyLedger } from '../../../src/clearing/verify/verify.ts'
@@ -139,6 +140,18 @@ describe('the book computed again', () => {
     }
   })
 
+  it('EOS-05 what was erased keeps its place in the chain and in the statements', async () => {
+    const database = await filled()
+    const { records } = await eraseNumbers(database, { byDefault: new Date('2026-11-04'), byCode: [] }, { by: 'anna' })
+    equal(records, 2n)
+    const { checks } = await verifyLedger(database)
+    deepEqual(
+      checks.flatMap(({ faults }) => faults),
+      []
+    )
+    equal(checks[4]?.looked, 8)
+  })
+
   it('RATE-06 an explanation that lacks something comes to nothing', () => {
     equal(recomputed('call', {}), null)
     equal(recomputed('call', { rounding: { scale: 6, mode: 'sideways' }, parts: [] }), null)
@@ -193,6 +206,10 @@ const tampers: readonly (readonly [check: (typeof names)[number], change: string
   ['records', ...swap('event_log', 'topic', "payload ->> 'seq' = '2'", "'away'", `'${cdrTopic}'`)],
   ['records', ...swap('event_log', 'topic', "payload ->> 'seq' = '1'", "'away'", `'${cdrTopic}'`)],
   ['records', ...swap('event_log', 'topic', "payload ->> 'seq' = '8'", "'away'", `'${cdrTopic}'`)],
+  [
+    'records',
+    ...swap('event_log', 'payload', "payload ->> 'seq' = '3'", "payload - 'leg'", `payload || '{"leg": "ingress"}'`)
+  ],
   ['statements', ...swap('statement', 'cdr_count', statement, ...plus('cdr_count'))],
   ['statements', ...swap('statement', 'buyer', statement, "'x'", "'isle'")],
   ['statements', ...swap('statement_line', 'attempts', statement, ...plus('attempts'))],
