@@ -30,7 +30,7 @@ const sql = `
   -- waits for its end.
   create function erase_numbers(cut timestamptz, codes text[], cuts timestamptz[], page int)
   returns table (records bigint, partner_calls bigint)
-  language plpgsql security definer set search_path = public, pg_temp as $$
+  language plpgsql security definer as $$
   declare
     ids uuid[];
     calls uuid[];
@@ -66,6 +66,10 @@ const sql = `
     return next;
   end $$;
 
+  -- These tables alone, whatever its caller puts before them.
+  do $$ begin
+    execute format('alter function erase_numbers set search_path = %I, pg_temp', current_schema());
+  end $$;
   revoke execute on function erase_numbers from public;
   grant execute on function erase_numbers to isthmus_service;
   grant select, insert on number_erasure to isthmus_service;

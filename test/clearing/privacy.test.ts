@@ -128,11 +128,19 @@ describe('how long numbers are kept', () => {
     await owner.connect()
     await owner.query("delete from event_log where payload ->> 'seq' = '2'")
     await owner.end()
-    deepEqual(await faults(), ['node-1: records are missing between 1 and 3'])
+    ok((await faults()).includes('node-1: records are missing between 1 and 3'))
   })
 
   it('LED-03 the service role can do that and no other change', async () => {
     const database = await withCalls([call(1, 100)])
+    // A table of its own that only looks like the book is not what the function reads.
+    const cut = cutOffs(privacy('{ retentionDays: 30 }'), now)
+    await database.transaction(async sql => {
+      await sql.query('create temp table cdr_final (like public.cdr_final) on commit drop')
+      const { rows } = await sql.query('select records from erase_numbers($1, $2, $3, 10)', [cut.byDefault, '{}', '{}'])
+      deepEqual(rows, [{ records: 1n }])
+    })
+    deepEqual(await numbersOf(database), [erased])
     await rejects(database.query("update cdr_final set called = 'x'"), /permission denied/)
     await rejects(database.query('delete from number_erasure'), /permission denied/)
   })

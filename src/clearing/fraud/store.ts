@@ -54,13 +54,13 @@ const blockColumns = (of: string): string =>
    ${of}.to_provider as to, ${of}.calling_prefix as "callingPrefix", ${of}.called_prefix as "calledPrefix",
    ${of}.reason, ${of}.starts_at as "startsAt", ${of}.expires_at as "expiresAt", ${of}.made_by as by`
 
-/** Those in force; the first `blocksMax` of them. */
-export async function activeBlocks(sql: Sql): Promise<readonly Block[]> {
+/** Those in force, the oldest first; no more than `max`. */
+export async function activeBlocks(sql: Sql, max: number = limits.blocksMax): Promise<readonly Block[]> {
   const { rows } = await sql.query<Block>(
     `select ${blockColumns('b')} from fraud_block b
      where b.expires_at > now() and not exists (select from fraud_release r where r.block_id = b.block_id)
      order by b.block_id limit $1`,
-    [limits.blocksMax]
+    [max]
   )
   return rows
 }

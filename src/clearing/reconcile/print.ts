@@ -138,12 +138,16 @@ export async function* reconciliationCsv(sql: Sql, found: Reconciliation): Async
 }
 
 /** The sums on one sheet, the differences on another. Throws HUB_LIMIT for too many of them. */
-export async function reconciliationXlsx(sql: Sql, found: Reconciliation): Promise<Buffer> {
+export async function reconciliationXlsx(
+  sql: Sql,
+  found: Reconciliation,
+  rowsMax: number = limits.xlsxRowsMax
+): Promise<Buffer> {
   const rows: (readonly string[])[] = []
   for await (const page of itemPages(sql, found)) {
     rows.push(...page)
-    if (rows.length > limits.xlsxRowsMax) {
-      throw new HubError('HUB_LIMIT', `more than ${limits.xlsxRowsMax} differences are too many for XLSX; take CSV`)
+    if (rows.length > rowsMax) {
+      throw new HubError('HUB_LIMIT', `more than ${rowsMax} differences are too many for XLSX; take CSV`)
     }
   }
   const cell = (value: string) => ({ value, type: String })

@@ -23,7 +23,7 @@ export const readLimits = {
 const wrong = (name: string, why: string): HubError => new HubError('HUB_CONFIG', `${name}: ${why}`)
 
 /** Throws HUB_CONFIG for what is neither CSV (UTF-8) nor XLSX, or has too many lines. */
-export async function* linesOf(file: string): AsyncGenerator<SheetLine> {
+export async function* linesOf(file: string, linesMax: number = limits.linesMax): AsyncGenerator<SheetLine> {
   const name = basename(file)
   if (statOf(file).size > readLimits.fileBytesMax) throw wrong(name, `larger than ${readLimits.fileBytesMax} bytes`)
   const head = firstBytes(file)
@@ -31,7 +31,10 @@ export async function* linesOf(file: string): AsyncGenerator<SheetLine> {
     yield* await readXlsx(name, file)
     return
   }
-  yield* csvLines(name, file, delimiterOf(head.toString('utf8')))
+  for await (const read of csvLines(name, file, delimiterOf(head.toString('utf8')))) {
+    if (read.line > linesMax) throw wrong(name, `more than ${linesMax} lines`)
+    yield read
+  }
 }
 
 /** Of the whole file: two readings of one file are told from those of two. */
@@ -78,7 +81,6 @@ async function* csvLines(name: string, file: string, delimiter: string): AsyncGe
     const [error] = errors
     for (const [row, cells] of data.entries()) {
       if (error?.row === row) throw wrong(name, `line ${line}: ${error.message}`)
-      if (line > limits.linesMax) throw wrong(name, `more than ${limits.linesMax} lines`)
       requireText(name, line, cells)
       yield { line, cells }
       line += 1 + cells.reduce((sum, cell) => sum + breaksIn(cell), 0)

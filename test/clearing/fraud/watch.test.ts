@@ -135,6 +135,7 @@ describe('fraud control of a running hub', () => {
     await releaseBlock(database, { id, reason: 'a test', by: 'bert' })
     await watch.catchUp()
     deepEqual(why(await policy.decide(admission('tel:+8835103'))), ['admitted'])
+    equal((await activeBlocks(database, 1)).length, 1)
     await rejects(releaseBlock(database, { id, reason: 'again', by: 'bert' }), /released before/)
     await rejects(releaseBlock(database, { id: 99_999n, reason: 'x', by: 'bert' }), /no block 99999/)
     await rejects(

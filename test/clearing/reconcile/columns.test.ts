@@ -172,6 +172,13 @@ describe('the lines of a file', () => {
     match(String(failed), /line 2: it does not end|line 2: Quoted field unterminated/)
   })
 
+  it('no more of them than the bound', async () => {
+    const file = write('many.csv', 'a\n1\n2\n3\n')
+    const failed = await Array.fromAsync(linesOf(file, 3)).catch((error: unknown) => String(error))
+    match(whyNot(failed), /more than 3 lines/)
+    equal((await Array.fromAsync(linesOf(file, 4))).length, 4)
+  })
+
   it('come from a spreadsheet as from text', async () => {
     const cell = (value: string) => ({ value, type: String })
     const book = await writeXlsxFile([

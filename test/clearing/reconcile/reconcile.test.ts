@@ -256,6 +256,7 @@ describe('reconciliation of calls', () => {
     ok(rows.some(row => row.includes(id(2))))
     const xlsx = await reconciliationXlsx(database, found)
     equal(xlsx.subarray(0, 2).toString('latin1'), 'PK')
+    await rejects(reconciliationXlsx(database, found, 1), /more than 1 differences are too many for XLSX; take CSV/)
   })
 })
 
