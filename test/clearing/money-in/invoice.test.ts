@@ -23,13 +23,16 @@ import {
   apartFromItems,
   outOfBalance
 } from '../../support/money.ts'
+import { emptied } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let database: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations, 8)
 }, 60_000)
 afterAll(() => postgres.stop())
-const fresh = (): Promise<TestDatabase> => postgres.fresh(clearingMigrations)
+const fresh = (): Promise<TestDatabase> => emptied(database)
 
 const taxed = (id: string, invoicing: string): string =>
   moneyAgreements.replace(`{ id: ${id},`, `{ id: ${id}, invoicing: ${invoicing},`)
@@ -113,7 +116,7 @@ describe('invoices of closed statements', () => {
   })
 
   it('COM-05 numbers have no gaps: by seller and year, also where many issue at once and some fail', async () => {
-    const database = await postgres.fresh(clearingMigrations, 8)
+    const database = await fresh()
     const services = ['voice', 'video', 'message']
     const lines = services.map((service, n) => `  - { id: a${n}, buyer: island, seller: hub, service: ${service} }`)
     const many = moneyConfig(`agreements:\n${lines.join('\n')}\n`)

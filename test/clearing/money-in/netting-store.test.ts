@@ -17,13 +17,16 @@ import { parseAmount, printAmount } from '../../../src/clearing/money.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
 import { balances, invoiced, moneyAgreements, moneyConfig, apartFromItems, outOfBalance } from '../../support/money.ts'
+import { emptied } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let database: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations)
 }, 60_000)
 afterAll(() => postgres.stop())
-const fresh = (): Promise<TestDatabase> => postgres.fresh(clearingMigrations)
+const fresh = (): Promise<TestDatabase> => emptied(database)
 
 const config = moneyConfig(moneyAgreements.replaceAll('buyer: hub,', 'invoicing: { by: hub }, buyer: hub,'))
 const propose = (database: TestDatabase, ...parties: readonly string[]): Promise<StoredNetting> =>

@@ -26,23 +26,19 @@ import type { Config } from '../../../src/config.ts'
 import { startTestPostgres } from '../../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../../support/database.ts'
 import { balances, invoiced, moneyAgreements, moneyConfig, apartFromItems, outOfBalance } from '../../support/money.ts'
+import { emptied } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let database: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations)
 }, 60_000)
 afterAll(() => postgres.stop())
-const used: TestDatabase[] = []
-const fresh = async (): Promise<TestDatabase> => {
-  const database = await postgres.fresh(clearingMigrations)
-  used.push(database)
-  return database
-}
+const fresh = (): Promise<TestDatabase> => emptied(database)
 // Whatever a test does: accounts say what the items behind them say.
 afterEach(async () => {
-  for (const database of used.splice(0)) {
-    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
-  }
+  deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
 })
 
 const config = moneyConfig()

@@ -21,10 +21,13 @@ import {
   apartFromItems,
   outOfBalance
 } from '../../support/money.ts'
+import { emptied } from '../../support/settlement.ts'
 
 let postgres: TestPostgres
+let database: TestDatabase
 beforeAll(async () => {
   postgres = await startTestPostgres()
+  database = await postgres.fresh(clearingMigrations)
 }, 60_000)
 afterAll(() => postgres.stop())
 
@@ -144,7 +147,7 @@ describe('booking it', () => {
       })
     )
   const closed = async (): Promise<TestDatabase> => {
-    const database = await postgres.fresh(clearingMigrations)
+    await emptied(database)
     await database.transaction(sql => closeStatement(sql, config, statement))
     return database
   }
