@@ -191,7 +191,7 @@ export class Intake {
   }
 
   #wait(roomId: string): void {
-    if (this.#held.has(roomId)) return
+    if (this.#closed || this.#held.has(roomId)) return
     const { clock, limits } = this.#parts
     this.#held.set(
       roomId,

@@ -221,7 +221,9 @@ describe('events behind an outage', () => {
     expect(handled).toEqual(['$b', '$lost', '$new'])
     taking.pause('!a')
     await taking.take([said('$late', 12)])
-    await taking.close()
+    taking.pause('!c')
+    // Still being kept when the end comes.
+    await Promise.all([taking.take([said('$later', 13, '!c')]), taking.close()])
     expect(clock.timers).toBe(0)
   })
 })
