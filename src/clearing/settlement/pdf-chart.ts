@@ -11,7 +11,7 @@ export const limits = {
 const barHeight = 11
 const step = 17
 const labelWidth = 130
-const valueWidth = 92
+const valueWidth = 112
 
 /** Largest first; returns where it ends. */
 export function barChart(
@@ -28,7 +28,7 @@ export function barChart(
   const rest = bars.slice(limits.barsMax)
   const others = rest.reduce((sum, [, value]) => sum + value, 0)
   const all = rest.length === 0 ? shown : [...shown, [`${rest.length} others`, others] as const]
-  const largest = Math.max(...all.map(([, value]) => value))
+  const largest = Math.max(...shown.map(([, value]) => value))
   const total = bars.reduce((sum, [, value]) => sum + value, 0)
   const room = width - labelWidth - valueWidth
   for (const [n, [name, value]] of all.entries()) {
@@ -36,9 +36,11 @@ export function barChart(
     pdf.font('Helvetica').fontSize(8).fillColor('#1b2733')
     const label = { width: labelWidth - 8, height: 10, ellipsis: true, lineBreak: false }
     pdf.text(inFont(name), x, top + 2, label)
-    pdf.rect(x + labelWidth, top, room, barHeight).fill('#f2f5f8')
-    const length = Math.max(1, (room * value) / largest)
-    pdf.rect(x + labelWidth, top, length, barHeight).fill(n < shown.length ? '#1f5c99' : '#9aa7b4')
+    // The others together are no bar to compare with.
+    if (n < shown.length) {
+      pdf.rect(x + labelWidth, top, room, barHeight).fill('#f2f5f8')
+      pdf.rect(x + labelWidth, top, Math.max(1, (room * value) / largest), barHeight).fill('#1f5c99')
+    }
     const percent = ((100 * value) / total).toFixed(1)
     pdf
       .fillColor('#1b2733')

@@ -2,12 +2,14 @@
 
 import { divRound, parseScaled, printScaled } from '../money.ts'
 import type { DocumentLine, StatementDocument } from './document.ts'
-import { grouped } from './pdf-text.ts'
+import { grouped, nameInFont } from './pdf-text.ts'
 
 export interface PdfRow {
   readonly kind: string
   readonly ofPeriod: string
   readonly destination: string | null
+  /** One of its codes. */
+  readonly code: string | null
   readonly rate: string | null
   readonly rule: string | null
   attempts: number
@@ -49,8 +51,8 @@ function groupBy(lines: readonly DocumentLine[], rateOf: (line: DocumentLine) =>
     const rate = rateOf(line)
     const rule = typeof line.detail['rule'] === 'string' ? line.detail['rule'] : null
     const key = JSON.stringify([line.kind, line.ofPeriod, line.destination, rate, rule, isUsage ? 0 : line.line])
-    const { kind, ofPeriod, destination, detail } = line
-    const row = rows.get(key) ?? { kind, ofPeriod, destination, rate, rule, detail, ...nothing() }
+    const { kind, ofPeriod, destination, destCode: code, detail } = line
+    const row = rows.get(key) ?? { kind, ofPeriod, destination, code, rate, rule, detail, ...nothing() }
     row.attempts += line.attempts
     row.answered += line.answered
     row.rawMs += parseScaled(line.rawSeconds, 3)
@@ -72,8 +74,8 @@ const names: Readonly<Record<string, string>> = {
   unanswered: 'Not answered'
 }
 
-function nameOf({ kind, ofPeriod, destination, rule }: PdfRow): string {
-  const name = destination ?? names[rule ?? kind] ?? 'No destination'
+function nameOf({ kind, ofPeriod, destination, code, rule }: PdfRow): string {
+  const name = (destination === null ? null : nameInFont(destination, code)) ?? names[rule ?? kind] ?? 'No destination'
   return kind === 'late' ? `${name} (late, ${ofPeriod})` : name
 }
 

@@ -7,6 +7,12 @@ export const inFont = (text: string): string =>
     return base === '' ? '?' : base
   })
 
+/** A name in these fonts; its code where the fonts have none of its letters. */
+export function nameInFont(name: string, code: string | null): string {
+  const printed = inFont(name)
+  return code !== null && /^[?\s]*$/.test(printed) ? `Code ${code}` : printed
+}
+
 /** `1234567.890000` as `1,234,567.890000`. */
 export function grouped(decimal: string): string {
   const [whole = '', fraction] = decimal.split('.')

@@ -4,7 +4,7 @@ import { PDFDocument } from 'pdfkit'
 import { barChart } from './pdf-chart.ts'
 import { columnsOf, groupLines, noteOfLine } from './pdf-lines.ts'
 import type { Column, PdfRow } from './pdf-lines.ts'
-import { dateOf, grouped, inFont, money } from './pdf-text.ts'
+import { dateOf, grouped, inFont, money, nameInFont } from './pdf-text.ts'
 import { headOf } from './statement-table.ts'
 import type { StatementFile } from './document.ts'
 
@@ -132,9 +132,9 @@ function heading(pdf: Pdf, text: string, width: number, y: number): number {
 /** Only where there is more than one bar to compare. */
 function chart(pdf: Pdf, { statement }: StatementFile, width: number, y: number): number {
   const sums = new Map<string, number>()
-  for (const { kind, destination, net } of statement.lines) {
+  for (const { kind, destination, destCode, net } of statement.lines) {
     if (kind !== 'usage' && kind !== 'late') continue
-    const name = destination ?? 'no destination'
+    const name = destination === null ? 'no destination' : nameInFont(destination, destCode)
     sums.set(name, (sums.get(name) ?? 0) + Number(net))
   }
   const bars = [...sums].filter(([, net]) => net > 0).toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))
