@@ -12,6 +12,7 @@ import { openDispute } from '../clearing/disputes/open.ts'
 import type { DisputeAsked } from '../clearing/disputes/open.ts'
 import { disputeStates, disputeTypes } from '../clearing/disputes/states.ts'
 import type { DisputeState, DisputeType } from '../clearing/disputes/states.ts'
+import { tellCredit } from '../clearing/money-in/credit-link.ts'
 import { isDay } from '../clearing/money-in/days.ts'
 import { parseAmount, printAmount } from '../clearing/money.ts'
 import { HubError } from '../errors.ts'
@@ -220,11 +221,15 @@ const moveCommand = (): Command =>
     .action((id: bigint, name: string, options: MoveOptions, command: Command) => {
       const state = disputeStates.find(known => known === name)
       if (state === undefined) command.error(`${name} is none of ${disputeStates.join(', ')}`, { exitCode: 2 })
-      return withDatabase(options, async ({ database }) => {
+      return withDatabase(options, async ({ config, database }) => {
         const { reason, day, by, number } = options
         const concededMicros = options.conceded ?? null
         const asked = { id, state, reason, day, by, concededMicros, number }
-        const dispute = await database.transaction(sql => moveDispute(sql, asked))
+        const dispute = await database.transaction(async sql => {
+          const moved = await moveDispute(sql, asked)
+          await tellCredit(sql, bookOf(config), by)
+          return moved
+        })
         if (options.json) return sayJson(jsonOf(dispute, day))
         say(lineOf(dispute, day))
       })
@@ -245,13 +250,15 @@ const resolveCommand = (): Command =>
     .option('--number <text>', "of an invoice that was received: the number of the seller's credit note")
     .addOption(dayOption())
     .action((id: bigint, options: ResolveOptions) =>
-      withDatabase(options, async ({ database }) => {
+      withDatabase(options, async ({ config, database }) => {
         const { reason, day, by, number } = options
         const dispute = await database.transaction(async sql => {
           const { amountMicros } = await readDispute(sql, id)
           const given = options.conceded
           const concededMicros = given === 'all' ? amountMicros : given === 'none' ? 0n : given
-          return resolveDispute(sql, { id, concededMicros, reason, day, by, number })
+          const resolved = await resolveDispute(sql, { id, concededMicros, reason, day, by, number })
+          await tellCredit(sql, bookOf(config), by)
+          return resolved
         })
         if (options.json) return sayJson(jsonOf(dispute, day))
         say(lineOf(dispute, day))
