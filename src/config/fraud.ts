@@ -36,8 +36,8 @@ export const fraud = z
         /** Rings no longer, then the caller hangs up. */
         ringMsMax: z.int().min(0).max(60_000).default(3_000),
         windowMinutes: minutes.default(10),
-        /** So many called numbers of one range of callers, */
-        callees: calls.default(30),
+        /** So many called numbers of one range of callers: as many are remembered of each, */
+        callees: z.int().min(2).max(10_000).default(30),
         /** and no more of its calls answered. */
         answeredPercentMax: percent.default(10)
       })

@@ -151,7 +151,7 @@ function wangiriRule({ wangiri }: FraudConfig, keysMax: number): Rule {
     const of = seen.of(`${provider} ${range}`, () => ({
       calls: new SlidingSum(windowMs),
       answered: new SlidingSum(windowMs),
-      rung: new DistinctCount(windowMs, Math.max(callees, limits.calleesMax))
+      rung: new DistinctCount(windowMs, callees)
     }))
     of.calls.add(at, 1n)
     if (answered) of.answered.add(at, 1n)
@@ -167,7 +167,7 @@ function wangiriRule({ wangiri }: FraudConfig, keysMax: number): Rule {
         scope,
         windowMs,
         counters: { rung, calls, answered: taken, most: callees },
-        text: `callers +${range} of ${provider} rang ${rung} numbers for a moment ${words}`,
+        text: `callers +${range} of ${provider} rang ${rung} or more numbers for a moment ${words}`,
         // The callers, and those who call them back.
         blocks: [scope, scopeOf({ calledPrefix: range })]
       })

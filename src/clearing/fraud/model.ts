@@ -72,8 +72,6 @@ export interface Block extends CallScope {
 export const limits = {
   /** Pairs of providers and destinations, or ranges of callers, that each rule remembers. */
   keysMax: 20_000,
-  /** Numbers that one range of callers has rung, as far as they are told apart. */
-  calleesMax: 2_000,
   /** Signals that wait for the database. */
   signalsWaitingMax: 1_000,
   /** Blocks in force. */

@@ -121,7 +121,10 @@ describe('Wangiri', () => {
       { from: 'island', to: null, callingPrefix: '2521234', calledPrefix: null },
       { from: null, to: null, callingPrefix: null, calledPrefix: '2521234' }
     ])
-    match(signal?.text ?? '', /callers \+2521234 of island rang 30 numbers for a moment within 10 minutes, 0 of 30/)
+    match(
+      signal?.text ?? '',
+      /callers \+2521234 of island rang 30 or more numbers for a moment within 10 minutes, 0 of 30/
+    )
   })
 
   it.each([
