@@ -1,6 +1,7 @@
 // `isthmus invoice`: from closed statements to invoices, credit notes, and the invoices of those who sell to the hub.
 
 import { Command, Option } from 'commander'
+import { acceptMore } from '../clearing/money-in/accept.ts'
 import { tellCredit } from '../clearing/money-in/credit-link.ts'
 import { issueCreditNote } from '../clearing/money-in/credit-note.ts'
 import { printMoney } from '../clearing/money-in/currency.ts'
@@ -303,6 +304,34 @@ const receiveCommand = (): Command =>
       )
     )
 
+interface AcceptOptions extends Common {
+  readonly net: bigint
+  readonly reason: string
+  readonly day: string
+}
+
+const acceptCommand = (): Command =>
+  withCommon(new Command('accept'), { signs: true })
+    .description("a part of a seller's invoice that was refused, accepted after all")
+    .argument('<id>', 'the invoice, <seller>:<number>')
+    .requiredOption('--net <amount>', 'how much, before tax', amountArgument)
+    .requiredOption('--reason <text>', 'why; it is kept')
+    .addOption(dayOption('the day of the posting'))
+    .action((invoiceId: string, options: AcceptOptions) =>
+      withMoney(
+        options,
+        sql => {
+          const { net: netMicros, reason, day, by } = options
+          return acceptMore(sql, { invoiceId, netMicros, reason, day, by })
+        },
+        ({ netMicros, taxMicros, currency }) => {
+          const [net, tax] = [printMoney(netMicros, currency), printMoney(taxMicros, currency)]
+          if (options.json) return sayJson({ id: invoiceId, net, tax, currency })
+          say(`${invoiceId}: ${net} ${currency} and a tax of ${tax} are owed, too`)
+        }
+      )
+    )
+
 interface CreditOptions extends Common {
   readonly net: bigint
   readonly reason: string
@@ -343,4 +372,5 @@ export const invoiceCommand = (): Command =>
     .addCommand(showCommand())
     .addCommand(exportCommand())
     .addCommand(receiveCommand())
+    .addCommand(acceptCommand())
     .addCommand(creditCommand())

@@ -85,39 +85,43 @@ export async function issueCreditNote(sql: Sql, asked: CreditAsked): Promise<Doc
 
 const wrong = (why: string): HubError => new HubError('HUB_CONFIG', why)
 
-interface Sums {
+export interface Sums {
   readonly netMicros: bigint
   readonly taxMicros: bigint
 }
 
-interface Credited {
+/** What became of an invoice since it was written. */
+export interface Credited {
+  /** Taken back by credit notes, before tax. */
   readonly netMicros: bigint
-  /** What was accepted of the invoice, before tax: all of it where the hub issued it. */
-  readonly acceptedMicros: bigint
+  /** What stands of it in the book where nothing was taken back: of one that was received what was accepted. */
+  readonly accepted: Sums
 }
 
-async function creditedBefore(sql: Sql, { invoiceId, netMicros }: Document): Promise<Credited> {
-  const { rows } = await sql.query<{ net: bigint; accepted: bigint | null }>(
-    `select coalesce(sum(net_micros), 0)::bigint as net,
-       (select accepted_micros from invoice_match where invoice_id = $1) as accepted
-     from invoice where credits = $1`,
-    [invoiceId]
+export async function creditedBefore(sql: Sql, invoice: Document): Promise<Credited> {
+  const { rows } = await sql.query<{ net: bigint; accepted: bigint | null; more: bigint; more_tax: bigint }>(
+    `select (select coalesce(sum(net_micros), 0)::bigint from invoice where credits = $1) as net,
+       (select accepted_micros from invoice_match where invoice_id = $1) as accepted,
+       coalesce(sum(net_micros), 0)::bigint as more, coalesce(sum(tax_micros), 0)::bigint as more_tax
+     from invoice_acceptance where invoice_id = $1`,
+    [invoice.invoiceId]
   )
-  const { net = 0n, accepted = null } = rows[0] ?? {}
-  return { netMicros: net, acceptedMicros: accepted ?? netMicros }
+  const { net = 0n, accepted = null, more = 0n, more_tax: moreTax = 0n } = rows[0] ?? {}
+  const first = accepted ?? invoice.netMicros
+  return { netMicros: net, accepted: { netMicros: first + more, taxMicros: invoice.owedMicros - first + moreTax } }
 }
 
 const least = (a: bigint, b: bigint): bigint => (a < b ? a : b)
 
 /** The tax on so much of an invoice; on all of it the invoice's own. */
-const taxAt = (netMicros: bigint, { netMicros: all, taxMicros, tax, currency }: Document): bigint =>
+export const taxAt = (netMicros: bigint, { netMicros: all, taxMicros, tax, currency }: Document): bigint =>
   netMicros === all ? taxMicros : least(taxMicros, taxOn(netMicros, tax, currency))
 
 /** By how much what stands in the book gets less: of an invoice that was received only what was accepted does. */
-function bookedOf(from: bigint, to: bigint, { acceptedMicros }: Credited, invoice: Document): Sums {
-  const accepted = { ...invoice, netMicros: acceptedMicros, taxMicros: invoice.owedMicros - acceptedMicros }
-  const [before, after] = [least(from, acceptedMicros), least(to, acceptedMicros)]
-  return { netMicros: before - after, taxMicros: taxAt(before, accepted) - taxAt(after, accepted) }
+function bookedOf(from: bigint, to: bigint, { accepted }: Credited, invoice: Document): Sums {
+  const booked = { ...invoice, ...accepted }
+  const [before, after] = [least(from, accepted.netMicros), least(to, accepted.netMicros)]
+  return { netMicros: before - after, taxMicros: taxAt(before, booked) - taxAt(after, booked) }
 }
 
 async function numberOf(

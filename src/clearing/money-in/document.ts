@@ -203,11 +203,12 @@ export async function readDocument(sql: Sql, invoiceId: string): Promise<Documen
   return rows[0] === undefined ? null : documentOf(rows[0])
 }
 
-/** The document that a statement was invoiced by; null: it was not. */
+/** The document that a statement was invoiced by, the first one of a seller that billed it in parts; null: none. */
 export async function documentOfStatement(sql: Sql, statementId: string): Promise<Document | null> {
-  const { rows } = await sql.query<Row>(`select ${columns} from invoice where statement_id = $1 and credits is null`, [
-    statementId
-  ])
+  const { rows } = await sql.query<Row>(
+    `select ${columns} from invoice where statement_id = $1 and credits is null order by made_at, invoice_id limit 1`,
+    [statementId]
+  )
   return rows[0] === undefined ? null : documentOf(rows[0])
 }
 

@@ -58,8 +58,9 @@ const documents = `
     check ((origin = 'issued') = (sequence is not null)),
     check (credits is null or kind = 'credit-note')
   );
-  -- A statement is invoiced once.
-  create unique index invoice_statement on invoice (statement_id) where credits is null;
+  -- A statement is invoiced once by the hub; a seller that billed too little may bill the rest.
+  create unique index invoice_statement on invoice (statement_id) where credits is null and origin = 'issued';
+  create index invoice_of_statement on invoice (statement_id);
   create index invoice_credits on invoice (credits) where credits is not null;
 
   create table invoice_line (
@@ -99,6 +100,19 @@ const documents = `
     accepted_micros bigint not null,
     outcome text not null check (outcome in ('same', 'within', 'above', 'below', 'only-ours', 'only-theirs')),
     primary key (invoice_id, line)
+  );
+
+  -- What was refused of an invoice at first and accepted later.
+  create table invoice_acceptance (
+    invoice_id text not null references invoice_match,
+    n int not null check (n >= 1),
+    net_micros bigint not null check (net_micros > 0),
+    tax_micros bigint not null check (tax_micros >= 0),
+    reason text not null,
+    day date not null,
+    made_by text not null,
+    made_at timestamptz not null default now(),
+    primary key (invoice_id, n)
   );
 `
 
@@ -266,7 +280,9 @@ const views = `
       (d.owed_micros - coalesce(a.paid, 0))::bigint as open_micros, coalesce(h.held, 0)::bigint as held_micros
     from (
       select invoice_id as item_id, case origin when 'received' then 'received' else 'invoice' end as kind,
-        debtor, creditor, agreement_id, currency, issued_on, due_on, owed_micros
+        debtor, creditor, agreement_id, currency, issued_on, due_on,
+        (owed_micros + coalesce((select sum(c.net_micros + c.tax_micros) from invoice_acceptance c
+          where c.invoice_id = invoice.invoice_id), 0))::bigint as owed_micros
       from invoice
       union all
       select p.payment_id, 'netting', p.payer, p.payee, null, n.currency, n.day, n.due_on, p.amount_micros
@@ -285,8 +301,8 @@ const views = `
     from payment_rest group by payment_id, party having sum(amount_micros) <> 0;
 
   grant select, insert, update on document_series to isthmus_service;
-  grant select, insert on invoice, invoice_line, invoice_match, invoice_match_line, allocation, item_hold, payment,
-    payment_rest, payment_top_up, payment_reversal, payment_run, payment_order, payment_order_end, fx_rate, netting,
+  grant select, insert on invoice, invoice_line, invoice_match, invoice_match_line, invoice_acceptance, allocation,
+    item_hold, payment, payment_rest, payment_top_up, payment_reversal, payment_run, payment_order, payment_order_end, fx_rate, netting,
     netting_item, netting_payment, netting_event to isthmus_service;
   grant select on open_item, payment_open to isthmus_service;
 `

@@ -98,14 +98,18 @@ export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Rec
       currency
     )
   requireFields(asked, netMicros, currency)
-  const ours = claimsOf(await readBilledLines(sql, statementId), statement)
-  const theirs = asked.claims.length > 0 ? asked.claims : [{ destination: '', units: null, netMicros }]
+  const left = await leftOf(sql, statementId)
+  const lines = await readBilledLines(sql, statementId)
+  const ours = left === null ? claimsOf(lines, statement) : [{ destination: '', units: null, netMicros: left }]
+  // Of the rest of a period only the sum is held against the sum.
+  const compared = left === null ? asked.claims : []
+  const theirs = compared.length > 0 ? compared : [{ destination: '', units: null, netMicros }]
   const { percent, floor, of } = agreement.tolerance
   const tolerance = { percentNanos: parseRate(percent), floorMicros: parseAmount(floor), of }
   const match = balanced(matchInvoice(ours, theirs, tolerance, currency), netMicros)
   const outcome = match.outcome === 'short-paid' && asked.disputes ? 'disputed' : match.outcome
   const document = documentOf(asked, statement, netMicros, match)
-  const lines = theirs.map(({ destination, units, netMicros }, n) => ({
+  const claimed = theirs.map(({ destination, units, netMicros }, n) => ({
     line: n + 1,
     kind: 'claim',
     ofPeriod: statement.period,
@@ -114,9 +118,10 @@ export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Rec
     unit: units === null ? 'none' : 'unit',
     netMicros
   }))
-  await insertDocument(sql, document, null, lines)
+  await insertDocument(sql, document, null, claimed)
   await insertMatch(sql, document.invoiceId, statementId, match, outcome)
-  await postTransfers(sql, receivePostings(document, statement, match))
+  const stated = left ?? statement.netMicros
+  await postTransfers(sql, receivePostings(document, stated, match))
   return { document, match, outcome }
   function documentOf(given: ReceiveAsked, billed: BilledStatement, net: bigint, found: Match): Document {
     const tax = taxTermsOf(agreement)
@@ -155,20 +160,39 @@ export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Rec
   }
 }
 
-async function requireStatement(sql: Sql, { statementId, agreement }: ReceiveAsked): Promise<BilledStatement> {
+async function requireStatement(sql: Sql, { statementId, agreement, number }: ReceiveAsked): Promise<BilledStatement> {
   if (writerOf(agreement) !== 'seller') {
     throw wrong(`the invoices of agreement ${agreement.id} are written by the hub (invoicing.by)`)
   }
   const statement = await readBilled(sql, statementId)
   if (statement === null) throw wrong(`there is no closed statement ${statementId} to match it with`)
   const known = await documentOfStatement(sql, statementId)
-  if (known !== null) throw wrong(`${statementId} is invoiced by ${known.invoiceId} already`)
+  if (known !== null && (known.origin === 'issued' || (await leftOf(sql, statementId)) === 0n)) {
+    throw wrong(`${statementId} is invoiced by ${known.invoiceId} already`)
+  }
+  const { count } = await sql.query(
+    "select from invoice where seller = $1 and number = $2 and kind = 'invoice' and origin = 'received'",
+    [statement.seller, number]
+  )
+  if (count > 0) throw wrong(`the invoice ${number} of ${statement.seller} is known already`)
   const { currency = statement.currency } = agreement.invoicing
   if (currency !== statement.currency) {
     throw wrong(`invoices of agreement ${agreement.id} are in ${currency}, its statement in ${statement.currency}`)
   }
   if (statement.netMicros < 0n) throw wrong(`${statementId} comes to less than nothing: ${statement.seller} owes it`)
   return statement
+}
+
+/** What the seller has left unbilled of a period so far; null: it has billed nothing yet. */
+async function leftOf(sql: Sql, statementId: string): Promise<bigint | null> {
+  const { rows } = await sql.query<{ left: bigint }>(
+    `select greatest(0, m.left_micros - coalesce((select sum(c.net_micros) from invoice_acceptance c
+       where c.invoice_id = m.invoice_id), 0))::bigint as left
+     from invoice_match m join invoice i using (invoice_id)
+     where m.statement_id = $1 order by i.made_at desc, m.left_micros limit 1`,
+    [statementId]
+  )
+  return rows[0]?.left ?? null
 }
 
 function requireFields(asked: ReceiveAsked, netMicros: bigint, currency: string): void {
@@ -250,12 +274,12 @@ async function insertMatch(
 }
 
 /** What is accepted leaves Unbilled payable and becomes Payable; what their figure differs by is cost or rounding. */
-function receivePostings(document: Document, statement: BilledStatement, match: Match): readonly Posting[] {
+function receivePostings(document: Document, statedMicros: bigint, match: Match): readonly Posting[] {
   const { seller, buyer, currency, invoiceId, agreementId, debtor, creditor, issuedOn: day } = document
   const entry = (part: string): string => `received/${invoiceId}/${part}`
   const accepted = match.acceptedMicros
   // Left unbilled: what was not billed and may still come. Else all of it is settled by this invoice.
-  const cleared = statement.netMicros - match.leftMicros
+  const cleared = statedMicros - match.leftMicros
   const tax = document.owedMicros - accepted
   if (buyer !== hub) {
     const [debit, credit] = [bilateralUnbilled(agreementId, creditor), bilateralUnbilled(agreementId, debtor)]

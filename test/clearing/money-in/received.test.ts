@@ -1,6 +1,7 @@
 import { deepEqual, equal, rejects, throws } from 'node:assert/strict'
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import * as fc from 'fast-check'
+import { acceptMore } from '../../../src/clearing/money-in/accept.ts'
 import { issueCreditNote } from '../../../src/clearing/money-in/credit-note.ts'
 import { matchInvoice } from '../../../src/clearing/money-in/match.ts'
 import type { Claim, Tolerance } from '../../../src/clearing/money-in/match.ts'
@@ -200,12 +201,48 @@ describe('booking it', () => {
     deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
   })
 
-  it('COM-06 leaves unbilled what was billed too low', async () => {
+  it('COM-06 SET-04 what was refused can be accepted later, in parts, and no more than that', async () => {
+    const database = await closed()
+    await receive(database, { netMicros: parseAmount('170'), taxMicros: parseAmount('17') })
+    const accept = (net: string, invoiceId = 'operator:R-77', reason = 'agreed') =>
+      database.transaction(sql =>
+        acceptMore(sql, { invoiceId, netMicros: parseAmount(net), reason, day: '2026-12-20', by: 'bert' })
+      )
+    await rejects(accept('20.01'), /20\.01 EUR of operator:R-77 cannot be accepted; 20\.00 is refused of it/)
+    await rejects(accept('1', 'operator:R-1'), /there is no received invoice operator:R-1/)
+    await rejects(accept('1', 'operator:R-77', ''), /needs a reason/)
+    deepEqual(await accept('5.05'), { netMicros: parseAmount('5.05'), taxMicros: parseAmount('0.51'), currency: 'EUR' })
+    await accept('14.95')
+    await rejects(accept('0.01'), /0\.00 is refused of it/)
+    equal(printAmount((await readOpenItems(database))[0]?.openMicros ?? 0n), '187.000000')
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
+    const whole = {
+      invoiceId: 'operator:R-77',
+      netMicros: parseAmount('170'),
+      reason: 'all of it',
+      day: '2026-12-21',
+      by: 'b'
+    }
+    const note = await database.transaction(sql => issueCreditNote(sql, { ...whole, number: 'C-9' }))
+    deepEqual([printAmount(note.grossMicros), note.owedMicros, await readOpenItems(database)], ['187.000000', 0n, []])
+    equal((await balances(database))['tax-input'], undefined)
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
+  })
+
+  it('COM-06 leaves unbilled what was billed too low, and takes another invoice for the rest', async () => {
     const database = await closed()
     const { outcome } = await receive(database, { netMicros: parseAmount('100'), taxMicros: parseAmount('10') })
     equal(outcome, 'under-billed')
     const stand = await balances(database)
     deepEqual([stand['payable/operator'], stand['unbilled-payable/operator']], ['-110', '-50.004'])
+    const rest = { number: 'R-78', netMicros: parseAmount('50'), taxMicros: parseAmount('5') }
+    await rejects(receive(database, { ...rest, number: 'R-77' }), /the invoice R-77 of operator is known already/)
+    const second = await receive(database, rest)
+    deepEqual([second.outcome, printAmount(second.match.ownMicros)], ['accepted', '50.004000'])
+    const settled = await balances(database)
+    deepEqual([settled['payable/operator'], settled['unbilled-payable/operator']], ['-165', undefined])
+    await rejects(receive(database, { ...rest, number: 'R-79' }), /is invoiced by operator:R-77 already/)
+    deepEqual([await outOfBalance(database), await apartFromItems(database)], [[], []])
   })
 
   it('COM-06 refuses what cannot be: another tax, lines that do not add up, a statement that is not there', async () => {

@@ -1,7 +1,7 @@
 import { deepEqual, ok } from 'node:assert/strict'
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
-import { declarePayment } from '../../../src/clearing/money-in/assign.ts'
-import { assignPayment } from '../../../src/clearing/money-in/assign.ts'
+import { acceptMore } from '../../../src/clearing/money-in/accept.ts'
+import { assignPayment, declarePayment } from '../../../src/clearing/money-in/assign.ts'
 import { readWaiting } from '../../../src/clearing/money-in/aging-report.ts'
 import { readBankFile } from '../../../src/clearing/money-in/bank-file.ts'
 import { issueCreditNote } from '../../../src/clearing/money-in/credit-note.ts'
@@ -143,6 +143,13 @@ describe('whatever happens to invoices and payments', () => {
           const rest = one(await readWaiting(sql, 50))
           const party = rest?.party ?? one(parties) ?? ''
           await assignPayment(sql, { paymentId: rest?.paymentId ?? '', party, invoiceId: null, fx: null, day, by })
+        }),
+      () =>
+        database.transaction(async sql => {
+          const bought = await listDocuments(sql, { party: null, agreementId: null, period: null, max: 50 })
+          const invoice = one(bought.filter(({ kind, origin }) => kind === 'invoice' && origin === 'received'))
+          const asked = { invoiceId: invoice?.invoiceId ?? '', netMicros: amount() / 8n, reason: 'agreed', day, by }
+          await acceptMore(sql, asked)
         }),
       () => {
         const asked = { currency: 'EUR', until: '2027-12-31', parties: createPartyBook(config), day, by, dryRun: false }
