@@ -10,6 +10,7 @@ import { verifyLedger } from '../../src/clearing/verify/verify.ts'
 import { chained, genesis } from '../../src/events/chain.ts'
 import { eventMigrations, createTableLog } from '../../src/events/embedded.ts'
 import type { CdrRecord } from '../../src/events/cdr.ts'
+import { cdrTopic } from '../../src/events/event-log.ts'
 import { bookOf, cascade, dumpOf, record, uuid } from '../support/clearing.ts'
 import { startTestPostgres } from '../support/database.ts'
 import { bookOfYaml, closed, post } from '../support/settlement.ts'
@@ -34,7 +35,9 @@ const call = (n: number, daysAgo: number, over: Partial<CdrRecord> = {}): CdrRec
 async function withCalls(records: readonly CdrRecord[]): Promise<TestDatabase> {
   const database = await postgres.fresh([...eventMigrations, ...clearingMigrations])
   await createTableLog(database).append(records)
-  await database.transaction(sql => postBatch(sql, { topic: 't', after: 0n, position: 1n, records }, bookOf()))
+  await database.transaction(sql =>
+    postBatch(sql, { topic: cdrTopic, after: 0n, position: BigInt(records.length), records }, bookOf())
+  )
   return database
 }
 const numbersOf = async (database: TestDatabase): Promise<readonly unknown[]> =>
@@ -48,16 +51,20 @@ const kept = ['tel:+4930100', 'tel:+4989200', 'tel:+4989200']
 
 describe('how long numbers are kept', () => {
   it('EOS-05 numbers go when their time is over, and what was charged stays to the last digit', async () => {
-    const database = await withCalls([call(1, 100), call(2, 99), call(3, 10)])
+    const start = call(7, 100, { kind: 'start', t_end: now - 100 * dayMs })
+    const database = await withCalls([call(1, 100), call(2, 99), call(3, 10), start])
     const before = await dumpOf(database)
     const cut = cutOffs(privacy('{ retentionDays: 99 }'), now)
     deepEqual(await eraseNumbers(database, cut, { by: 'anna', pageRows: 1 }), { records: 1n, partnerCalls: 0n })
     deepEqual(await numbersOf(database), [erased, kept, kept])
     deepEqual(await dumpOf(database), before)
     const { rows } = await database.query<{ payload: CdrRecord }>('select payload from event_log order by key')
-    const [{ payload } = { payload: null }, ...others] = rows
+    const [{ payload } = { payload: null }] = rows
     deepEqual(payload, { erased: true, node_id: 'node-1', seq: 1, prev_hash: '0'.repeat(64), hash: call(1, 1).hash })
-    ok(others.every(row => row.payload.dialled === 'tel:+4989200'))
+    deepEqual(
+      rows.map(row => row.payload.dialled ?? 'erased'),
+      ['erased', 'tel:+4989200', 'tel:+4989200', 'erased']
+    )
     const again = await eraseNumbers(database, cut, { by: 'anna' })
     equal(again.records, 0n)
     const { rows: done } = await database.query('select records, erased_by from number_erasure order by erasure_id')
@@ -90,6 +97,17 @@ describe('how long numbers are kept', () => {
     throws(() => cutOffs(privacy('{}'), now), /privacy\.retentionDays is missing/)
   })
 
+  it('EOS-05 a record that nobody has cleared yet keeps its numbers, however old it is', async () => {
+    const database = await withCalls([call(1, 100)])
+    await createTableLog(database).append([call(2, 100)])
+    await eraseNumbers(database, cutOffs(privacy('{ retentionDays: 30 }'), now), { by: 'anna' })
+    const { rows } = await database.query<{ payload: CdrRecord }>('select payload from event_log order by position')
+    deepEqual(
+      rows.map(({ payload }) => payload.dialled ?? 'erased'),
+      ['erased', 'tel:+4989200']
+    )
+  })
+
   it('EOS-05 what an open dispute is about waits for its end', async () => {
     const database = await withCalls([call(1, 100)])
     const columns = `dispute_id, agreement_id, period, raised_by, type, side, party, currency, amount_micros, reason,
@@ -116,6 +134,7 @@ describe('how long numbers are kept', () => {
     })
     await createTableLog(database).append(records)
     await post(database, bookOfYaml(cascade), records)
+    await database.query('insert into clearing_position (topic, position) values ($1, 5)', [cdrTopic])
     await closed(database, bookOfYaml(cascade), '2026-08', { agreement: 'sell' })
     await eraseNumbers(database, cutOffs(privacy('{ retentionDays: 30 }'), now), { by: 'anna' })
     equal((await numbersOf(database)).filter(row => (row as readonly unknown[])[1] === 'erased').length, 3)
@@ -137,7 +156,8 @@ describe('how long numbers are kept', () => {
     const cut = cutOffs(privacy('{ retentionDays: 30 }'), now)
     await database.transaction(async sql => {
       await sql.query('create temp table cdr_final (like public.cdr_final) on commit drop')
-      const { rows } = await sql.query('select records from erase_numbers($1, $2, $3, 10)', [cut.byDefault, '{}', '{}'])
+      const page = [cut.byDefault, '{}', '{}', '00000000-0000-0000-0000-000000000000']
+      const { rows } = await sql.query('select records from erase_numbers($1, $2, $3, $4, 10)', page)
       deepEqual(rows, [{ records: 1n }])
     })
     deepEqual(await numbersOf(database), [erased])
