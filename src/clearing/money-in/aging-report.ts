@@ -30,15 +30,14 @@ export async function readAging(
   { asOf, party }: { readonly asOf: string; readonly party: string | null }
 ): Promise<AgingReport> {
   const items = await readOpenItems(sql, party === null ? {} : { party })
-  const waiting = (await readWaiting(sql, 100_000)).filter(found => party === null || found.party === party)
-  const sums = new Map<string, { party: string; currency: string; amountMicros: bigint }>()
-  for (const { party, currency, amountMicros } of waiting) {
-    if (party === null) continue
-    const sum = sums.get(`${party} ${currency}`) ?? { party, currency, amountMicros: 0n }
-    sum.amountMicros += amountMicros
-    sums.set(`${party} ${currency}`, sum)
-  }
-  return { asOf, rows: agingOf(items, asOf), unapplied: [...sums.values()] }
+  const { rows } = await sql.query<{ party: string; currency: string; amount: bigint }>(
+    `select o.party, p.currency, sum(o.amount_micros)::bigint as amount
+     from payment_open o join payment p using (payment_id)
+     where o.party is not null and ($1::text is null or o.party = $1) group by 1, 2 order by 1, 2`,
+    [party]
+  )
+  const unapplied = rows.map(({ party, currency, amount }) => ({ party, currency, amountMicros: amount }))
+  return { asOf, rows: agingOf(items, asOf), unapplied }
 }
 
 /** Money that pays nothing yet, in suspense first, then the oldest first. */
