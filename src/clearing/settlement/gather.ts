@@ -12,7 +12,7 @@ import { createFacts } from './facts.ts'
 import { LineSums } from './lines.ts'
 import { leafOf, MerkleTree } from './merkle.ts'
 import type { StatementLine } from './model.ts'
-import { chargesIn, readCharges, replacedIn, unstatedIn } from './stated.ts'
+import { chargesIn, declareCursor, readCharges, replacedIn, steadily, unstatedIn } from './stated.ts'
 import type { Days, StatedCharge } from './stated.ts'
 import { createSalts, viewOf, viewText } from './view.ts'
 
@@ -136,9 +136,11 @@ async function outdatedIn(
   agreementId: string,
   days: Days
 ): Promise<{ readonly count: bigint; readonly micros: string }> {
-  const { rows } = await sql.query<{ count: bigint; micros: string }>(
-    `select count(*) as count, coalesce(sum(amount_micros), 0)::text as micros
-     from (${unstatedIn(agreementId, days)}) as o`
+  const { rows } = await steadily(sql, () =>
+    sql.query<{ count: bigint; micros: string }>(
+      `select count(*) as count, coalesce(sum(amount_micros), 0)::text as micros
+       from (${unstatedIn(agreementId, days)}) as o`
+    )
   )
   return rows[0] ?? none
 }
@@ -148,10 +150,8 @@ const leavesPage = 20_000
 /** The root over the leaves of a statement, in the order of their records. `sql` is a transaction. */
 export async function rootOf(sql: Sql, statementId: string): Promise<string> {
   const tree = new MerkleTree()
-  await sql.query(
-    `declare leaves no scroll cursor for select leaf from statement_leaf
-     where statement_id = ${escapeLiteral(statementId)} order by cdr_id, revision, sign`
-  )
+  const leaves = `select leaf from statement_leaf where statement_id = ${escapeLiteral(statementId)}`
+  await declareCursor(sql, 'leaves', `${leaves} order by cdr_id, revision, sign`)
   for (;;) {
     const { rows } = await sql.query<{ leaf: Uint8Array }>(`fetch ${leavesPage} from leaves`)
     for (const { leaf } of rows) tree.add(leaf)

@@ -7,6 +7,7 @@ import { addDays } from '../money-in/days.ts'
 import { periodOfDay } from '../periods.ts'
 import type { SettlementPeriod } from '../periods.ts'
 import type { Balance, PeriodFacts, RateSum } from './adjust.ts'
+import { steadily } from './stated.ts'
 import type { Days } from './stated.ts'
 
 /** Of the calls that were stated, with those of the statement that is being made. */
@@ -25,17 +26,18 @@ export async function periodFactsOf(
 }
 
 async function ratesOf(sql: Sql, agreementId: string, { from, to }: Days, statementId: string) {
-  const { rows } = await sql.query<{
-    rate_id: string | null
-    rate: string | null
-    setup: string | null
-    uplift: string | null
-    calls: string
-    units: string
-    duration_ms: string
-    amount: string
-  }>(
-    `select x.rate_id, x.explanation -> 'parts' -> 0 ->> 'rate' as rate, x.explanation ->> 'setupFee' as setup,
+  const { rows } = await steadily(sql, () =>
+    sql.query<{
+      rate_id: string | null
+      rate: string | null
+      setup: string | null
+      uplift: string | null
+      calls: string
+      units: string
+      duration_ms: string
+      amount: string
+    }>(
+      `select x.rate_id, x.explanation -> 'parts' -> 0 ->> 'rate' as rate, x.explanation ->> 'setupFee' as setup,
        x.explanation ->> 'uplift' as uplift, sum(x.sign)::text as calls, sum(x.sign * x.billed_units)::text as units,
        sum(x.sign * f.duration_ms)::text as duration_ms, sum(x.sign * x.amount_micros)::text as amount
      from (
@@ -49,7 +51,8 @@ async function ratesOf(sql: Sql, agreementId: string, { from, to }: Days, statem
      ) as x join cdr_final f using (cdr_id)
      where x.day >= $2::date and x.day < $3::date and x.rule in ('call', 'message')
      group by 1, 2, 3, 4 order by 1, 2, 3, 4`,
-    [agreementId, from, to, statementId]
+      [agreementId, from, to, statementId]
+    )
   )
   return rows.map((row): RateSum => ({
     rateId: row.rate_id,

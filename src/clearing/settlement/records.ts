@@ -5,6 +5,7 @@ import { escapeLiteral } from 'pg'
 import { parseAmount } from '../money.ts'
 import { leafOf, MerkleTree } from './merkle.ts'
 import { viewOf, viewText } from './view.ts'
+import { declareCursor } from './stated.ts'
 import type { ViewedRecord } from './view.ts'
 
 export const limits = {
@@ -37,9 +38,10 @@ export async function readRecords(
   statementId: string,
   take: (page: readonly ProvenRecord[]) => Promise<void> | void
 ): Promise<void> {
-  await sql.query(
-    `declare records no scroll cursor for
-     select l.cdr_id, l.revision, l.sign, l.leaf, l.salt, f.leg, f.attempt, f.service, f.calling, f.called, f.dialled,
+  await declareCursor(
+    sql,
+    'records',
+    `select l.cdr_id, l.revision, l.sign, l.leaf, l.salt, f.leg, f.attempt, f.service, f.calling, f.called, f.dialled,
        f.trunk, f.t_request, f.t_answer, f.t_end, f.duration_ms, f.cause, coalesce(r.rule, c.rule) as rule,
        case when r.cdr_id is null then c.rate_id else r.rate_id end as rate_id,
        case when r.cdr_id is null then c.destination else r.destination end as destination,

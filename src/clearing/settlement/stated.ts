@@ -88,13 +88,29 @@ export const replacedIn = (agreementId: string, days: Days, rechargeSeen: bigint
 
 type Row = Omit<StatedCharge, 'sign'> & { readonly sign: number }
 
+/**
+ * A cursor whose time grows with the rows, not with their square: a database that has not looked at its tables since
+ * they grew takes a million rows for a few, and then looks through all of one table for each row of another.
+ */
+export async function declareCursor(sql: Sql, name: string, query: string): Promise<void> {
+  await steadily(sql, () => sql.query(`declare ${name} no scroll cursor for ${query}`))
+}
+
+/** The same for a statement. `sql` is a transaction. */
+export async function steadily<T>(sql: Sql, work: () => Promise<T>): Promise<T> {
+  await sql.query('set local enable_nestloop = off')
+  const done = await work()
+  await sql.query('set local enable_nestloop to default')
+  return done
+}
+
 /** Hands out the rows of a query page by page. `sql` is a transaction, and one query is read at a time. */
 export async function readCharges(
   sql: Sql,
   query: string,
   take: (page: readonly StatedCharge[]) => Promise<void>
 ): Promise<void> {
-  await sql.query(`declare stated no scroll cursor for ${query}`)
+  await declareCursor(sql, 'stated', query)
   for (;;) {
     const { rows } = await sql.query<Row>(`fetch ${limits.pageMax} from stated`)
     if (rows.length > 0) await take(rows.map(row => ({ ...row, sign: row.sign < 0 ? -1 : 1 })))

@@ -4,6 +4,7 @@ import type { Sql } from '../../store/sql.ts'
 import { convert, shareOf } from '../models.ts'
 import { divRound, parseAmount, parseRate, powerOfTen, printAmount, roundingModes } from '../money.ts'
 import type { RoundingMode } from '../money.ts'
+import { declareCursor } from '../settlement/stated.ts'
 import { Findings, limits } from './model.ts'
 import type { Check } from './model.ts'
 
@@ -20,9 +21,10 @@ interface Row {
 /** `sql` is a transaction. */
 export async function checkCharges(sql: Sql, progress: (done: number) => void): Promise<Check> {
   const found = new Findings('charges')
-  await sql.query(
-    `declare charges no scroll cursor for
-     select c.cdr_id::text as id, c.rule, c.amount_micros, c.billed_units, c.explanation, f.duration_ms,
+  await declareCursor(
+    sql,
+    'charges',
+    `select c.cdr_id::text as id, c.rule, c.amount_micros, c.billed_units, c.explanation, f.duration_ms,
        f.t_answer is not null as answered from charge c join cdr_final f using (cdr_id)
      union all
      select r.cdr_id || ', charged again ' || r.revision, r.rule, r.amount_micros, r.billed_units, r.explanation,
