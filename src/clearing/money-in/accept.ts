@@ -1,5 +1,5 @@
-// What was refused of a seller's invoice and is accepted after all (COM-06, SET-04): the invoice stays as it was, more of
-// it is owed.
+// What was refused of a seller's invoice and is accepted after all (COM-06, SET-04): the invoice stays as it was, and
+// more of it is owed.
 
 import { HubError } from '../../errors.ts'
 import type { Sql } from '../../store/sql.ts'

@@ -302,8 +302,8 @@ const views = `
 
   grant select, insert, update on document_series to isthmus_service;
   grant select, insert on invoice, invoice_line, invoice_match, invoice_match_line, invoice_acceptance, allocation,
-    item_hold, payment, payment_rest, payment_top_up, payment_reversal, payment_run, payment_order, payment_order_end, fx_rate, netting,
-    netting_item, netting_payment, netting_event to isthmus_service;
+    item_hold, payment, payment_rest, payment_top_up, payment_reversal, payment_run, payment_order, payment_order_end,
+    fx_rate, netting, netting_item, netting_payment, netting_event to isthmus_service;
   grant select on open_item, payment_open to isthmus_service;
 `
 

@@ -87,7 +87,7 @@ const wrong = (why: string): HubError => new HubError('HUB_CONFIG', why)
 
 /** Records and books an invoice. `sql` is a transaction. Throws HUB_CONFIG. */
 export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Received> {
-  const { statementId, agreement, number } = asked
+  const { statementId, agreement, claims } = asked
   await lockMoney(sql)
   const statement = await requireStatement(sql, asked)
   const { currency } = statement
@@ -102,14 +102,14 @@ export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Rec
   const lines = await readBilledLines(sql, statementId)
   const ours = left === null ? claimsOf(lines, statement) : [{ destination: '', units: null, netMicros: left }]
   // Of the rest of a period only the sum is held against the sum.
-  const compared = left === null ? asked.claims : []
-  const theirs = compared.length > 0 ? compared : [{ destination: '', units: null, netMicros }]
+  const sum = [{ destination: '', units: null, netMicros }]
+  const theirs = left === null && claims.length > 0 ? claims : sum
   const { percent, floor, of } = agreement.tolerance
   const tolerance = { percentNanos: parseRate(percent), floorMicros: parseAmount(floor), of }
   const match = balanced(matchInvoice(ours, theirs, tolerance, currency), netMicros)
   const outcome = match.outcome === 'short-paid' && asked.disputes ? 'disputed' : match.outcome
-  const document = documentOf(asked, statement, netMicros, match)
-  const claimed = theirs.map(({ destination, units, netMicros }, n) => ({
+  const document = receivedDocument(asked, statement, netMicros, match)
+  const claimed = (claims.length > 0 ? claims : sum).map(({ destination, units, netMicros }, n) => ({
     line: n + 1,
     kind: 'claim',
     ofPeriod: statement.period,
@@ -123,40 +123,43 @@ export async function receiveInvoice(sql: Sql, asked: ReceiveAsked): Promise<Rec
   const stated = left ?? statement.netMicros
   await postTransfers(sql, receivePostings(document, stated, match))
   return { document, match, outcome }
-  function documentOf(given: ReceiveAsked, billed: BilledStatement, net: bigint, found: Match): Document {
-    const tax = taxTermsOf(agreement)
-    const taxed = found.acceptedMicros === net ? given.taxMicros : taxOn(found.acceptedMicros, tax, currency)
-    const taxAccepted = taxed < given.taxMicros ? taxed : given.taxMicros
-    return {
-      invoiceId: `${billed.seller}:${number}`,
-      kind: 'invoice',
-      origin: 'received',
-      number,
-      seller: billed.seller,
-      buyer: billed.buyer,
-      agreementId: agreement.id,
-      statementId,
-      credits: null,
-      period: billed.period,
-      periodFrom: billed.fromDay,
-      periodTo: billed.lastDay,
-      issuedOn: given.issuedOn,
-      dueOn: given.dueOn ?? addDays(given.issuedOn, agreement.paymentDays),
-      currency,
-      netMicros: net,
-      taxMicros: given.taxMicros,
-      grossMicros: net + given.taxMicros,
-      debtor: billed.buyer,
-      creditor: billed.seller,
-      owedMicros: found.acceptedMicros + taxAccepted,
-      tax,
-      sellerParty: given.parties(billed.seller),
-      buyerParty: given.parties(billed.buyer),
-      selfBilled: false,
-      fx: null,
-      reason: null,
-      issuedBy: given.by
-    }
+}
+
+/** As the seller wrote it; what it makes the hub owe is what was accepted, with the tax on that. */
+function receivedDocument(asked: ReceiveAsked, statement: BilledStatement, netMicros: bigint, match: Match): Document {
+  const { agreement, number, taxMicros, issuedOn, parties } = asked
+  const { seller, buyer, currency } = statement
+  const tax = taxTermsOf(agreement)
+  const taxed = match.acceptedMicros === netMicros ? taxMicros : taxOn(match.acceptedMicros, tax, currency)
+  return {
+    invoiceId: `${seller}:${number}`,
+    kind: 'invoice',
+    origin: 'received',
+    number,
+    seller,
+    buyer,
+    agreementId: agreement.id,
+    statementId: statement.statementId,
+    credits: null,
+    period: statement.period,
+    periodFrom: statement.fromDay,
+    periodTo: statement.lastDay,
+    issuedOn,
+    dueOn: asked.dueOn ?? addDays(issuedOn, agreement.paymentDays),
+    currency,
+    netMicros,
+    taxMicros,
+    grossMicros: netMicros + taxMicros,
+    debtor: buyer,
+    creditor: seller,
+    owedMicros: match.acceptedMicros + (taxed < taxMicros ? taxed : taxMicros),
+    tax,
+    sellerParty: parties(seller),
+    buyerParty: parties(buyer),
+    selfBilled: false,
+    fx: null,
+    reason: null,
+    issuedBy: asked.by
   }
 }
 
