@@ -22,7 +22,7 @@ const verifyCommand = (): Command =>
         bar.end()
         if (options.json) sayJson({ ok, checks })
         for (const { name, looked, wrong, faults, skipped } of options.json ? [] : checks) {
-          const outcome = skipped ?? (wrong === 0 ? 'right' : `${wrong} WRONG`)
+          const outcome = wrong > 0 ? `${wrong} WRONG` : (skipped ?? 'right')
           say(`${name.padEnd(12)} ${String(looked).padStart(12)}  ${outcome}`)
           for (const fault of faults) say(`  ${fault}`)
         }

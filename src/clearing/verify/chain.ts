@@ -22,6 +22,7 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
      order by payload ->> 'node_id', (payload ->> 'seq')::bigint, position`
   )
   let last: ChainLink | null = null
+  const nodes = new Set<string>()
   for (;;) {
     const { rows } = await sql.query<{ payload: unknown }>(`fetch ${limits.pageMax} from chained`)
     const finals: Final[] = []
@@ -31,6 +32,7 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
         const gap = last?.node_id === erased.node_id ? linkFault(last, erased) : null
         if (gap !== null) found.fault(`${erased.node_id}: ${gap}`)
         last = erased
+        nodes.add(erased.node_id)
         continue
       }
       const taken = takeIn([payload])
@@ -43,6 +45,7 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
       const why = before === null ? firstFault(record) : (chainFault([record]) ?? linkFault(before, record))
       if (why !== null) found.fault(`${record.node_id}: ${why}`)
       last = record
+      nodes.add(record.node_id)
       finals.push(...taken.finals)
     }
     await compare(sql, finals, found)
@@ -51,13 +54,24 @@ export async function checkChain(sql: Sql, progress: (done: number) => void): Pr
     if (rows.length < limits.pageMax) break
   }
   await sql.query('close chained')
+  return found.done(await checkEnds(sql, [...nodes], found))
+}
+
+/** Finals that the log lacks, of nodes that it knows; of others, such as writers to Kafka, it says how many. */
+async function checkEnds(sql: Sql, nodes: readonly string[], found: Findings): Promise<string | null> {
   const { rows } = await sql.query<{ cdr_id: string }>(
-    `select cdr_id::text from cdr_final f
-     where not exists (select from event_log e where e.topic = '${cdrTopic}' and e.cdr_id = f.cdr_id)
-     order by 1 limit ${limits.faultsMax}`
+    `select cdr_id::text from cdr_final f where f.node_id = any($1::text[])
+       and not exists (select from event_log e where e.topic = '${cdrTopic}' and e.cdr_id = f.cdr_id)
+     order by 1 limit ${limits.faultsMax}`,
+    [nodes]
   )
   for (const { cdr_id } of rows) found.fault(`${cdr_id}: the event log has no such record`)
-  return found.done()
+  const { rows: others } = await sql.query<{ records: bigint }>(
+    'select count(*) as records from cdr_final where node_id <> all($1::text[])',
+    [nodes]
+  )
+  const records = others[0]?.records ?? 0n
+  return records === 0n ? null : `${records} records are of nodes that this event log does not know`
 }
 
 /** A record whose numbers are gone: its link stays. */

@@ -14,7 +14,7 @@ export interface Check {
   /** How many are wrong; the first of them in words. */
   readonly wrong: number
   readonly faults: readonly string[]
-  /** Why it could not look; null: it did. */
+  /** Why it could not look, or not at all; null: it did. */
   readonly skipped: string | null
 }
 

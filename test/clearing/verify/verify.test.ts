@@ -152,6 +152,13 @@ describe('the book computed again', () => {
     equal(checks[4]?.looked, 8)
   })
 
+  it('records of nodes that the event log does not know are counted, and no fault', async () => {
+    const database = await filled()
+    await post(database, bookOfYaml(models('0.03')), [callAt(9, '2026-12-02T12:00:00Z', 60, { node_id: 'other' })])
+    const { ok: right, checks } = await verifyLedger(database)
+    deepEqual([right, checks[4]?.skipped], [true, '1 records are of nodes that this event log does not know'])
+  })
+
   it('RATE-06 an explanation that lacks something comes to nothing', () => {
     equal(recomputed('call', {}), null)
     equal(recomputed('call', { rounding: { scale: 6, mode: 'sideways' }, parts: [] }), null)
