@@ -51,9 +51,11 @@ export class LineSums {
   /** Attempts that cost nothing, by what would have priced them. */
   readonly #idle = new Map<string, Sums>()
   readonly #unit: LineUnit
+  readonly #linesMax: number
   readonly #versions = new Set<string>()
 
-  constructor(service: string) {
+  constructor(service: string, linesMax: number = limits.linesMax) {
+    this.#linesMax = linesMax
     this.#unit = service === 'message' ? 'message' : 'second'
   }
 
@@ -101,8 +103,8 @@ export class LineSums {
     const key = JSON.stringify(parts)
     const known = to.get(key)
     if (known !== undefined) return known
-    if (this.#lines.size + this.#idle.size >= limits.linesMax) {
-      throw new HubError('HUB_LIMIT', `a statement of more than ${limits.linesMax} lines`)
+    if (this.#lines.size + this.#idle.size >= this.#linesMax) {
+      throw new HubError('HUB_LIMIT', `a statement of more than ${this.#linesMax} lines`)
     }
     const { kind, ofPeriod, rule } = place
     const detail = rule === undefined ? {} : { rule }

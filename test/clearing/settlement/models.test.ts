@@ -1,4 +1,4 @@
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, throws } from 'node:assert/strict'
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { clearingMigrations } from '../../../src/clearing/migrations.ts'
 import { printAmount } from '../../../src/clearing/money.ts'
@@ -48,6 +48,13 @@ describe('what a period owes beyond its calls', () => {
     ])
     equal(printAmount(statement.netMicros), '0.024600')
     equal(await owed(database), '0.024600')
+  })
+
+  it('RATE-08 is for prices by the row: a model with a price of its own is refused with it', () => {
+    throws(
+      () => bookOfYaml(sold('model: freemium, freemium: { freeUnits: 1 }, rounding: { scope: period },')),
+      /the model freemium has a price of its own/
+    )
   })
 
   it('COM-01 who uses less than was committed pays the shortfall', async () => {
