@@ -7,6 +7,7 @@ import { inspect, parseArgs } from 'node:util'
 import { benchCalls } from './calls.ts'
 import { benchCore } from './core.ts'
 import { benchCredit, creditTable } from './credit.ts'
+import { benchDecks } from './decks.ts'
 import { benchKafka } from './kafka.ts'
 import { benchLive, liveLimits } from './live.ts'
 import { benchMatrix, matrixLines } from './matrix.ts'
@@ -26,9 +27,11 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
                      xmpp    the XMPP access behind Prosody (Debian's prosody)
                      matrix  the Matrix access behind a homeserver that only does as it is told
                      rating  records priced and posted
+                     decks   a rate deck of 100,000 rows, from CSV and XLSX
                      credit  prepaid: reserve, refresh, debit, durable
                      kafka   from Kafka to the ledger (needs Java and Maven)
-                     statement  the statement of a month with a million records; a close and verification
+                     statement
+                             the statement of a month with a million records; a close and verification
   --quick          three rates for a few seconds each, 1,000 live calls, about three minutes; writes nothing
   --seconds N      length of a step of calls (10, quick: 4)
   --rates A,B,...  calls per second of the steps
@@ -36,7 +39,19 @@ const help = `npm run bench [-- PART... OPTIONS]     measure the hub; needs Debi
   --out FILE       where the page goes; a run of everything writes docs/performance.md
   --help           this text`
 
-const parts = ['parse', 'core', 'calls', 'live', 'xmpp', 'matrix', 'rating', 'credit', 'kafka', 'statement'] as const
+const parts = [
+  'parse',
+  'core',
+  'calls',
+  'live',
+  'xmpp',
+  'matrix',
+  'rating',
+  'decks',
+  'credit',
+  'kafka',
+  'statement'
+] as const
 type Part = (typeof parts)[number]
 const usual: readonly Part[] = ['parse', 'core', 'calls', 'live']
 const rates = [100, 200, 300, 450, 600, 800, 1_000, 1_200, 1_500, 2_000, 2_500, 3_000]
@@ -89,6 +104,7 @@ async function main(): Promise<void> {
   if (wanted('xmpp')) await xmpp(say)
   if (wanted('matrix')) say(matrixLines(await benchMatrix(say)))
   if (wanted('rating')) say(inspect(benchRating()))
+  if (wanted('decks')) await benchDecks()
   if (wanted('credit')) say(creditTable(await benchCredit(values.quick ? 3 : seconds)))
   if (wanted('kafka')) say(inspect(await benchKafka()))
   if (wanted('statement')) say(inspect(await benchStatement()))

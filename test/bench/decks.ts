@@ -1,5 +1,5 @@
 // How long a deck of 100,000 rows takes from its file into PostgreSQL, and back into memory for rating. Figures, never
-// assertions: node test/bench/clearing-decks.ts
+// assertions.
 
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -47,7 +47,7 @@ async function timed<T>(what: string, work: () => Promise<T> | T): Promise<T> {
   return done
 }
 
-async function main(): Promise<void> {
+export async function benchDecks(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'isthmus-decks-'))
   const postgres = await startTestPostgres()
   try {
@@ -96,5 +96,3 @@ async function main(): Promise<void> {
     rmSync(folder, { recursive: true })
   }
 }
-
-await main()
