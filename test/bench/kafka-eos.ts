@@ -22,3 +22,6 @@ try {
   await kafka.stop()
   await postgres.stop()
 }
+
+// The clients of brokers that were killed keep handles of theirs.
+process.exit()
