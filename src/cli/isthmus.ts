@@ -45,7 +45,7 @@ const commands: readonly (() => Command)[] = [
 ]
 
 /** Errors and exit codes are the same all the way down. */
-function adopt(parent: Command, command: Command): void {
+export function adopt(parent: Command, command: Command): void {
   parent.addCommand(command.copyInheritedSettings(parent))
   for (const child of command.commands) child.copyInheritedSettings(command)
 }

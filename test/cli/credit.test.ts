@@ -2,11 +2,12 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it, jest } from '@jest/globals'
-import { Command, CommanderError } from 'commander'
+import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { creditCommand } from '../../src/cli/credit.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
 import { clearingPeers } from '../support/clearing.ts'
+import { runCommands } from '../support/commands.ts'
+import type { Ran } from '../support/commands.ts'
 import { agreementsOf, creditAt, creditBook } from '../support/credit.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
@@ -25,33 +26,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 }, 60_000)
 
-interface Ran {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-/** In this process, as a new one would take most of the time. */
-async function credit(...args: readonly string[]): Promise<Ran> {
-  let out = ''
-  const write = jest.spyOn(process.stdout, 'write').mockImplementation((text: string | Uint8Array) => {
-    out += String(text)
-    return true
-  })
-  const all = new Command('isthmus').exitOverride().configureOutput({ writeErr: () => undefined })
-  const command = creditCommand().copyInheritedSettings(all)
-  all.addCommand(command)
-  for (const child of command.commands) child.copyInheritedSettings(command)
+const credit = (...args: readonly string[]): Promise<Ran> => {
   const needs = args.includes('--help') ? [] : ['--config', config, '--database', database.url]
-  try {
-    await all.parseAsync(['credit', ...args, ...needs], { from: 'user' })
-    return { code: 0, out, err: '' }
-  } catch (error) {
-    const code = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : 1
-    return { code, out, err: (error as Error).message }
-  } finally {
-    write.mockRestore()
-  }
+  return runCommands([creditCommand], ['credit', ...args, ...needs])
 }
 const topUp = (reference: string, amount: string, ...more: readonly string[]): Promise<Ran> =>
   credit('top-up', 'sell', '--amount', amount, '--reference', reference, ...more)

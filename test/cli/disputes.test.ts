@@ -2,8 +2,7 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it, jest } from '@jest/globals'
-import { Command, CommanderError } from 'commander'
+import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { postBatch } from '../../src/clearing/ledger.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
 import { disputeCommand } from '../../src/cli/dispute.ts'
@@ -11,6 +10,8 @@ import { fraudCommand } from '../../src/cli/fraud.ts'
 import { privacyCommand } from '../../src/cli/privacy.ts'
 import { reconcileCommand } from '../../src/cli/reconcile.ts'
 import { bookOf, callRecords, clearingPeers } from '../support/clearing.ts'
+import { runCommands } from '../support/commands.ts'
+import type { Ran } from '../support/commands.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
 
@@ -42,36 +43,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-interface Ran {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-/** In this process: a new one for every command would take most of the time of these tests. */
-async function isthmus(...args: readonly string[]): Promise<Ran> {
-  let [out, err] = ['', '']
-  const write = jest.spyOn(process.stdout, 'write').mockImplementation((text: string | Uint8Array) => {
-    out += String(text)
-    return true
-  })
-  const all = new Command('isthmus').exitOverride().configureOutput({ writeErr: text => void (err += text) })
-  for (const make of [reconcileCommand, disputeCommand, fraudCommand, privacyCommand]) inherit(all, make())
+const isthmus = (...args: readonly string[]): Promise<Ran> => {
   const place = args.includes('rules') ? [] : ['--database', database.url]
   const needs = args.includes('--help') ? [] : ['--config', config, ...place]
-  try {
-    await all.parseAsync([...args, ...needs], { from: 'user' })
-    return { code: 0, out, err }
-  } catch (error) {
-    const code = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : 1
-    return { code, out, err: err + (error as Error).message }
-  } finally {
-    write.mockRestore()
-  }
-}
-function inherit(parent: Command, command: Command): void {
-  parent.addCommand(command.copyInheritedSettings(parent))
-  for (const child of command.commands) child.copyInheritedSettings(command)
+  return runCommands([reconcileCommand, disputeCommand, fraudCommand, privacyCommand], [...args, ...needs])
 }
 const json = async (...args: readonly string[]): Promise<Record<string, unknown>> => {
   const { code, out, err } = await isthmus(...args, '--json')

@@ -2,11 +2,13 @@ import { deepEqual, equal, match } from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it, jest } from '@jest/globals'
+import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { Client } from 'pg'
-import { program } from '../../src/cli/isthmus.ts'
+import { ledgerCommand } from '../../src/cli/ledger.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
 import { bookOf, callRecords, cascade, clearingPeers } from '../support/clearing.ts'
+import { runCommands } from '../support/commands.ts'
+import type { Ran } from '../support/commands.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
 import { post } from '../support/settlement.ts'
@@ -26,23 +28,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-/** As it is started by people, or by cron; in this process, which is quicker. */
-async function verify(...args: readonly string[]): Promise<{ readonly code: number; readonly out: string }> {
-  let out = ''
-  const write = jest.spyOn(process.stdout, 'write').mockImplementation((text: string | Uint8Array) => {
-    out += String(text)
-    return true
-  })
-  process.exitCode = undefined
-  try {
-    const asked = ['ledger', 'verify', '--config', config, '--database', database.url, ...args]
-    await program().parseAsync(asked, { from: 'user' })
-    return { code: process.exitCode === undefined ? 0 : 1, out }
-  } finally {
-    process.exitCode = undefined
-    write.mockRestore()
-  }
-}
+/** As it is started by people, or by cron. */
+const verify = (...args: readonly string[]): Promise<Ran> =>
+  runCommands([ledgerCommand], ['ledger', 'verify', '--config', config, '--database', database.url, ...args])
 
 describe('isthmus ledger verify', () => {
   it('LED-02 says that all is right with 0, and what differs with 1', async () => {

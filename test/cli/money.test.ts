@@ -2,8 +2,7 @@ import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it, jest } from '@jest/globals'
-import { Command, CommanderError } from 'commander'
+import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { agingCommand } from '../../src/cli/aging.ts'
 import { fxCommand } from '../../src/cli/fx.ts'
 import { invoiceCommand } from '../../src/cli/invoice.ts'
@@ -15,6 +14,8 @@ import { verifyLedger } from '../../src/clearing/verify/verify.ts'
 import { HubError } from '../../src/errors.ts'
 import type { Sql } from '../../src/store/sql.ts'
 import { clearingPeers } from '../support/clearing.ts'
+import { runCommands } from '../support/commands.ts'
+import type { Ran } from '../support/commands.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
 import { balances, apartFromItems, outOfBalance } from '../support/money.ts'
@@ -59,35 +60,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-interface Ran {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-/** In this process: a new one for every command would take most of the time of these tests. */
-async function isthmus(...args: readonly string[]): Promise<Ran> {
-  let out = ''
-  const write = jest.spyOn(process.stdout, 'write').mockImplementation((text: string | Uint8Array) => {
-    out += String(text)
-    return true
-  })
-  const all = new Command('isthmus').exitOverride().configureOutput({ writeErr: () => undefined })
-  for (const make of [invoiceCommand, paymentCommand, agingCommand, fxCommand, nettingCommand]) inherit(all, make())
+const isthmus = (...args: readonly string[]): Promise<Ran> => {
   const needs = args.includes('--help') ? [] : ['--config', config, '--database', database.url]
-  try {
-    await all.parseAsync([...args, ...needs], { from: 'user' })
-    return { code: 0, out, err: '' }
-  } catch (error) {
-    const code = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : 1
-    return { code, out, err: (error as Error).message }
-  } finally {
-    write.mockRestore()
-  }
-}
-function inherit(parent: Command, command: Command): void {
-  parent.addCommand(command.copyInheritedSettings(parent))
-  for (const child of command.commands) child.copyInheritedSettings(command)
+  return runCommands([invoiceCommand, paymentCommand, agingCommand, fxCommand, nettingCommand], [...args, ...needs])
 }
 const json = async (...args: readonly string[]): Promise<Record<string, unknown>> => {
   const { code, out, err } = await isthmus(...args, '--json')

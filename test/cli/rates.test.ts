@@ -3,14 +3,15 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it, jest } from '@jest/globals'
-import { Command, CommanderError } from 'commander'
+import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { progressOf } from '../../src/cli/clearing-commands.ts'
 import { ratesCommand } from '../../src/cli/rates.ts'
 import { rateCommand, rerateCommand, suspenseCommand } from '../../src/cli/rerate.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
 import { postBatch } from '../../src/clearing/ledger.ts'
 import { bookOf, callRecords, cascade, clearingPeers } from '../support/clearing.ts'
+import { runCommands } from '../support/commands.ts'
+import type { Ran } from '../support/commands.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
 
@@ -28,35 +29,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-interface Ran {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-/** In this process: a new one for every command would take most of the time of these tests. */
-async function isthmus(...args: readonly string[]): Promise<Ran> {
-  let out = ''
-  const write = jest.spyOn(process.stdout, 'write').mockImplementation((text: string | Uint8Array) => {
-    out += String(text)
-    return true
-  })
-  const all = new Command('isthmus').exitOverride().configureOutput({ writeErr: () => undefined })
-  for (const make of [ratesCommand, rateCommand, rerateCommand, suspenseCommand]) inherit(all, make())
+const isthmus = (...args: readonly string[]): Promise<Ran> => {
   const needs = args.includes('--help') ? [] : ['--config', config, '--database', database.url]
-  try {
-    await all.parseAsync([...args, ...needs], { from: 'user' })
-    return { code: 0, out, err: '' }
-  } catch (error) {
-    const code = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : 1
-    return { code, out, err: (error as Error).message }
-  } finally {
-    write.mockRestore()
-  }
-}
-function inherit(parent: Command, command: Command): void {
-  parent.addCommand(command.copyInheritedSettings(parent))
-  for (const child of command.commands) child.copyInheritedSettings(command)
+  return runCommands([ratesCommand, rateCommand, rerateCommand, suspenseCommand], [...args, ...needs])
 }
 
 /** As it is started by people. */
@@ -64,7 +39,7 @@ const started = (...args: readonly string[]): Promise<Ran> =>
   new Promise(resolve => {
     const program = join(import.meta.dirname, '..', '..', 'src', 'cli', 'isthmus.ts')
     const child = execFile(process.execPath, [program, ...args], (_error, out, err) =>
-      resolve({ code: child.exitCode, out, err })
+      resolve({ code: child.exitCode ?? -1, out, err })
     )
   })
 const json = async (...args: readonly string[]): Promise<Record<string, unknown>> => {

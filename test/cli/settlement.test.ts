@@ -2,14 +2,15 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, it, jest } from '@jest/globals'
-import { Command, CommanderError } from 'commander'
+import { afterAll, beforeAll, describe, it } from '@jest/globals'
 import { parse } from 'papaparse'
 import readXlsxFile from 'read-excel-file/node'
 import { settlementCommand } from '../../src/cli/settlement.ts'
 import { statementCommand } from '../../src/cli/statement.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
 import { clearingPeers, failedCall } from '../support/clearing.ts'
+import { runCommands } from '../support/commands.ts'
+import type { Ran } from '../support/commands.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestDatabase, TestPostgres } from '../support/database.ts'
 import { bookOfYaml, callAt, post } from '../support/settlement.ts'
@@ -45,38 +46,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-interface Ran {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-/** In this process: a new one for every command would take most of the time of these tests. */
-async function isthmus(...args: readonly string[]): Promise<Ran> {
-  let out = ''
-  const write = jest.spyOn(process.stdout, 'write').mockImplementation((text: string | Uint8Array) => {
-    out += String(text)
-    return true
-  })
-  const all = new Command('isthmus').exitOverride().configureOutput({ writeErr: () => undefined })
-  for (const make of [settlementCommand, statementCommand]) inherit(all, make())
+const isthmus = (...args: readonly string[]): Promise<Ran> => {
   const needs =
     args.includes('--help') || args[0] === 'statement' ? [] : ['--config', config, '--database', database.url]
-  process.exitCode = undefined
-  try {
-    await all.parseAsync([...args, ...needs], { from: 'user' })
-    return { code: process.exitCode === undefined ? 0 : 1, out, err: '' }
-  } catch (error) {
-    const code = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : 1
-    return { code, out, err: (error as Error).message }
-  } finally {
-    process.exitCode = undefined
-    write.mockRestore()
-  }
-}
-function inherit(parent: Command, command: Command): void {
-  parent.addCommand(command.copyInheritedSettings(parent))
-  for (const child of command.commands) child.copyInheritedSettings(command)
+  return runCommands([settlementCommand, statementCommand], [...args, ...needs])
 }
 const november = ['--agreement', 'sell', '--period', '2025-11'] as const
 async function statement(format: string, name: string, which: readonly string[] = november): Promise<string> {
