@@ -10,7 +10,7 @@ import { createDeckVersions } from '../clearing/decks/versions.ts'
 import { clearingMigrations } from '../clearing/migrations.ts'
 import { createNumberOf } from '../clearing/numbers.ts'
 import { databaseUrl, readConfig } from '../config.ts'
-import type { AgreementConfig, Config } from '../config.ts'
+import type { Config } from '../config.ts'
 import { HubError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { openDatabase } from '../store/database.ts'
@@ -67,8 +67,11 @@ export async function withDatabase<T>(
   }
 }
 
-/** Throws HUB_CONFIG. */
-export function agreementOf({ agreements }: Config, id: string): AgreementConfig {
+/** One of those of a configuration, or of a book. Throws HUB_CONFIG. */
+export function agreementOf<T extends { readonly id: string }>(
+  { agreements }: { readonly agreements: readonly T[] },
+  id: string
+): T {
   const found = agreements.find(agreement => agreement.id === id)
   if (found !== undefined) return found
   const known = agreements.map(agreement => agreement.id).join(', ') || 'none'

@@ -5,12 +5,10 @@ import { adjust, topUp } from '../clearing/credit/movements.ts'
 import type { Given, Moved } from '../clearing/credit/movements.ts'
 import { viewCredit } from '../clearing/credit/view.ts'
 import type { CreditView } from '../clearing/credit/view.ts'
-import type { Agreement } from '../clearing/agreements.ts'
 import { parseAmount, printAmount } from '../clearing/money.ts'
-import type { Config } from '../config.ts'
 import { HubError } from '../errors.ts'
 import type { Sql } from '../store/sql.ts'
-import { bookOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
+import { agreementOf, bookOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
 
 const amountOf = (text: string): bigint => {
@@ -23,14 +21,6 @@ const amountOf = (text: string): bigint => {
 const countOf = (text: string): number => {
   if (!/^[1-9][0-9]{0,3}$/.test(text)) throw new InvalidArgumentError('a whole number, 1 to 9999')
   return Number(text)
-}
-
-function findAgreement(config: Config, id: string): Agreement {
-  const { agreements } = bookOf(config)
-  const found = agreements.find(agreement => agreement.id === id)
-  if (found !== undefined) return found
-  const known = agreements.map(agreement => agreement.id).join(', ') || 'none'
-  throw new HubError('HUB_CONFIG', `no agreement is called ${id}; there is ${known}`)
 }
 
 const agreementArgument = (): Argument => new Argument('<agreement>', 'which agreement')
@@ -80,7 +70,7 @@ const showCommand = (): Command =>
     .option('--max <n>', 'how many reservations and movements', countOf, 20)
     .action((id: string, options: Common & { readonly max: number }) =>
       withDatabase(options, async ({ config, database }) => {
-        const agreement = findAgreement(config, id)
+        const agreement = agreementOf(bookOf(config), id)
         const view = await viewCredit(database, agreement, options.max)
         if (view === null) {
           throw new HubError('HUB_CONFIG', `the account of ${id} is opened when the hub starts, or by a top-up`)
@@ -98,7 +88,7 @@ interface Asked extends Common {
 
 const change = async (id: string, options: Asked, move: (sql: Sql, given: Given) => Promise<Moved>): Promise<void> => {
   await withDatabase(options, async ({ config, database }) => {
-    const agreement = findAgreement(config, id)
+    const agreement = agreementOf(bookOf(config), id)
     const { amount: micros, reference, reason = '', by } = options
     const day = agreement.zone.day(Date.now())
     const { moved, balanceMicros } = await database.transaction(sql =>

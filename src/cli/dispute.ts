@@ -13,12 +13,12 @@ import type { DisputeAsked } from '../clearing/disputes/open.ts'
 import { disputeStates, disputeTypes } from '../clearing/disputes/states.ts'
 import type { DisputeState, DisputeType } from '../clearing/disputes/states.ts'
 import { tellCredit } from '../clearing/money-in/credit-link.ts'
-import { isDay } from '../clearing/money-in/days.ts'
-import { parseAmount, printAmount } from '../clearing/money.ts'
+import { printAmount } from '../clearing/money.ts'
 import { HubError } from '../errors.ts'
 import type { Sql } from '../store/sql.ts'
 import { agreementOf, bookOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
+import { amountArgument, dayOption } from './money-commands.ts'
 
 export const momentArgument = (text: string): number => {
   const at = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T.*(Z|[+-][0-9]{2}:[0-9]{2})$/.test(text) ? Date.parse(text) : Number.NaN
@@ -34,23 +34,6 @@ export const numberArgument = (text: string): bigint => {
   if (!/^[1-9][0-9]{0,17}$/.test(text)) throw new InvalidArgumentError('a number, as a list shows it')
   return BigInt(text)
 }
-const dayArgument = (text: string): string => {
-  if (!isDay(text)) throw new InvalidArgumentError('a day such as 2026-12-01')
-  return text
-}
-const amountArgument = (text: string): bigint => {
-  try {
-    const micros = parseAmount(text)
-    if (micros >= 0n) return micros
-  } catch {
-    // Told below.
-  }
-  throw new InvalidArgumentError('an amount such as 12.50')
-}
-const today = (): string => new Date().toISOString().slice(0, 10)
-const dayOption = (): Option =>
-  new Option('--day <day>', 'on which it happens').argParser(dayArgument).default(today(), 'today')
-
 const jsonOf = (dispute: Dispute, day: string): Readonly<Record<string, unknown>> => ({
   ...dispute,
   amount: printAmount(dispute.amountMicros),
@@ -110,12 +93,11 @@ const openCommand = (): Command =>
     .option('--from <moment>', 'of these calls, those answered from then on', momentArgument)
     .option('--to <moment>', 'and before then', momentArgument)
     .option('--draft', 'only prepare it: nothing is held out', false)
-    .addOption(dayOption())
+    .addOption(dayOption('on which it happens'))
     .action((options: OpenOptions) =>
       withDatabase(options, async ({ config, database }) => {
         const evidence = evidenceOf(options)
-        const agreement = bookOf(config).agreements.find(({ id }) => id === agreementOf(config, options.agreement).id)
-        if (agreement === undefined) throw new HubError('HUB_CONFIG', `no agreement is called ${options.agreement}`)
+        const agreement = agreementOf(bookOf(config), options.agreement)
         const { period, type, reason, raisedBy, draft, day, by } = options
         const invoiceId = options.invoice ?? null
         const amountMicros = options.amount ?? null
@@ -139,7 +121,7 @@ const listCommand = (): Command =>
     .option('--agreement <id>', 'of this agreement alone')
     .addOption(new Option('--state <state>', 'in this state alone').choices(disputeStates))
     .option('--all', 'also those that are over', false)
-    .addOption(dayOption())
+    .addOption(dayOption('on which it happens'))
     .action((options: ListOptions) =>
       withDatabase(options, async ({ database }) => {
         const { agreement = null, state = null, all, day } = options
@@ -178,7 +160,7 @@ const showCommand = (): Command =>
     .description('one dispute with everything that happened, and its records as a sheet')
     .argument('<number>', 'which one', numberArgument)
     .option('--out <file>', 'write its records to this CSV')
-    .addOption(dayOption())
+    .addOption(dayOption('on which it happens'))
     .action((id: bigint, options: ShowOptions) =>
       withDatabase(options, async ({ database }) => {
         const dispute = await readDispute(database, id)
@@ -217,7 +199,7 @@ const moveCommand = (): Command =>
     .requiredOption('--reason <text>', 'why')
     .option('--conceded <amount>', 'partly: how much of the amount, before tax', amountArgument)
     .option('--number <text>', "settled: the number of the seller's own credit note")
-    .addOption(dayOption())
+    .addOption(dayOption('on which it happens'))
     .action((id: bigint, name: string, options: MoveOptions, command: Command) => {
       const state = disputeStates.find(known => known === name)
       if (state === undefined) command.error(`${name} is none of ${disputeStates.join(', ')}`, { exitCode: 2 })
@@ -248,7 +230,7 @@ const resolveCommand = (): Command =>
     .requiredOption('--conceded <amount>', 'how much of it, before tax; all or none', conceded)
     .requiredOption('--reason <text>', 'why')
     .option('--number <text>', "of an invoice that was received: the number of the seller's credit note")
-    .addOption(dayOption())
+    .addOption(dayOption('on which it happens'))
     .action((id: bigint, options: ResolveOptions) =>
       withDatabase(options, async ({ config, database }) => {
         const { reason, day, by, number } = options
@@ -270,7 +252,7 @@ const holdCommand = (): Command =>
   withCommon(new Command('hold'), { signs: true })
     .description('hold its amount out of the invoice that was issued since; each move does that too')
     .argument('<number>', 'which one', numberArgument)
-    .addOption(dayOption())
+    .addOption(dayOption('on which it happens'))
     .action((id: bigint, options: Common & { readonly day: string }) =>
       withDatabase(options, async ({ database }) => {
         const { day, by } = options

@@ -14,7 +14,6 @@ import type { Reconciliation } from '../clearing/reconcile/result.ts'
 import { pseudonymsOf } from '../clearing/pseudonym.ts'
 import { periodNamed } from '../clearing/periods.ts'
 import { createZone } from '../clearing/zone.ts'
-import { HubError } from '../errors.ts'
 import type { Sql } from '../store/sql.ts'
 import { agreementOf, bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
@@ -165,8 +164,7 @@ const exchangeCommand = (): Command =>
     .action((options: ExchangeOptions) =>
       withDatabase(options, async ({ config, database }) => {
         const book = bookOf(config)
-        const agreement = book.agreements.find(({ id }) => id === agreementOf(config, options.agreement).id)
-        if (agreement === undefined) throw new HubError('HUB_CONFIG', `no agreement is called ${options.agreement}`)
+        const agreement = agreementOf(book, options.agreement)
         const scope = scopeOf(agreement, periodNamed(options.period, agreement.calendar))
         const hide = options.pseudonymise ? pseudonymsOf(config.privacy) : (number: string) => number
         const csv = exchangeCsv(database, scope, { destinations: options.destination, hide })

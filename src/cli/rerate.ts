@@ -8,8 +8,9 @@ import { simulate } from '../clearing/simulate.ts'
 import { suspenseReasons } from '../clearing/charging.ts'
 import { limits as suspenseLimits, listSuspense, sumSuspense } from '../clearing/suspense.ts'
 import { HubError } from '../errors.ts'
-import { bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
+import { agreementOf, bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
+import { countArgument } from './money-commands.ts'
 
 const moment = (text: string): number => {
   const at = Date.parse(text)
@@ -55,8 +56,7 @@ const simulateCommand = (): Command =>
     .action((options: SimulateOptions) =>
       withDatabase(options, async ({ config, database }) => {
         const book = bookOf(config)
-        const agreement = book.agreements.find(({ id }) => id === options.agreement)
-        if (agreement === undefined) throw new HubError('HUB_CONFIG', `no agreement is called ${options.agreement}`)
+        const agreement = agreementOf(book, options.agreement)
         await database.transaction(sql => book.prepare(sql, [options.at]))
         const { called, calling = null, at, duration: durationMs, quality = null } = options
         const simulation = simulate(book, agreement, { called, calling, at, durationMs, quality })
@@ -92,9 +92,7 @@ export const rerateCommand = (): Command =>
         if (from >= to) throw new HubError('HUB_CONFIG', `--to ${to} is not after --from ${from}`)
         if (reason.trim() === '') throw new HubError('HUB_CONFIG', '--reason is empty')
         const book = bookOf(config)
-        if (agreement !== null && !book.agreements.some(({ id }) => id === agreement)) {
-          throw new HubError('HUB_CONFIG', `no agreement is called ${agreement}`)
-        }
+        if (agreement !== null) agreementOf(book, agreement)
         const bar = progressOf('rating again')
         const scope = { agreementId: agreement, from, to, callId: call }
         const done = await rerate(database, book, { scope, reason, by, dryRun, progress: (at, of) => bar.at(at, of) })
@@ -119,16 +117,12 @@ const reasonOf = (text: string): string => {
   if (!suspenseReasons.some(reason => reason === text)) throw new InvalidArgumentError(suspenseReasons.join(', '))
   return text
 }
-const count = (text: string): number => {
-  if (!/^[1-9][0-9]{0,5}$/.test(text)) throw new InvalidArgumentError('a whole number')
-  return Number(text)
-}
 
 const suspenseList = (): Command =>
   withCommon(new Command('list'))
     .description('answered calls that nothing prices, and what is missing')
     .option('--reason <reason>', suspenseReasons.join(', '), reasonOf)
-    .option('--max <n>', `how many are listed, up to ${suspenseLimits.listMax}`, count, 20)
+    .option('--max <n>', `how many are listed, up to ${suspenseLimits.listMax}`, countArgument, 20)
     .action((options: Common & { readonly reason?: string; readonly max: number }) =>
       withDatabase(options, async ({ database }) => {
         const reason = options.reason ?? null

@@ -4,7 +4,7 @@ import { closeSync, openSync, renameSync, rmSync, writeFileSync, writeSync } fro
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { printAmount } from '../clearing/money.ts'
-import type { Agreement, AgreementBook } from '../clearing/agreements.ts'
+import type { Agreement } from '../clearing/agreements.ts'
 import { periodNamed } from '../clearing/periods.ts'
 import type { SettlementPeriod } from '../clearing/periods.ts'
 import { closePeriod } from '../clearing/settlement/close.ts'
@@ -22,15 +22,8 @@ import { statementPdf } from '../clearing/settlement/statement-pdf.ts'
 import { headOf, statementCsv, statementXlsx } from '../clearing/settlement/statement-table.ts'
 import { HubError } from '../errors.ts'
 import type { Database } from '../store/database.ts'
-import { bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
+import { agreementOf, bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
-
-/** Throws HUB_CONFIG. */
-function agreementIn({ agreements }: AgreementBook, id: string): Agreement {
-  const found = agreements.find(agreement => agreement.id === id)
-  if (found !== undefined) return found
-  throw new HubError('HUB_CONFIG', `no agreement is called ${id}; there is ${agreements.map(a => a.id).join(', ')}`)
-}
 
 interface CloseAsked extends Common {
   readonly agreement?: string
@@ -59,7 +52,7 @@ async function closeAll(options: CloseAsked, config: Given['config'], database: 
   if ((id === undefined) === !all) throw new HubError('HUB_CONFIG', 'name one --agreement, or say --all')
   if (override?.trim() === '') throw new HubError('HUB_CONFIG', '--override is empty')
   const book = bookOf(config)
-  const agreements = id === undefined ? book.agreements : [agreementIn(book, id)]
+  const agreements = id === undefined ? book.agreements : [agreementOf(book, id)]
   const key = dryRun ? passingKey() : loadSigningKey(resolve(config.hub.dataDir))
   const done: { readonly statementId: string; readonly outcome: CloseOutcome }[] = []
   for (const agreement of agreements) {
@@ -115,7 +108,7 @@ const listCommand = (): Command =>
     .action((options: Common & { readonly agreement?: string }) =>
       withDatabase(options, async ({ config, database }) => {
         const book = bookOf(config)
-        const agreements = options.agreement === undefined ? book.agreements : [agreementIn(book, options.agreement)]
+        const agreements = options.agreement === undefined ? book.agreements : [agreementOf(book, options.agreement)]
         const statements = await listStatements(database, options.agreement ?? null)
         const due = await Promise.all(
           agreements.map(async agreement => ({
@@ -156,7 +149,7 @@ const statementCommand = (): Command =>
       withDatabase(options, async ({ config, database }) => {
         const format = options.json ? 'json' : options.format
         const book = bookOf(config)
-        const agreement = agreementIn(book, options.agreement)
+        const agreement = agreementOf(book, options.agreement)
         const period = periodNamed(options.period, agreement.calendar)
         const file = await fileOf(database, agreement, period)
         const made = await printed(file, format)

@@ -73,16 +73,20 @@ export interface SheetOf {
   readonly decimal: '.' | ','
 }
 
+/** The name of a column without case, and with `_` for what is no letter or digit. */
+export const spelt = (cell: string): string =>
+  cell
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '_')
+    .replaceAll(/^_|_$/g, '')
+
 /** Where each column stands; a text says what is wrong with the header. */
 export function readHeader(cells: readonly string[]): ReadonlyMap<Column, number> | string {
   const found = new Map<Column, number>()
   const known = new Map<string, Column>(columns.map(name => [name, name]))
   for (const [at, cell] of cells.entries()) {
-    const name = cell
-      .trim()
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9]+/g, '_')
-      .replaceAll(/^_|_$/g, '')
+    const name = spelt(cell)
     if (name === '' || ignored.has(name)) continue
     const column = known.get(name) ?? synonyms[name]
     if (column === undefined) return `there is no column "${shown(cell)}"; there are ${columns.join(', ')}`

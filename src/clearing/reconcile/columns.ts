@@ -1,5 +1,6 @@
 // The columns of a partner's file, and its cells as calls or as sums per destination. Pure.
 
+import { spelt } from '../decks/columns.ts'
 import { parseScaled } from '../money.ts'
 import type { Zone } from '../zone.ts'
 import type { TheirCall } from './model.ts'
@@ -69,13 +70,6 @@ export interface Header {
   readonly at: ReadonlyMap<Column, number>
   readonly hasAmounts: boolean
 }
-
-const spelt = (cell: string): string =>
-  cell
-    .trim()
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '_')
-    .replaceAll(/^_|_$/g, '')
 
 /** `mapping`: our column by the name that the file has for it. A text says what is wrong with the header. */
 export function readHeader(cells: readonly string[], mapping: ReadonlyMap<string, Column>): Header | string {
