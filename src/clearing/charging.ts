@@ -4,7 +4,7 @@ import type { CdrRecord } from '../events/cdr.ts'
 import type { EpochMs } from '../session/model.ts'
 import { hub } from './agreements.ts'
 import type { Agreement, AgreementBook } from './agreements.ts'
-import { printAmount, printRate } from './money.ts'
+import { explanationOf } from './explanation.ts'
 import { rateByModel } from './pricing.ts'
 import type { Priced, Standing } from './pricing.ts'
 import { rateAttempt } from './rating.ts'
@@ -68,7 +68,8 @@ export interface Charge {
   readonly at: EpochMs
   /** The local day of the agreement. */
   readonly day: string
-  /** How the amount came about, in words and decimal strings. */
+  readonly priced: Priced
+  /** How the amount came about, in words and decimal strings; made when it is asked for. */
   readonly explanation: Readonly<Record<string, unknown>>
 }
 
@@ -82,6 +83,7 @@ export interface Transfer {
   readonly currency: string
 }
 
+/** `transfers` are made when they are asked for. */
 export type Outcome =
   | { readonly charged: true; readonly charge: Charge; readonly transfers: readonly Transfer[] }
   | { readonly charged: false; readonly reason: SuspenseReason; readonly day: string }
@@ -104,10 +106,7 @@ export function chargeOf(record: Chargeable, book: AgreementBook, standingOf: St
   const suspended = (reason: SuspenseReason): Outcome => ({ charged: false, reason, day })
   const charged = (rule: ChargeRule, row: RateRow | null, rated: Priced): Outcome => {
     if (rated.amountMicros > limits.amountMicrosMax) return suspended('too-expensive')
-    const { billedUnits, amountMicros } = rated
-    const explanation = explain(record, agreement, row, rated)
-    const charge = { side, rule, agreement, row, billedUnits, amountMicros, at, day, explanation }
-    return { charged: true, charge, transfers: transfersOf(record.cdr_id, charge) }
+    return new Charged(new MadeCharge(record, { side, rule, agreement, row, at, day }, rated), record.cdr_id)
   }
   if (record.emergency) return charged('emergency', null, free)
   if (side === 'bilateral' && record.leg === 'egress') return charged('with-ingress', null, free)
@@ -124,6 +123,54 @@ export function chargeOf(record: Chargeable, book: AgreementBook, standingOf: St
   const rule = agreement.model === 'bill-and-keep' ? 'keep' : isText ? 'message' : 'call'
   const usage = { at: answered, durationMs: record.duration_ms, isText }
   return charged(rule, row, rateByModel(agreement, row, usage, standingOf(agreement, day)))
+}
+
+type Facts = Pick<Charge, 'side' | 'rule' | 'agreement' | 'row' | 'at' | 'day'>
+
+/** A class, because thousands are made of one batch and few are asked to explain themselves. */
+class MadeCharge implements Charge {
+  readonly side: ChargeSide
+  readonly rule: ChargeRule
+  readonly agreement: Agreement | null
+  readonly row: RateRow | null
+  readonly billedUnits: number
+  readonly amountMicros: bigint
+  readonly at: EpochMs
+  readonly day: string
+  readonly priced: Priced
+  readonly #record: Chargeable
+
+  constructor(record: Chargeable, { side, rule, agreement, row, at, day }: Facts, priced: Priced) {
+    this.side = side
+    this.rule = rule
+    this.agreement = agreement
+    this.row = row
+    this.billedUnits = priced.billedUnits
+    this.amountMicros = priced.amountMicros
+    this.at = at
+    this.day = day
+    this.priced = priced
+    this.#record = record
+  }
+
+  get explanation(): Charge['explanation'] {
+    return explanationOf(this, this.#record.duration_ms)
+  }
+}
+
+class Charged {
+  readonly charged = true as const
+  readonly charge: Charge
+  readonly #cdrId: string
+
+  constructor(charge: Charge, cdrId: string) {
+    this.charge = charge
+    this.#cdrId = cdrId
+  }
+
+  get transfers(): readonly Transfer[] {
+    return transfersOf(this.#cdrId, this.charge)
+  }
 }
 
 const free: Priced = { billedUnits: 0, parts: [], amountMicros: 0n, steps: {} }
@@ -201,42 +248,4 @@ function transfersOf(cdrId: string, { side, rule, agreement, amountMicros }: Cha
   if (agreement === null || amountMicros === 0n) return []
   const [debit, credit] = accountsOf(side, agreement)
   return [{ entryId: `${cdrId}/${rule}/1`, debit, credit, amountMicros, currency: agreement.currency }]
-}
-
-/** All that is needed to compute the amount again, by hand. */
-function explain(
-  record: Chargeable,
-  agreement: Agreement | null,
-  row: RateRow | null,
-  { billedUnits, parts, amountMicros, steps }: Priced
-): Charge['explanation'] {
-  const amount = printAmount(amountMicros)
-  if (agreement === null) return { amount }
-  const { seconds, scale, mode, bands } = agreement.rounding
-  const terms = {
-    buyer: agreement.buyer,
-    seller: agreement.seller,
-    model: agreement.model,
-    timeZone: agreement.zone.name,
-    rounding: { seconds, scale, mode }
-  }
-  if (row === null) return { ...terms, attemptFee: printRate(agreement.attemptFeeNanos), amount }
-  return {
-    ...terms,
-    deck: row.version,
-    prefix: row.prefix,
-    destination: row.destination,
-    ...(row.origin === null ? {} : { origin: row.origin }),
-    ...(row.quality === null ? {} : { quality: row.quality }),
-    per: record.service === 'message' ? 'message' : 'minute',
-    setupFee: printRate(row.setupFeeNanos),
-    minimumSeconds: row.minimumSeconds,
-    increments: `${row.initialSeconds}/${row.nextSeconds}`,
-    ...(row.bands.length === 0 ? {} : { bands }),
-    durationMs: record.duration_ms,
-    billedUnits,
-    parts: parts.map(({ rateNanos, units }) => ({ rate: printRate(rateNanos), units })),
-    ...steps,
-    amount
-  }
 }

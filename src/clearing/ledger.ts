@@ -92,7 +92,7 @@ export async function releaseSuspense(
 ): Promise<{ readonly looked: number; readonly charged: number; readonly last: string }> {
   await sql.query('select pg_advisory_xact_lock($1)', [releaseLock])
   const { rows } = await sql.query<ChargeableRow>(
-    `select ${chargeableColumns} from suspense s join cdr_final f using (cdr_id) left join charge c using (cdr_id)
+    `select ${chargeableColumns} from suspense s join cdr_final f using (cdr_id) left join charged c using (cdr_id)
      where c.cdr_id is null and s.cdr_id > $1 order by s.cdr_id limit $2`,
     [from, max]
   )

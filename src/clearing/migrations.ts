@@ -1,6 +1,7 @@
 // The tables of clearing. What happened is only ever added to; balances and sums follow from it and may change.
 
 import type { Migration } from '../store/migrations.ts'
+import { chargedMigration } from './charged-migration.ts'
 import { creditMigration } from './credit/migrations.ts'
 import { deckMigrations } from './decks/migrations.ts'
 import { disputeMigration } from './disputes/migrations.ts'
@@ -137,5 +138,6 @@ export const clearingMigrations: readonly Migration[] = [
   disputeMigration,
   creditMigration,
   fraudMigration,
-  privacyMigration
+  privacyMigration,
+  chargedMigration
 ]

@@ -3,9 +3,12 @@
 import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
+import { addBases, basisOf } from './bases.ts'
+import type { Basis } from './bases.ts'
 import { chargeOf } from './charging.ts'
 import type { Chargeable, Charge, SuspenseReason, Transfer } from './charging.ts'
 import { debitOf, takeDebits } from './credit/posting.ts'
+import { detailOf } from './explanation.ts'
 import { storable } from './intake.ts'
 
 /** Sums of what no partition brought, such as charges that waited in suspense, stand in a shard of their own. */
@@ -14,7 +17,7 @@ export const shardOfNone = -1
 export interface Due {
   readonly record: Chargeable
   readonly charge: Charge
-  readonly transfers: readonly Transfer[]
+  readonly basis: Basis
 }
 
 export interface Waiting {
@@ -32,7 +35,7 @@ export function chargesOf(
   const waiting: Waiting[] = []
   for (const record of records) {
     const outcome = chargeOf(record, book)
-    if (outcome.charged) due.push({ record, charge: outcome.charge, transfers: outcome.transfers })
+    if (outcome.charged) due.push({ record, charge: outcome.charge, basis: basisOf(outcome.charge) })
     else waiting.push({ cdrId: record.cdr_id, reason: outcome.reason, day: outcome.day })
   }
   return { due, waiting }
@@ -41,8 +44,9 @@ export function chargesOf(
 /** In the caller's transaction, which nobody else's touches the sums of this shard in. */
 export async function addCharged(sql: Sql, due: readonly Due[], shard: number): Promise<void> {
   if (due.length === 0) return
+  await addBases(sql, new Map(due.map(({ basis, charge }) => [basis, charge])))
   await sql.copy(chargeTable, chargeRows(due))
-  await addTransfers(sql, due.flatMap(transferEntries), shard)
+  await addBalances(sql, movedBy(due), shard)
   await takeDebits(
     sql,
     due.map(debitOf).filter(debit => debit !== null)
@@ -64,12 +68,30 @@ export interface Entry extends Transfer {
   readonly day: string
 }
 
-/** Movements and the balances they change. */
+/** Movements that no first charge makes, and the balances they change. */
 export async function addTransfers(sql: Sql, entries: readonly Entry[], shard: number): Promise<void> {
   if (entries.length === 0) return
-  await sql.copy(transferTable, transferRows(entries))
+  await sql.copy(postingTable, postingRows(entries))
+  await addBalances(sql, entries, shard)
+}
+
+/** What the charges of each basis move between its accounts. */
+function movedBy(due: readonly Due[]): readonly Omit<Transfer, 'entryId'>[] {
+  const sums = new Map<Basis, bigint>()
+  for (const { basis, charge } of due) {
+    if (charge.amountMicros > 0n) sums.set(basis, (sums.get(basis) ?? 0n) + charge.amountMicros)
+  }
+  return [...sums].flatMap(([{ accounts, charge }, amountMicros]) => {
+    if (accounts === null || charge.agreement === null) return []
+    const [debit, credit] = accounts
+    return [{ debit, credit, amountMicros, currency: charge.agreement.currency }]
+  })
+}
+
+async function addBalances(sql: Sql, moved: readonly Omit<Transfer, 'entryId'>[], shard: number): Promise<void> {
+  if (moved.length === 0) return
   const sums = new Map<string, Balance>()
-  for (const { debit, credit, amountMicros, currency } of entries) {
+  for (const { debit, credit, amountMicros, currency } of moved) {
     sumOf(sums, debit, currency).debit += amountMicros
     sumOf(sums, credit, currency).credit += amountMicros
   }
@@ -108,33 +130,29 @@ const jsonText = (values: readonly object[]): string =>
   JSON.stringify(values, (_name, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
 
 const chargeTable: CopyTable = {
-  name: 'charge',
+  name: 'charged',
   columns: [
     ['cdr_id', 'uuid'],
-    ['side', 'text'],
-    ['rule', 'text'],
-    ['agreement_id', 'text'],
-    ['rate_id', 'text'],
-    ['destination', 'text'],
-    ['currency', 'text'],
-    ['billed_units', 'bigint'],
+    ['basis_id', 'uuid'],
     ['amount_micros', 'bigint'],
+    ['billed_units', 'bigint'],
+    ['duration_ms', 'bigint'],
     ['day', 'day'],
-    ['explanation', 'json']
+    ['detail', 'json']
   ]
 }
 
 function* chargeRows(due: readonly Due[]): Iterable<readonly CopyValue[]> {
-  for (const { record, charge } of due) {
-    const { side, rule, agreement, row, billedUnits, amountMicros, day, explanation } = charge
-    const [agreementId, rateId] = [agreement?.id ?? null, row?.id ?? null]
-    const place = [record.cdr_id, side, rule, agreementId, rateId, row?.destination ?? null] as const
-    yield [...place, agreement?.currency ?? null, billedUnits, amountMicros, day, JSON.stringify(explanation)]
+  for (const { record, charge, basis } of due) {
+    const { row, billedUnits, amountMicros, day } = charge
+    const detail = detailOf(charge)
+    const price = [amountMicros, billedUnits, row === null ? null : record.duration_ms] as const
+    yield [record.cdr_id, basis.id, ...price, day, detail === null ? null : JSON.stringify(detail)]
   }
 }
 
-const transferTable: CopyTable = {
-  name: 'transfer',
+const postingTable: CopyTable = {
+  name: 'posting',
   columns: [
     ['entry_id', 'text'],
     ['cdr_id', 'uuid'],
@@ -146,18 +164,7 @@ const transferTable: CopyTable = {
   ]
 }
 
-const transferEntries = ({ record, charge, transfers }: Due): readonly Entry[] =>
-  transfers.map(({ entryId, debit, credit, amountMicros, currency }) => ({
-    entryId,
-    debit,
-    credit,
-    amountMicros,
-    currency,
-    cdrId: record.cdr_id,
-    day: charge.day
-  }))
-
-function* transferRows(entries: readonly Entry[]): Iterable<readonly CopyValue[]> {
+function* postingRows(entries: readonly Entry[]): Iterable<readonly CopyValue[]> {
   for (const { entryId, cdrId, debit, credit, amountMicros, currency, day } of entries) {
     yield [entryId, cdrId, debit, credit, amountMicros, currency, day]
   }
@@ -191,8 +198,13 @@ export interface DaySum {
 
 async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promise<void> {
   const sums = new Map<string, DaySum>()
-  for (const { record, charge } of due) {
-    const sum = daySumOf(sums, record, summed(charge))
+  // Of most bases one record after the other is of the same day and parties.
+  const last = new Map<Basis, { readonly record: Chargeable; readonly day: string; readonly sum: DaySum }>()
+  for (const { record, charge, basis } of due) {
+    const before = last.get(basis)
+    const isSame = before !== undefined && before.day === charge.day && isOfSame(before.record, record)
+    const sum = isSame ? before.sum : daySumOf(sums, record, summed(charge))
+    if (!isSame) last.set(basis, { record, day: charge.day, sum })
     sum.attempts += 1
     sum.billed_units += charge.billedUnits
     sum.amount_micros += charge.amountMicros
@@ -202,6 +214,9 @@ async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promis
   }
   await addDaySums(sql, [...sums.values()], shard)
 }
+
+const isOfSame = (a: Chargeable, b: Chargeable): boolean =>
+  a.provider === b.provider && a.other_provider === b.other_provider && a.leg === b.leg && a.service === b.service
 
 /** Each day and kind of traffic may stand in it once. */
 export async function addDaySums(sql: Sql, sums: readonly DaySum[], shard: number): Promise<void> {

@@ -174,7 +174,7 @@ async function suspendedIn(sql: Sql, { from, to }: Period): Promise<readonly Sus
     `select coalesce(case leg when 'ingress' then provider else other_provider end, '') as "from",
        coalesce(case leg when 'ingress' then other_provider else provider end, '') as "to",
        service, count(*) filter (where leg = 'ingress') as calls, count(*) as records
-     from suspense s join cdr_final f using (cdr_id) left join charge c using (cdr_id)
+     from suspense s join cdr_final f using (cdr_id) left join charged c using (cdr_id)
      where c.cdr_id is null and s.day >= $1::date and s.day < $2::date group by 1, 2, 3 limit $3`,
     [from, to, limits.linesMax]
   )

@@ -112,11 +112,14 @@ export async function statementOf(sql: Sql, callId: string): Promise<CallStateme
      where f.call_id = $1 order by f.leg desc, f.attempt`,
     [callId]
   )
-  const { rows: transfers } = await sql.query<TransferRow>(
-    `select t.entry_id, t.cdr_id, t.debit, t.credit, t.amount_micros, t.currency
-     from transfer t join cdr_final f using (cdr_id) where f.call_id = $1 order by f.leg desc, t.entry_id`,
-    [callId]
+  const ids = rows.map(({ cdr_id }) => cdr_id)
+  const { rows: entries } = await sql.query<TransferRow>(
+    `select entry_id, cdr_id, debit, credit, amount_micros, currency from transfer
+     where cdr_id = any($1::uuid[]) order by entry_id`,
+    [`{${ids.join(',')}}`]
   )
+  const legOf = new Map(rows.map(({ cdr_id, leg }) => [cdr_id, leg]))
+  const transfers = ['ingress', 'egress'].flatMap(leg => entries.filter(({ cdr_id }) => legOf.get(cdr_id) === leg))
   const accounts = [...new Set(transfers.flatMap(({ debit, credit }) => [debit, credit]))]
   const { rows: balances } = await sql.query<BalanceRow>(
     'select account, currency, debit_micros, credit_micros from balance where account = any($1) order by 1, 2',

@@ -33,7 +33,7 @@ export interface SuspenseSum {
 }
 
 const open = `from suspense s join cdr_final f using (cdr_id)
-  where not exists (select from charge c where c.cdr_id = s.cdr_id) and ($1::text is null or s.reason = $1)`
+  where not exists (select from charged c where c.cdr_id = s.cdr_id) and ($1::text is null or s.reason = $1)`
 
 /** Oldest first. */
 export async function listSuspense(sql: Sql, reason: string | null, max: number): Promise<readonly Suspended[]> {

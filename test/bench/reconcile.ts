@@ -39,10 +39,11 @@ async function fill(database: Database, calls: number): Promise<void> {
      from (${made}) m`
   )
   await database.query(
-    `insert into charge (cdr_id, side, rule, agreement_id, rate_id, destination, currency, billed_units, amount_micros,
-       day, explanation)
-     select id, 'sell', 'call', 'sell', 'x', 'Germany', 'EUR', s, s * 1000, (at at time zone 'UTC')::date,
-       '{"prefix": "+49"}' from (${made}) m`
+    `with basis as (
+       insert into charge_basis (basis_id, side, rule, agreement_id, rate_id, destination, currency, terms)
+       values (md5('')::uuid, 'sell', 'call', 'sell', 'x', 'Germany', 'EUR', '{"prefix": "+49"}') returning basis_id)
+     insert into charged (cdr_id, basis_id, amount_micros, billed_units, duration_ms, day)
+     select id, basis_id, s * 1000, s, s * 1000, (at at time zone 'UTC')::date from basis, (${made}) m`
   )
   await database.query('analyze')
 }

@@ -44,24 +44,22 @@ async function fill(database: Database, records: number): Promise<void> {
        case when answered then 'normal' else 'busy' end, 200, 16, 'caller', false, false from (${made}) m`
   )
   await database.query(
-    `insert into charge (cdr_id, side, rule, agreement_id, rate_id, destination, currency, billed_units, amount_micros,
-       day, explanation)
-     select id, 'sell', case when answered then 'call' else 'attempt' end, 'sell',
-       case when answered then 'sell/+49' || 100 + d || '/2020-01-01T00:00:00.000Z' end,
-       case when answered then 'destination ' || d end, 'EUR', case when answered then s else 0 end,
-       case when answered then s * 1000 else 0 end, (at at time zone 'UTC')::date,
-       case when answered then jsonb_build_object('buyer', 'island', 'seller', 'hub', 'model', 'cascade', 'timeZone',
-         'UTC', 'rounding', jsonb_build_object('seconds', 'up', 'scale', 6, 'mode', 'half-up'), 'deck', 0, 'prefix',
-         '+49' || 100 + d, 'destination', 'destination ' || d, 'per', 'minute', 'setupFee', '0', 'minimumSeconds', 0,
-         'increments', '1/1', 'durationMs', s * 1000, 'billedUnits', s, 'parts',
-         jsonb_build_array(jsonb_build_object('rate', '0.06', 'units', s)), 'amount', (s * 0.001)::numeric(12, 6)::text)
-       else '{"amount": "0.000000", "attemptFee": "0", "rounding": {"scale": 6, "mode": "half-up"}}' end
-     from (${made}) m`
+    `insert into charge_basis
+     select md5(d::text)::uuid, 'sell', 'call', 'sell', 'sell/+49' || 100 + d || '/2020-01-01T00:00:00.000Z',
+       'destination ' || d, 'EUR', 'unbilled-receivable/island', 'revenue/island', '0.06',
+       jsonb_build_object('buyer', 'island', 'seller', 'hub', 'model', 'cascade', 'timeZone', 'UTC', 'rounding',
+         jsonb_build_object('seconds', 'up', 'scale', 6, 'mode', 'half-up'), 'deck', 0, 'prefix', '+49' || 100 + d,
+         'destination', 'destination ' || d, 'per', 'minute', 'setupFee', '0', 'minimumSeconds', 0, 'increments', '1/1')
+     from generate_series(0, ${destinations - 1}) d
+     union all
+     select md5('')::uuid, 'sell', 'attempt', 'sell', null, null, 'EUR', null, null, null,
+       '{"attemptFee": "0", "rounding": {"scale": 6, "mode": "half-up"}}'`
   )
   await database.query(
-    `insert into transfer (entry_id, cdr_id, debit, credit, amount_micros, currency, day)
-     select cdr_id || '/call/1', cdr_id, 'unbilled-receivable/island', 'revenue/island', amount_micros, 'EUR', day
-     from charge where amount_micros > 0`
+    `insert into charged (cdr_id, basis_id, amount_micros, billed_units, duration_ms, day)
+     select id, md5(case when answered then d::text else '' end)::uuid, case when answered then s * 1000 else 0 end,
+       case when answered then s else 0 end, case when answered then s * 1000 end, (at at time zone 'UTC')::date
+     from (${made}) m`
   )
   await database.query(
     `insert into balance_shard

@@ -271,13 +271,14 @@ describe('the ledger', () => {
   })
 
   it.each([
-    ['transfer', 'debit'],
-    ['charge', 'side'],
+    ['posting', 'debit'],
+    ['charged', 'detail'],
+    ['charge_basis', 'side'],
     ['cdr_final', 'trunk'],
     ['suspense', 'reason'],
     ['rejected', 'reason']
   ])('the service role may add to %s, and neither change nor delete', async (table, column) => {
-    for (const denied of [`delete from ${table}`, `update ${table} set ${column} = ''`, `truncate ${table}`]) {
+    for (const denied of [`delete from ${table}`, `update ${table} set ${column} = ${column}`, `truncate ${table}`]) {
       await rejects(database.query(denied), (error: unknown) => sqlStateOf(error) === '42501')
     }
   })
@@ -285,7 +286,7 @@ describe('the ledger', () => {
   it('refuses a transfer of nothing, and one from an account to itself', async () => {
     await post([record()])
     const insert = (credit: string, amount: number) =>
-      database.query('insert into transfer values ($1, $2, $3, $4, $5, $6, $7)', [
+      database.query('insert into posting values ($1, $2, $3, $4, $5, $6, $7)', [
         'x',
         record().cdr_id,
         'a',

@@ -68,9 +68,9 @@ export async function reverseEntries(sql: Sql, prefix: string, day: string): Pro
     amount_micros: bigint
     currency: string
   }>(
-    `select entry_id, debit, credit, amount_micros, currency from transfer t
+    `select entry_id, debit, credit, amount_micros, currency from posting t
      where cdr_id is null and starts_with(entry_id, $1) and not entry_id like '%/reversed'
-       and not exists (select from transfer r where r.cdr_id is null and r.entry_id = t.entry_id || '/reversed')
+       and not exists (select from posting r where r.cdr_id is null and r.entry_id = t.entry_id || '/reversed')
      order by entry_id`,
     [prefix]
   )

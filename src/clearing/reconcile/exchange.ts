@@ -44,7 +44,7 @@ export async function* exchangeCsv(
     const { rows } = await sql.query<ExchangeRow>(
       `select c.cdr_id, ${normalisedSql("case f.leg when 'ingress' then f.dialled else f.called end")} as called,
          ${normalisedSql('f.calling')} as calling, coalesce(f.t_answer, f.t_request) as at, f.duration_ms,
-         c.billed_units as units, c.amount_micros, ltrim(c.explanation->>'prefix', '+') as code, c.destination
+         c.billed_units as units, c.amount_micros, ltrim(c.prefix, '+') as code, c.destination
        from charge_now c join cdr_final f using (cdr_id)
        where c.agreement_id = $1 and c.day >= $2::date and c.day < $3::date and c.cdr_id > $4
          and (c.rule in ('call', 'message', 'keep') or c.amount_micros > 0)

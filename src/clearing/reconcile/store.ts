@@ -50,7 +50,7 @@ export interface Scope {
 const ours = `
   select c.cdr_id, ${normalisedSql("case f.leg when 'ingress' then f.dialled else f.called end")} as number,
     ${normalisedSql('f.calling')} as calling, coalesce(f.t_answer, f.t_request) as at, f.t_end, f.duration_ms,
-    c.billed_units as units, c.amount_micros, c.destination, ltrim(c.explanation->>'prefix', '+') as code,
+    c.billed_units as units, c.amount_micros, c.destination, ltrim(c.prefix, '+') as code,
     f.quality_class, f.service = 'message' as is_text,
     c.day >= $2::date and c.day < $3::date as in_period
   from charge_now c join cdr_final f using (cdr_id)

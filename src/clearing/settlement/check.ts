@@ -77,7 +77,7 @@ async function completenessIn(
     `select count(*) as count, coalesce(sum(f.duration_ms), 0)::bigint as ms
      from suspense s join cdr_final f using (cdr_id)
      where s.day >= $1::date and s.day < $2::date and f.service = $3
-       and not exists (select from charge c where c.cdr_id = s.cdr_id)
+       and not exists (select from charged c where c.cdr_id = s.cdr_id)
        and case when $5 = $6 then f.leg = 'ingress' and f.provider = $4
                 when $4 = $6 then f.leg = 'egress' and f.provider = $5
                 else f.leg = 'ingress' and f.provider = $4 and f.other_provider = $5 end`,

@@ -32,7 +32,7 @@ export function createFacts(book: AgreementBook, agreement: Agreement): FactsRea
     if (unknown.size === 0) return
     const ids = [...unknown.values()].map(({ cdr_id }) => cdr_id)
     const { rows } = await sql.query<Explained>(
-      `select cdr_id, 0::bigint as revision, explanation from charge where cdr_id = any($1::uuid[])
+      `select cdr_id, 0::bigint as revision, terms as explanation from charge where cdr_id = any($1::uuid[])
        union all select cdr_id, revision, explanation from recharge where cdr_id = any($1::uuid[])`,
       [ids]
     )

@@ -37,12 +37,14 @@ async function ratesOf(sql: Sql, agreementId: string, { from, to }: Days, statem
       duration_ms: string
       amount: string
     }>(
-      `select x.rate_id, x.explanation -> 'parts' -> 0 ->> 'rate' as rate, x.explanation ->> 'setupFee' as setup,
-       x.explanation ->> 'uplift' as uplift, sum(x.sign)::text as calls, sum(x.sign * x.billed_units)::text as units,
+      `select x.rate_id, x.rate, x.terms ->> 'setupFee' as setup,
+       x.terms ->> 'uplift' as uplift, sum(x.sign)::text as calls, sum(x.sign * x.billed_units)::text as units,
        sum(x.sign * f.duration_ms)::text as duration_ms, sum(x.sign * x.amount_micros)::text as amount
      from (
        select l.sign, l.cdr_id, coalesce(r.rate_id, c.rate_id) as rate_id, coalesce(r.rule, c.rule) as rule,
-         coalesce(r.explanation, c.explanation) as explanation, coalesce(r.day, c.day) as day,
+         case when r.cdr_id is null then coalesce(c.rate, c.detail -> 'parts' -> 0 ->> 'rate')
+           else r.explanation -> 'parts' -> 0 ->> 'rate' end as rate,
+         coalesce(r.explanation, c.terms) as terms, coalesce(r.day, c.day) as day,
          coalesce(r.billed_units, c.billed_units) as billed_units,
          coalesce(r.amount_micros, c.amount_micros) as amount_micros
        from statement_leaf l join charge c using (cdr_id)

@@ -31,7 +31,7 @@ export async function postTransfers(sql: Sql, postings: readonly Posting[]): Pro
        select * from json_to_recordset($1::json)
          as g(entry_id text, debit text, credit text, amount_micros bigint, currency text, day date)
      ), added as (
-       insert into transfer (entry_id, cdr_id, debit, credit, amount_micros, currency, day)
+       insert into posting (entry_id, cdr_id, debit, credit, amount_micros, currency, day)
        select entry_id, null, debit, credit, amount_micros, currency, day from given order by entry_id
        on conflict (cdr_id, entry_id) do nothing
        returning entry_id, debit, credit, amount_micros, currency
@@ -66,7 +66,7 @@ async function requireSame(sql: Sql, postings: readonly Posting[]): Promise<void
   const { rows } = await sql.query<{ entry_id: string }>(
     `select g.entry_id from json_to_recordset($1::json)
        as g(entry_id text, debit text, credit text, amount_micros bigint, currency text, day date)
-     left join transfer t on t.cdr_id is null and t.entry_id = g.entry_id
+     left join posting t on t.cdr_id is null and t.entry_id = g.entry_id
      where (t.debit, t.credit, t.amount_micros, t.currency, t.day)
        is distinct from (g.debit, g.credit, g.amount_micros, g.currency, g.day)
      order by 1 limit 1`,

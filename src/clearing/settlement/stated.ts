@@ -29,11 +29,16 @@ export interface Days {
   readonly to: string
 }
 
-const columns = (c: string, revision: string): string => `${c}.cdr_id, ${revision} as revision, ${c}.side, ${c}.rule,
-  ${c}.agreement_id, ${c}.rate_id, ${c}.destination, ${c}.currency, ${c}.billed_units, ${c}.amount_micros, ${c}.day,
-  coalesce(${c}.explanation ->> 'gross', ${c}.explanation ->> 'kept') as gross,
-  case jsonb_array_length(${c}.explanation -> 'parts') when 1 then ${c}.explanation -> 'parts' -> 0 ->> 'rate' end
-    as rate`
+const columnsOf = (c: string, own: string): string => `${c}.side, ${c}.rule, ${c}.agreement_id, ${c}.rate_id,
+  ${c}.destination, ${c}.currency, ${c}.billed_units, ${c}.amount_micros, ${c}.day,
+  coalesce(${own} ->> 'gross', ${own} ->> 'kept') as gross`
+const oneRate = (own: string): string =>
+  `case jsonb_array_length(${own} -> 'parts') when 1 then ${own} -> 'parts' -> 0 ->> 'rate' end`
+
+const charges = `select c.cdr_id, 0::bigint as revision, ${columnsOf('c', 'c.detail')},
+  coalesce(c.rate, ${oneRate('c.detail')}) as rate from charge c`
+const recharges = `select r.cdr_id, r.revision, ${columnsOf('r', 'r.explanation')},
+  ${oneRate('r.explanation')} as rate from recharge r`
 
 const recordColumns = `f.leg, f.attempt, f.service, f.provider, f.other_provider, f.calling, f.called, f.dialled, f.rn,
   f.trunk, f.quality_class, f.emergency, f.t_request, f.t_answer, f.t_end, f.duration_ms, f.cause`
@@ -44,17 +49,17 @@ const inDays = (alias: string, agreementId: string, { from, to }: Days): string 
 
 /** What each record of these days owes now; nothing of the other leg's price. */
 const currentIn = (agreementId: string, days: Days): string => `
-  select ${columns('c', '0::bigint')} from charge c
+  ${charges}
   where ${inDays('c', agreementId, days)} and not exists (select from recharge r where r.cdr_id = c.cdr_id)
   union all
-  select ${columns('r', 'r.revision')} from recharge r
+  ${recharges}
   where ${inDays('r', agreementId, days)}
     and not exists (select from recharge l where l.cdr_id = r.cdr_id and l.revision > r.revision)`
 
-const statement = (charges: string, sign: 1 | -1): string => `
+const statement = (stated: string, sign: 1 | -1): string => `
   select x.cdr_id, x.revision, ${sign}::int as sign, x.side, x.rule, x.rate_id, x.destination, x.currency,
     x.billed_units, x.amount_micros, x.day::text as day, x.gross, x.rate, ${recordColumns}
-  from (${charges}) as x join cdr_final f using (cdr_id)`
+  from (${stated}) as x join cdr_final f using (cdr_id)`
 
 const ordered = 'order by cdr_id, revision'
 
@@ -72,10 +77,10 @@ export const unstatedIn = (agreementId: string, days: Days): string =>
 /** Those that were stated for these days and have been charged again since: they are taken back. */
 export const replacedIn = (agreementId: string, days: Days, rechargeSeen: bigint): string => {
   const stated = `
-    select ${columns('c', '0::bigint')} from charge c
+    ${charges}
     where ${inDays('c', agreementId, days)} and c.cdr_id in (select cdr_id from recharge where id > ${rechargeSeen})
     union all
-    select ${columns('r', 'r.revision')} from recharge r
+    ${recharges}
     where ${inDays('r', agreementId, days)} and r.cdr_id in (select cdr_id from recharge where id > ${rechargeSeen})`
   return `${statement(stated, -1)}
     where exists (select from recharge n where n.cdr_id = x.cdr_id and n.revision > x.revision)

@@ -83,7 +83,7 @@ export async function checkEntries(sql: Sql): Promise<Check> {
   found.look(await count(sql, 'select 1 from transfer'))
   const { rows } = await sql.query<{ what: string }>(
     `with made as (
-       select cdr_id, 0::bigint as revision, side, rule, agreement_id, currency, amount_micros, explanation from charge
+       select cdr_id, 0::bigint as revision, side, rule, agreement_id, currency, amount_micros, terms from charge
        union all
        select cdr_id, revision, side, rule, agreement_id, currency, amount_micros, explanation from recharge
      ), last as (
@@ -92,7 +92,7 @@ export async function checkEntries(sql: Sql): Promise<Check> {
        select m.cdr_id, m.cdr_id || '/' || m.rule || '/1' ||
            case when m.revision = 0 then '' else '/' || m.revision end as entry_id,
          m.side, m.agreement_id, m.currency, m.amount_micros, m.revision < l.revision as replaced,
-         m.explanation ->> 'buyer' as buyer, m.explanation ->> 'seller' as seller
+         m.terms ->> 'buyer' as buyer, m.terms ->> 'seller' as seller
        from made m join last l using (cdr_id) where m.amount_micros > 0
      ), entry as (
        select cdr_id, entry_id, currency, amount_micros, debit, credit from transfer where cdr_id is not null

@@ -41,15 +41,36 @@ export async function checkCharges(sql: Sql, progress: (done: number) => void): 
     if (rows.length < limits.pageMax) break
   }
   await sql.query('close charges')
-  const { rows } = await sql.query<{ cdr_id: string }>(
-    `select cdr_id from cdr_final f where not exists (select from charge c where c.cdr_id = f.cdr_id)
-       and not exists (select from suspense s where s.cdr_id = f.cdr_id)
-     union all select cdr_id from charge c where not exists (select from cdr_final f where f.cdr_id = c.cdr_id)
-     order by 1 limit ${limits.faultsMax}`
-  )
-  for (const { cdr_id } of rows) found.fault(`${cdr_id}: a record without a charge, or a charge without a record`)
+  for (const [query, why] of orphans) {
+    const { rows } = await sql.query<{ id: string }>(`${query} order by 1 limit ${limits.faultsMax}`)
+    for (const { id } of rows) found.fault(`${id}: ${why}`)
+  }
   return found.done()
 }
+
+/** What one transaction has written together, and no constraint looks up again. */
+const orphans = [
+  [
+    `select cdr_id as id from cdr_final f where not exists (select from charged c where c.cdr_id = f.cdr_id)
+       and not exists (select from suspense s where s.cdr_id = f.cdr_id)`,
+    'a record without a charge'
+  ],
+  [
+    `select cdr_id as id from charged c where not exists (select from cdr_final f where f.cdr_id = c.cdr_id)
+     union all
+     select cdr_id from recharge r where not exists (select from charged c where c.cdr_id = r.cdr_id)`,
+    'a charge without a record'
+  ],
+  [
+    'select cdr_id as id from charged c where not exists (select from charge_basis b where b.basis_id = c.basis_id)',
+    'a charge without its terms'
+  ],
+  [
+    `select entry_id as id from posting p
+     where p.cdr_id is not null and not exists (select from charged c where c.cdr_id = p.cdr_id)`,
+    'an entry without a charge'
+  ]
+] as const
 
 function chargeFault({ rule, amount_micros, billed_units, duration_ms, answered, explanation }: Row): string | null {
   const told = printAmount(amount_micros)

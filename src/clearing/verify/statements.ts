@@ -105,7 +105,7 @@ async function postingFaults(
   lines: readonly StatementLine[]
 ): Promise<readonly string[]> {
   const { rows } = await sql.query<{ entry_id: string; amount_micros: bigint }>(
-    `select entry_id, amount_micros from transfer where cdr_id is null and entry_id like 'statement/%'
+    `select entry_id, amount_micros from posting where cdr_id is null and entry_id like 'statement/%'
        and left(entry_id, length($1)) = $1`,
     [`statement/${statementId}/`]
   )

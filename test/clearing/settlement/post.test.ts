@@ -85,10 +85,10 @@ describe('postings that no call made', () => {
   })
 
   it('LED-02 the service role can neither change nor delete what was closed or posted', async () => {
-    const tables = ['transfer', 'statement', 'statement_line', 'statement_seal', 'period_close']
+    const tables = ['posting', 'statement', 'statement_line', 'statement_seal', 'period_close']
     for (const table of tables) {
       await rejects(database.query(`delete from ${table}`), /permission denied/, table)
-      const column = table === 'transfer' ? 'debit' : 'statement_id'
+      const column = table === 'posting' ? 'debit' : 'statement_id'
       await rejects(database.query(`update ${table} set ${column} = 'x'`), /permission denied/, table)
     }
     await rejects(database.query("update statement_leaf set leaf = ''"), /permission denied/)

@@ -183,6 +183,11 @@ const swap = (table: string, column: string, where: string, to: string, from: st
 ]
 const first = 'cdr_id = (select cdr_id from cdr_final where seq = 1)'
 const second = 'cdr_id = (select cdr_id from cdr_final where seq = 2)'
+const terms = "agreement_id = 'shared' and rule = 'call'"
+const accounts = `update charge_basis set debit = 'cost/operator', credit = 'unbilled-payable/operator' where ${terms}`
+const nobody = '00000000-0000-0000-0000-000000000000'
+const lost = `cdr_id = '${nobody}'`
+const again = `${first} and debit like 'revenue/%'`
 const statement = "statement_id = 'free/2026-11'"
 const plus = (column: string): readonly [string, string] => [`${column} + 1`, `${column} - 1`]
 const flip = (column: string): readonly [string, string] => {
@@ -190,23 +195,31 @@ const flip = (column: string): readonly [string, string] => {
   return [flipped, flipped]
 }
 const commitment = "entry_id = 'statement/sell/2026-11/commitment/2026-11'"
-const rate = (value: string): string => `jsonb_set(explanation, '{parts,0,rate}', '"${value}"')`
 const length = (ms: number): string => `jsonb_set(payload, '{duration_ms}', '${ms}')`
 const tampers: readonly (readonly [check: (typeof names)[number], change: string, back: string])[] = [
   ['balances', ...swap('balance_shard', 'debit_micros', "account = 'bank'", ...plus('debit_micros'))],
-  ['balances', ...swap('transfer', 'amount_micros', "entry_id = 'test/1'", ...plus('amount_micros'))],
-  ['balances', ...swap('transfer', 'debit', "entry_id = 'test/1'", "'till'", "'bank'")],
+  ['balances', ...swap('posting', 'amount_micros', "entry_id = 'test/1'", ...plus('amount_micros'))],
+  ['balances', ...swap('posting', 'debit', "entry_id = 'test/1'", "'till'", "'bank'")],
   ['daily sums', ...swap('rollup_shard', 'attempts', 'shard = 0', ...plus('attempts'))],
-  ['daily sums', ...swap('charge', 'day', second, "'2026-11-20'", "'2026-11-03'")],
-  ['entries', ...swap('transfer', 'entry_id', second, "entry_id || 'x'", 'left(entry_id, -1)')],
+  ['daily sums', ...swap('charged', 'day', second, "'2026-11-20'", "'2026-11-03'")],
+  ['entries', ...swap('posting', 'entry_id', again, "entry_id || 'x'", 'left(entry_id, -1)')],
+  ['entries', ...swap('posting', 'amount_micros', again, ...plus('amount_micros'))],
   [
     'entries',
-    ...swap('transfer', 'credit', second, "replace(credit, 'operator', 'x')", "replace(credit, '/x', '/operator')")
+    ...swap('charge_basis', 'credit', terms, "replace(credit, 'operator', 'x')", "replace(credit, '/x', '/operator')")
   ],
-  ['entries', ...swap('transfer', 'amount_micros', second, ...plus('amount_micros'))],
-  ['charges', ...swap('charge', 'amount_micros', second, ...plus('amount_micros'))],
-  ['charges', ...swap('charge', 'billed_units', second, ...plus('billed_units'))],
-  ['charges', ...swap('charge', 'explanation', second, rate('9'), rate('0.0333'))],
+  ['entries', `update charge_basis set debit = null, credit = null where ${terms}`, accounts],
+  ['charges', ...swap('charged', 'amount_micros', second, ...plus('amount_micros'))],
+  ['charges', ...swap('charged', 'billed_units', second, ...plus('billed_units'))],
+  ['charges', ...swap('charged', 'duration_ms', second, ...plus('duration_ms'))],
+  ['charges', ...swap('charge_basis', 'rate', terms, "'9'", "'0.0333'")],
+  [
+    'charges',
+    ...swap('charged', 'basis_id', second, `'${nobody}'`, `(select basis_id from charge_basis where ${terms})`)
+  ],
+  ['charges', `update charged set cdr_id = '${nobody}' where ${second}`, `update charged set ${second} where ${lost}`],
+  ['charges', `update posting set cdr_id = '${nobody}' where ${again}`, `update posting set ${first} where ${lost}`],
+  ['charges', `update recharge set cdr_id = '${nobody}' where ${first}`, `update recharge set ${first} where ${lost}`],
   ['charges', ...swap('cdr_final', 'duration_ms', 'seq = 2', '1', '61000')],
   ['records', ...swap('cdr_final', 'trunk', 'seq = 1', "'other'", "'island'")],
   ['records', ...swap('event_log', 'payload', "payload ->> 'seq' = '2'", length(1), length(61_000))],
@@ -227,5 +240,5 @@ const tampers: readonly (readonly [check: (typeof names)[number], change: string
   ['statements', ...swap('statement_seal', 'previous', 'number = 2', "'0' || previous", 'substr(previous, 2)')],
   ['statements', ...swap('statement_seal', 'number', "statement_id = 'sell/2026-12'", '6', '5')],
   ['statements', ...swap('period_close', 'closed_by', statement, "'bert'", "'anna'")],
-  ['statements', ...swap('transfer', 'amount_micros', commitment, ...plus('amount_micros'))]
+  ['statements', ...swap('posting', 'amount_micros', commitment, ...plus('amount_micros'))]
 ]
