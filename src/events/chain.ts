@@ -1,7 +1,7 @@
 // The audit chain of a node's records (EOS-04): each hash covers the record and the hash before it.
 
 import { hash as digest } from 'node:crypto'
-import { asWritten, newestRecord, schemaVersion, streamRecord } from './cdr.ts'
+import { asWritten, schemaVersion } from './cdr.ts'
 import type { CdrBody, CdrRecord } from './cdr.ts'
 
 /** What the first record of a node follows. */
@@ -20,30 +20,95 @@ export function canonical(value: unknown): string {
   return text === '' ? '{}' : `${text}}`
 }
 
-type Fields = Readonly<Record<string, unknown>>
+type Numbered = Omit<CdrRecord, 'prev_hash' | 'hash'>
+type Stream = CdrBody['media'][number]
 
-/** Nothing in every field, names in order: a copy of it, filled, is what JSON.stringify is fastest with. */
-const blankOf = (names: readonly string[]): Fields => {
-  const text = [...names].sort().map(name => `${JSON.stringify(name)}:null`)
-  const blank = JSON.parse(`{${text.join(',')}}`) as Record<string, unknown>
-  for (const name of names) blank[name] = undefined
-  return blank
+/** Fields in the order of their names: what JSON.stringify says of it is what `canonical` says, ten times as fast. */
+function numberedOf(body: CdrBody, { hubId, nodeId, seq }: Omit<Place, 'previous'>): Numbered {
+  return {
+    access: body.access,
+    agreement_id: body.agreement_id,
+    agreement_version: body.agreement_version,
+    attempt: body.attempt,
+    attest: body.attest,
+    call_id: body.call_id,
+    called: body.called,
+    called_raw: body.called_raw,
+    calling: body.calling,
+    calling_raw: body.calling_raw,
+    calling_trust: body.calling_trust,
+    cause: body.cause,
+    cause_closing: body.cause_closing,
+    cdr_id: body.cdr_id,
+    deck_version: body.deck_version,
+    dest_code: body.dest_code,
+    dest_name: body.dest_name,
+    dialled: body.dialled,
+    direction: body.direction,
+    duration_ms: body.duration_ms,
+    emergency: body.emergency,
+    final_code: body.final_code,
+    fraud_flags: body.fraud_flags,
+    hub_id: hubId,
+    icid: body.icid,
+    icid_generated_at: body.icid_generated_at,
+    incomplete: body.incomplete,
+    kind: body.kind,
+    leg: body.leg,
+    media: body.media.map(streamOf),
+    neighbour_addr: body.neighbour_addr,
+    node_id: nodeId,
+    npdi: body.npdi,
+    orig_cc: body.orig_cc,
+    orig_ioi: body.orig_ioi,
+    other_provider: body.other_provider,
+    partial: body.partial,
+    partial_seq: body.partial_seq,
+    provider: body.provider,
+    q850: body.q850,
+    quality_class: body.quality_class,
+    reason: body.reason,
+    record_type: body.record_type,
+    release_side: body.release_side,
+    rn: body.rn,
+    schema_version: schemaVersion,
+    seq,
+    service: body.service,
+    session_id_hdr: body.session_id_hdr,
+    sip_call_id: body.sip_call_id,
+    t_alert: body.t_alert,
+    t_answer: body.t_answer,
+    t_end: body.t_end,
+    t_request: body.t_request,
+    term_ioi: body.term_ioi,
+    transit_ioi: body.transit_ioi,
+    trunk: body.trunk,
+    trust: body.trust,
+    unit_type: body.unit_type,
+    units: body.units,
+    verstat: body.verstat
+  }
 }
-const blankRecord = blankOf(Object.keys(newestRecord.shape).filter(name => name !== 'hash' && name !== 'prev_hash'))
-const blankStream = blankOf(Object.keys(streamRecord.shape))
 
-function inOrder(fields: Fields, blank: Fields): Record<string, unknown> {
-  const ordered: Record<string, unknown> = { ...blank }
-  for (const name of Object.keys(fields)) ordered[name] = fields[name]
-  return ordered
-}
-
-/** What `canonical` says of a new record, seven times as fast. */
-function textOf(numbered: Fields, media: CdrBody['media']): string {
-  const ordered = inOrder(numbered, blankRecord)
-  ordered['media'] = media.map(stream => inOrder(stream, blankStream))
-  return JSON.stringify(ordered)
-}
+/** As `numberedOf`. */
+const streamOf = (stream: Stream): Stream => ({
+  auth_kbps: stream.auth_kbps,
+  bytes_received: stream.bytes_received,
+  bytes_sent: stream.bytes_sent,
+  codec: stream.codec,
+  codec_other: stream.codec_other,
+  dscp: stream.dscp,
+  gw_inserted: stream.gw_inserted,
+  jitter_ms: stream.jitter_ms,
+  mos: stream.mos,
+  pkts_lost: stream.pkts_lost,
+  pkts_received: stream.pkts_received,
+  pkts_sent: stream.pkts_sent,
+  qci: stream.qci,
+  rtt_ms: stream.rtt_ms,
+  transcoded: stream.transcoded,
+  type: stream.type
+})
 
 const hashed = (previous: string, text: string): string => digest('sha256', previous + text, 'hex')
 
@@ -55,9 +120,10 @@ export interface Place {
 }
 
 /** A body in its place in the chain; `json` is the whole record as text. */
-export function chained(body: CdrBody, { hubId, nodeId, seq, previous }: Place): { record: CdrRecord; json: string } {
-  const numbered = { schema_version: schemaVersion, hub_id: hubId, node_id: nodeId, seq, ...body } as const
-  const text = textOf(numbered, body.media)
+export function chained(body: CdrBody, place: Place): { readonly record: CdrRecord; readonly json: string } {
+  const { previous } = place
+  const numbered = numberedOf(body, place)
+  const text = JSON.stringify(numbered)
   const hash = hashed(previous, text)
   return {
     record: { ...numbered, prev_hash: previous, hash },

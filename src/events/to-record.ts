@@ -2,7 +2,7 @@
 // record always fits its slot.
 
 import { isEmergency } from '../session/emergency.ts'
-import type { Cdr, LegFacts, Release, StreamStats } from '../session/model.ts'
+import type { Cdr, StreamStats } from '../session/model.ts'
 import { closingOf } from './cdr.ts'
 import type { CdrBody } from './cdr.ts'
 import { countryCodeOf } from './country-code.ts'
@@ -42,9 +42,12 @@ export interface Naming {
 
 /** A message's record is an event; it is charged when the other side took it (MSG-09). */
 export function toRecord(cdr: Cdr, { cdrId, providerOf }: Naming): CdrBody {
+  const { facts, origin, terms, release, charging } = cdr
   const isMessage = cdr.service === 'message'
   const answered = cdr.answeredAt !== null
   const duration_ms = answered ? count(cdr.durationMs) : 0
+  const calling = cdr.calling === null ? null : bounded(numberOf(cdr.calling), recordLimits.calling)
+  // One literal: put together from parts it takes several times as long.
   return {
     cdr_id: cdrId,
     call_id: cdr.callId,
@@ -54,117 +57,64 @@ export function toRecord(cdr: Cdr, { cdrId, providerOf }: Naming): CdrBody {
     kind: cdr.kind,
     record_type: isMessage ? 'event' : 'session',
     service: cdr.service,
-    ...chargingOf(cdr.charging),
-    ...factsOf(cdr.facts),
-    direction: cdr.leg === 'ingress' ? 'inbound' : 'outbound',
-    provider: bounded(providerOf(cdr.peerId), recordLimits.provider),
-    other_provider: cdr.otherPeerId === null ? null : bounded(providerOf(cdr.otherPeerId), recordLimits.provider),
-    trunk: bounded(cdr.peerId, recordLimits.trunk),
-    access: cdr.access,
-    trust: cdr.trust,
-    ...callingOf(cdr),
-    ...calledOf(cdr),
-    ...termsOf(cdr),
-    t_request: count(cdr.requestedAt),
-    t_alert: moment(cdr.alertedAt),
-    t_answer: moment(cdr.answeredAt),
-    t_end: count(cdr.endedAt),
-    duration_ms,
-    units: isMessage ? Number(answered) : secondsOf(duration_ms),
-    unit_type: isMessage ? 'messages' : 'seconds',
-    ...releaseOf(cdr.release),
-    cause_closing: closingOf({
-      kind: cdr.kind,
-      t_answer: cdr.answeredAt,
-      cause: cdr.release?.cause ?? null,
-      release_side: cdr.release?.from ?? null
-    }),
-    partial: cdr.kind !== 'final',
-    incomplete: false,
-    fraud_flags: [],
-    media: cdr.media.slice(0, recordLimits.streamsMax).map((stream, at) => streamOf(stream, at, cdr))
-  }
-}
-
-/** Begun seconds; what an agreement bills is its own matter. */
-export const secondsOf = (durationMs: number): number => Math.ceil(durationMs / 1_000)
-
-type Part<Key extends keyof CdrBody> = Pick<CdrBody, Key>
-
-const chargingOf = ({ icid, generatedAt }: Cdr['charging']): Part<'icid' | 'icid_generated_at'> => ({
-  icid: bounded(icid, recordLimits.icid) || 'unknown',
-  icid_generated_at: bounded(generatedAt, recordLimits.icid_generated_at)
-})
-
-function factsOf(
-  facts: LegFacts
-): Part<'orig_ioi' | 'term_ioi' | 'transit_ioi' | 'sip_call_id' | 'session_id_hdr' | 'neighbour_addr'> {
-  return {
+    icid: bounded(charging.icid, recordLimits.icid) || 'unknown',
+    icid_generated_at: bounded(charging.generatedAt, recordLimits.icid_generated_at),
     orig_ioi: boundedOrNull(facts.origIoi, recordLimits.ioi),
     term_ioi: boundedOrNull(facts.termIoi, recordLimits.ioi),
     transit_ioi: facts.transitIoi.slice(0, recordLimits.transitIoisMax).map(ioi => bounded(ioi, recordLimits.ioi)),
     sip_call_id: boundedOrNull(facts.dialogId, recordLimits.sip_call_id),
     session_id_hdr: boundedOrNull(facts.traceId, recordLimits.session_id_hdr),
-    neighbour_addr: boundedOrNull(facts.neighbour, recordLimits.neighbour_addr)
-  }
-}
-
-function callingOf({
-  calling,
-  callingRaw,
-  callingTrust,
-  facts,
-  origin
-}: Cdr): Part<'calling_trust' | 'calling' | 'calling_raw' | 'orig_cc' | 'attest' | 'verstat'> {
-  const number = calling === null ? null : bounded(numberOf(calling), recordLimits.calling)
-  return {
-    calling_trust: callingTrust,
-    calling: number,
-    calling_raw: boundedOrNull(callingRaw, recordLimits.calling),
-    orig_cc: countryCodeOf(number),
+    direction: cdr.leg === 'ingress' ? 'inbound' : 'outbound',
+    provider: bounded(providerOf(cdr.peerId), recordLimits.provider),
+    other_provider: cdr.otherPeerId === null ? null : bounded(providerOf(cdr.otherPeerId), recordLimits.provider),
+    trunk: bounded(cdr.peerId, recordLimits.trunk),
+    access: cdr.access,
+    neighbour_addr: boundedOrNull(facts.neighbour, recordLimits.neighbour_addr),
+    trust: cdr.trust,
+    calling_trust: cdr.callingTrust,
+    calling,
+    calling_raw: boundedOrNull(cdr.callingRaw, recordLimits.calling),
+    orig_cc: countryCodeOf(calling),
     // What this leg was told, or told, goes before what the caller's leg was told.
     attest: facts.attest ?? origin.attest,
-    verstat: facts.verstat ?? origin.verstat
-  }
-}
-
-function calledOf({
-  called,
-  dialled,
-  origin
-}: Cdr): Part<'called' | 'called_raw' | 'dialled' | 'rn' | 'npdi' | 'emergency'> {
-  return {
-    called: bounded(numberOf(called), recordLimits.called),
+    verstat: facts.verstat ?? origin.verstat,
+    called: bounded(numberOf(cdr.called), recordLimits.called),
     called_raw: boundedOrNull(origin.calledRaw, recordLimits.called_raw),
-    dialled: bounded(numberOf(dialled), recordLimits.called),
+    dialled: bounded(numberOf(cdr.dialled), recordLimits.called),
     rn: boundedOrNull(origin.rn, recordLimits.rn),
     npdi: origin.npdi,
-    emergency: isEmergency(called) || isEmergency(dialled)
+    dest_code: boundedOrNull(terms?.destCode, recordLimits.dest_code),
+    dest_name: boundedOrNull(terms?.destName, recordLimits.dest_name),
+    agreement_id: boundedOrNull(terms?.agreementId, recordLimits.agreement_id),
+    agreement_version: boundedOrNull(terms?.agreementVersion, recordLimits.version),
+    deck_version: boundedOrNull(terms?.deckVersion, recordLimits.version),
+    quality_class: boundedOrNull(terms?.qualityClass, recordLimits.quality_class),
+    t_request: count(cdr.requestedAt),
+    t_alert: countOrNull(cdr.alertedAt),
+    t_answer: countOrNull(cdr.answeredAt),
+    t_end: count(cdr.endedAt),
+    duration_ms,
+    units: isMessage ? Number(answered) : secondsOf(duration_ms),
+    unit_type: isMessage ? 'messages' : 'seconds',
+    cause: boundedOrNull(release?.cause, recordLimits.cause),
+    final_code: countOrNull(release?.sip),
+    q850: countOrNull(release?.q850),
+    reason: boundedOrNull(release?.text, recordLimits.reason),
+    release_side: release?.from ?? null,
+    cause_closing: closingOfCdr(cdr),
+    partial: cdr.kind !== 'final',
+    incomplete: false,
+    emergency: isEmergency(cdr.called) || isEmergency(cdr.dialled),
+    fraud_flags: [],
+    media: cdr.media.slice(0, recordLimits.streamsMax).map((stream, at) => streamOf(stream, at, cdr))
   }
 }
 
-function termsOf({
-  terms
-}: Cdr): Part<'dest_code' | 'dest_name' | 'agreement_id' | 'agreement_version' | 'deck_version' | 'quality_class'> {
-  return {
-    dest_code: boundedOrNull(terms?.destCode ?? null, recordLimits.dest_code),
-    dest_name: boundedOrNull(terms?.destName ?? null, recordLimits.dest_name),
-    agreement_id: boundedOrNull(terms?.agreementId ?? null, recordLimits.agreement_id),
-    agreement_version: boundedOrNull(terms?.agreementVersion ?? null, recordLimits.version),
-    deck_version: boundedOrNull(terms?.deckVersion ?? null, recordLimits.version),
-    quality_class: boundedOrNull(terms?.qualityClass ?? null, recordLimits.quality_class)
-  }
-}
+const closingOfCdr = ({ kind, answeredAt, release }: Cdr): CdrBody['cause_closing'] =>
+  closingOf({ kind, t_answer: answeredAt, cause: release?.cause ?? null, release_side: release?.from ?? null })
 
-function releaseOf(release: Release | null): Part<'cause' | 'final_code' | 'q850' | 'reason' | 'release_side'> {
-  return {
-    cause: boundedOrNull(release?.cause ?? null, recordLimits.cause),
-    final_code: release?.sip === undefined ? null : count(release.sip),
-    q850: release?.q850 === undefined ? null : count(release.q850),
-    reason: boundedOrNull(release?.text ?? null, recordLimits.reason),
-    release_side: release?.from ?? null
-  }
-}
+/** Begun seconds; what an agreement bills is its own matter. */
+export const secondsOf = (durationMs: number): number => Math.ceil(durationMs / 1_000)
 
 const streamOf = (
   stream: StreamStats,
@@ -215,10 +165,11 @@ function decoded(user: string): string {
 /** A count that came from outside: whole, and never below zero. */
 const count = (value: number): number =>
   Number.isFinite(value) ? Math.min(Math.max(Math.round(value), 0), Number.MAX_SAFE_INTEGER) : 0
-const moment = (value: number | null): number | null => (value === null ? null : count(value))
+const countOrNull = (value: number | null | undefined): number | null =>
+  value === null || value === undefined ? null : count(value)
 
-const boundedOrNull = (text: string | null, bytesMax: number): string | null =>
-  text === null ? null : bounded(text, bytesMax)
+const boundedOrNull = (text: string | null | undefined, bytesMax: number): string | null =>
+  text === null || text === undefined ? null : bounded(text, bytesMax)
 
 /** No control characters and no half characters, which PostgreSQL would refuse; and not longer than the bound. */
 export function bounded(text: string, bytesMax: number): string {
