@@ -20,8 +20,12 @@ const staticNames: Readonly<Record<string, string>> = {
 const headerBytes = { IP4: 12 + 8 + 20, IP6: 12 + 8 + 40 } as const
 type Family = keyof typeof headerBytes
 
-const parameter = (fmtp: string, name: string): string | null =>
-  new RegExp(`(?:^|;)\\s*${name}=([^;]*)`, 'i').exec(fmtp)?.[1]?.trim() ?? null
+const named = {
+  'mode-set': /(?:^|;)\s*mode-set=([^;]*)/i,
+  'octet-align': /(?:^|;)\s*octet-align=([^;]*)/i,
+  br: /(?:^|;)\s*br=([^;]*)/i
+} as const
+const parameter = (fmtp: string, name: keyof typeof named): string | null => named[name].exec(fmtp)?.[1]?.trim() ?? null
 
 /** Bytes of payload in 20 ms at the codec's highest rate; null for one that is not known. */
 export function payloadBytes(name: string, fmtp: string): number | null {

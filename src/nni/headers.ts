@@ -10,6 +10,7 @@ import type { Told } from './causes.ts'
 import { limits } from './limits.ts'
 import { e164Of, identityOf, isAnonymous, numberParamsOf, numberUri, telUri } from './numbers.ts'
 import type { NumberParams } from './numbers.ts'
+import { perPeer } from './peers.ts'
 import type { HubFace, Peer } from './peers.ts'
 
 export type Fields = Record<string, string>
@@ -27,9 +28,8 @@ const restricting: ReadonlySet<string> = new Set(['id', 'user', 'header', 'sessi
 const always = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'PRACK', 'UPDATE'] as const
 
 /** What the peer may send outside a dialog, or in one. */
-export const allowOf = ({ config }: Peer): string =>
-  [dialogAllow(config.methods), ...messageIn(config.methods)].join(', ')
-export const dialogAllowOf = ({ config }: Peer): string => dialogAllow(config.methods)
+export const allowOf = perPeer(({ methods }) => [dialogAllow(methods), ...messageIn(methods)].join(', '))
+export const dialogAllowOf = perPeer(({ methods }) => dialogAllow(methods))
 
 const dialogAllow = (methods: readonly string[]): string =>
   [...always, ...(methods.includes('INFO') ? ['INFO'] : []), 'OPTIONS'].join(', ')

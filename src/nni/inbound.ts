@@ -114,7 +114,7 @@ export class InboundLeg extends Leg {
       ...this.#fields(),
       ...connectedFields(connected, peer, hub),
       Allow: allowOf(peer),
-      Supported: supportedBy(peer).join(', '),
+      Supported: supportedBy(peer),
       'Session-Expires': sessionExpires
     }
     const required = [...(timer ? ['timer'] : []), ...(this.preconditioned && body !== '' ? ['precondition'] : [])]

@@ -18,6 +18,7 @@ import type { Fields } from './headers.ts'
 import { limits } from './limits.ts'
 import { calledOf, calledParams, e164Of, numberUri, portedIn } from './numbers.ts'
 import type { NumberParams, Refused } from './numbers.ts'
+import { perPeer } from './peers.ts'
 import type { HubFace, Peer } from './peers.ts'
 import { preconditionsIn, withoutPreconditions } from './preconditions.ts'
 import type { Preconditions } from './preconditions.ts'
@@ -68,17 +69,20 @@ export interface Surroundings {
   readonly sessionExpiresSeconds: number
 }
 
-type Tags = readonly string[]
-
 /** What the hub supports in what the peer sends: as agreed, and preconditions where the hub meets them. */
-export const supportedBy = ({ config: { options, preconditions } }: Peer): Tags => [
-  ...options.filter(tag => tag !== 'precondition'),
-  ...(preconditions === 'local' ? ['precondition'] : [])
-]
+const supportedTags = perPeer(
+  ({ options, preconditions }): ReadonlySet<string> =>
+    new Set([...options.filter(tag => tag !== 'precondition'), ...(preconditions === 'local' ? ['precondition'] : [])])
+)
+/** The same, as a field. */
+export const supportedBy = perPeer(config => [...supportedTags({ config })].join(', '))
 
 /** What the hub supports in the answers to what it sends: it waits for nobody's reservations. */
-const supportedIn = ({ config: { options } }: Peer, offers: boolean): Tags =>
-  options.filter(tag => tag !== 'precondition' && (offers || tag !== '100rel'))
+const supportedIn = perPeer(({ options }) => options.filter(tag => tag !== 'precondition').join(', '))
+/** Without an offer the peer may make one in its 2xx only: the core answers nothing earlier. */
+const supportedOfferless = perPeer(({ options }) =>
+  options.filter(tag => tag !== 'precondition' && tag !== '100rel').join(', ')
+)
 
 const refuse = (status: number, headers?: Fields, reason?: string): { ok: false; refused: Refused } => ({
   ok: false,
@@ -90,7 +94,7 @@ export function fromInvite(invite: SipRequest, at: Surroundings): Understood<Inc
   if (!incoming.ok) return incoming
   const { headers } = invite
   const { config } = at.peer
-  const known = new Set(supportedBy(at.peer))
+  const known = supportedTags(at.peer)
   const unknown = headers.all('Require').filter(tag => !known.has(tag.toLowerCase()))
   if (unknown.length > 0) return refuse(420, { Unsupported: unknown.join(', ') })
   if (has(headers, 'Require', 'resource-priority') && !mayBefore(headers, config.resourcePriorities)) {
@@ -237,8 +241,7 @@ export function toInvite(
   const { peer, sessionExpiresSeconds } = at
   const { uri, headers } = toRequest(invitation, ids, at, crossing)
   headers['Allow'] = allowOf(peer)
-  // Without an offer the peer may make one in its 2xx only: the core answers nothing earlier.
-  headers['Supported'] = supportedIn(peer, sdp !== null).join(', ')
+  headers['Supported'] = sdp === null ? supportedOfferless(peer) : supportedIn(peer)
   headers['Session-Expires'] = `${sessionExpiresSeconds};refresher=uac`
   headers['Min-SE'] = String(peer.config.timers.minSeSeconds)
   headers['Accept'] = sdpTypes

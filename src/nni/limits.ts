@@ -32,6 +32,8 @@ export const limits = {
   orphansMax: 1_000,
   identityBytesMax: 255,
   chargingBytesMax: 1_024,
+  /** Called numbers whose length was checked: all are forgotten when there are more. */
+  numbersKnownMax: 10_000,
   transitsMax: 16,
   /** Header fields that cross from one operator to another: what is more is left out. */
   crossingBytesMax: 4_096,

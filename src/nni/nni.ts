@@ -147,7 +147,7 @@ class Border implements Nni {
       return request.respond(503, { headers: { 'Retry-After': '10' } })
     if (method === 'INVITE') return this.#invited(request, peer, inbox)
     if (method === 'OPTIONS')
-      return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supportedBy(peer).join(', ') } })
+      return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supportedBy(peer) } })
     if (method === 'MESSAGE' && peer.config.methods.includes('MESSAGE')) {
       return void receiveText(request, this.#around(request, peer), this.#textParts, inbox)
     }

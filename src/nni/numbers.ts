@@ -6,6 +6,7 @@ import { emergencyOf } from '../session/emergency.ts'
 import type { Ported } from '../session/model.ts'
 import { parseUri, printUri, schemeOf, stripSeparators } from '../sip/uri.ts'
 import type { SipUri, Uri } from '../sip/uri.ts'
+import { limits } from './limits.ts'
 import type { Peer } from './peers.ts'
 
 export interface Refused {
@@ -40,9 +41,20 @@ export function calledOf(requestUri: string, { config }: Pick<Peer, 'config'>): 
 function numbered(number: string): Called {
   if (!number.startsWith('+')) return refuse(404, 'Not A Global Number')
   const digits = number.length - 1
-  const fault = number[1] === '0' || digits > digitsMax ? 'TOO_LONG' : validatePhoneNumberLength(number)
+  const fault = number[1] === '0' || digits > digitsMax ? 'TOO_LONG' : lengthFault(number)
   if (fault === undefined) return { ok: true, called: `tel:${number}` }
   return fault === 'TOO_SHORT' || fault === 'NOT_A_NUMBER' ? refuse(484) : refuse(404, 'No Such Number')
+}
+
+/** Numbers that were called lately, and what is wrong with their length. */
+const lengths = new Map<string, ReturnType<typeof validatePhoneNumberLength>>()
+
+function lengthFault(number: string): ReturnType<typeof validatePhoneNumberLength> {
+  if (lengths.has(number)) return lengths.get(number)
+  if (lengths.size >= limits.numbersKnownMax) lengths.clear()
+  const fault = validatePhoneNumberLength(number)
+  lengths.set(number, fault)
+  return fault
 }
 
 /** The canonical URI of an identity header (From, P-Asserted-Identity); null for anonymous and unreadable ones. */

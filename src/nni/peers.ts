@@ -35,6 +35,18 @@ export interface Peers {
   identify(token: string | null, address: string): Peer | null
 }
 
+/** What follows from a peer's configuration, worked out once and not for every message. */
+export function perPeer<T>(make: (config: OperatorConfig) => T): (peer: Pick<Peer, 'config'>) => T {
+  const made = new WeakMap<OperatorConfig, { readonly value: T }>()
+  return ({ config }) => {
+    const known = made.get(config)
+    if (known !== undefined) return known.value
+    const value = make(config)
+    made.set(config, { value })
+    return value
+  }
+}
+
 export function peerOf(config: OperatorConfig): Peer {
   const { id, address, domain, trust, ioi, headers } = config
   const trusted = trust === 'network'

@@ -36,7 +36,8 @@ export const essenceOf = (sdp: string): string =>
     .join('\n')
 
 /** True where a stream of that kind is offered or answered. */
-export const hasMedia = (sdp: string, kind: 'audio' | 'video'): boolean => new RegExp(`^m=${kind} [1-9]`, 'm').test(sdp)
+export const hasMedia = (sdp: string, kind: 'audio' | 'video'): boolean => streams[kind].test(sdp)
+const streams = { audio: /^m=audio [1-9]/m, video: /^m=video [1-9]/m } as const
 
 /** An answer that takes none of the offered streams (RFC 3264, 6): for an offer that comes when nobody is left. */
 export function refusal(offer: string): string {

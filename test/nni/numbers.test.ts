@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import { limits } from '../../src/nni/limits.ts'
 import { calledOf, e164Of, identityOf, isAnonymous } from '../../src/nni/numbers.ts'
 import { trustedPeer } from '../support/nni.ts'
 
@@ -31,6 +32,14 @@ describe('the called party', () => {
     ['nonsense', 400]
   ])('%s is refused with %i', (uri, status) => {
     expect(calledOf(uri, trustedPeer)).toMatchObject({ ok: false, refused: { status } })
+  })
+
+  it('is judged the same the second time, and after more numbers than are remembered', () => {
+    const judged = () => [calledOf('tel:+1555', trustedPeer), calledOf('tel:+4930901820', trustedPeer)]
+    const before = judged()
+    expect(judged()).toEqual(before)
+    for (let n = 0; n <= limits.numbersKnownMax; n++) calledOf(`tel:+4930${n + 1_000_000}`, trustedPeer)
+    expect(judged()).toEqual(before)
   })
 })
 
