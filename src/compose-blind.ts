@@ -5,9 +5,10 @@ import { createExposure } from './clearing/exposure.ts'
 import type { Exposure } from './clearing/exposure.ts'
 import { parseAmount } from './clearing/money.ts'
 import type { Config } from './config.ts'
+import type { Logger } from './log.ts'
 import type { Blindness, BlindLimits } from './qos-policy/blind.ts'
 import type { Database } from './store/database.ts'
-import { createDatabaseProbe } from './store/probe.ts'
+import { createDatabaseProbe, probeLimits } from './store/probe.ts'
 import type { DatabaseProbe } from './store/probe.ts'
 
 export interface WatchedBlindness {
@@ -22,9 +23,13 @@ export function watchBlindness(
   { limits }: Config,
   database: Database,
   book: AgreementBook,
-  logSince: () => number | null
+  logSince: () => number | null,
+  log: Logger
 ): WatchedBlindness {
-  const probe = createDatabaseProbe(database)
+  const probe = createDatabaseProbe(database, Date.now, probeLimits, reason => {
+    if (reason === null) log.info('the database answers again')
+    else log.error({ alarm: 'database-away', reason }, 'the database does not answer, or cannot be written to')
+  })
   const since = (): number | null => {
     const moments = [logSince(), probe.downSince].filter(at => at !== null)
     return moments.length === 0 ? null : Math.min(...moments)

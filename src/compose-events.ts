@@ -8,6 +8,7 @@ import type { AgreementBook } from './clearing/agreements.ts'
 import { createConsumer } from './clearing/consumer.ts'
 import { createKafkaConsumer } from './clearing/consumer-kafka.ts'
 import type { KafkaConsumerStatus } from './clearing/consumer-kafka.ts'
+import { createGapWatch } from './clearing/gap-watch.ts'
 import { createPublisher } from './clearing/publisher.ts'
 import { secretOf } from './config.ts'
 import type { Config } from './config.ts'
@@ -66,9 +67,20 @@ export function createClearing(parts: ClearingParts): Clearing {
   const { config, database, book, log, onFault } = parts
   const kafka = kafkaOf(config, log)
   const settings = config.events.kafka
+  const gaps = createGapWatch({ database, log })
   if (kafka === null || settings === undefined) {
     const consumer = createConsumer({ source: createTableLog(database), database, book, log, onFault })
-    return { status: null, start: () => consumer.start(), stop: () => consumer.stop() }
+    return {
+      status: null,
+      start() {
+        consumer.start()
+        gaps.start()
+      },
+      async stop() {
+        await gaps.stop()
+        await consumer.stop()
+      }
+    }
   }
   const { group, publish, partitions } = settings
   const consumer = createKafkaConsumer({ kafka, group, database, book, log, publish, onFault })
@@ -89,8 +101,10 @@ export function createClearing(parts: ClearingParts): Clearing {
     start() {
       consumer.start()
       publisher?.start()
+      gaps.start()
     },
     async stop() {
+      await gaps.stop()
       await consumer.stop()
       await publisher?.stop()
       await Promise.all(writers.map(writer => writer.close()))

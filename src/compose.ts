@@ -84,7 +84,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
   const clearing = role === 'hub' ? null : createClearing({ config, database, book, log, onFault: onFault(log) })
   parts.defer(() => clearing?.stop())
   let logSince: () => number | null = () => null
-  const blind = watchBlindness(config, database, book, () => logSince())
+  const blind = watchBlindness(config, database, book, () => logSince(), log)
   parts.defer(() => blind.probe.stop())
   const fraud = openFraudWatch(config, { database, book, log })
   await fraud.catchUp()
@@ -137,7 +137,10 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
 const onFault =
   (log: Logger) =>
   (error: unknown): void =>
-    log.error({ err: error }, 'clearing stands still: calls go on, their records wait to be charged')
+    log.error(
+      { alarm: 'clearing-stands', err: error },
+      'clearing stands still: calls go on, their records wait to be charged'
+    )
 
 interface Below {
   readonly parts: AsyncDisposableStack
@@ -230,9 +233,10 @@ async function signalling(
 /** Debug for every step, one info line for every finished call. */
 function report(seen: Observed, log: Logger): void {
   const { sessionId } = seen
-  if ('event' in seen) return log.debug({ sessionId, event: seen.event.type })
+  const debugs = log.isLevelEnabled('debug')
+  if ('event' in seen) return debugs ? log.debug({ sessionId, event: seen.event.type }) : undefined
   const { command } = seen
-  log.debug({ sessionId, command: command.type })
+  if (debugs) log.debug({ sessionId, command: command.type })
   if (command.type !== 'cdr.write' || command.cdr.kind !== 'final' || command.cdr.leg !== 'ingress') return
   const { peerId, otherPeerId, durationMs, release, charging } = command.cdr
   const { cause = null, from = null } = release ?? {}

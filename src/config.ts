@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { agreement } from './config/agreements.ts'
+import { alarms } from './config/alarms.ts'
 import { host, id, ioi, port, sipTls, sipTransport, tls } from './config/basics.ts'
 import { emergency, emergencyContradictions, withEmergencyRoutes } from './config/emergency.ts'
 import { events } from './config/events.ts'
@@ -40,6 +41,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(logLevels).default('info') }).prefault({}),
+  alarms,
   database: z
     .strictObject({
       /** The environment variable that holds a PostgreSQL URL; unset: an embedded PostgreSQL in `dataDir`. */
@@ -202,6 +204,9 @@ function contradictions(config: Config): readonly string[] {
     problems.push(...insecureLinks(island))
   }
   problems.push(...stirContradictions(hub.stir, operators), ...emergencyContradictions(emergency, operators))
+  if (config.alarms.webhook !== undefined && ['error', 'fatal', 'silent'].includes(config.log.level)) {
+    problems.push(`alarms: log.level ${config.log.level} would keep back those that are warnings`)
+  }
   const known = new Set(['hub', ...[...islands, ...operators].map(providerOf)])
   const isHub = [...islands, ...operators].some(peer => providerOf(peer) === 'hub')
   if (isHub) problems.push('no peer may be called "hub": that is the hub itself')

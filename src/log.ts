@@ -1,7 +1,7 @@
 // Structured logs (pino, JSON lines on stderr). Secrets never reach them.
 
 import { pino, stdSerializers } from 'pino'
-import type { DestinationStream, Logger } from 'pino'
+import type { DestinationStream, LogFn, Logger } from 'pino'
 
 export type { Logger } from 'pino'
 
@@ -46,8 +46,50 @@ function standardError(): DestinationStream {
   return to
 }
 
-export function createLog(level: LogLevel, to: DestinationStream = standardError()): Logger {
+/** Something that somebody has to know, whether or not they read the log: a line with a field `alarm`, its name. */
+export interface Alarm {
+  readonly name: string
+  readonly severity: 'warning' | 'error'
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly text: string
+  /** The other fields of the line, without secrets; of an error its message. */
+  readonly facts: Readonly<Record<string, unknown>>
+}
+
+/** `onAlarm` hears of each line with a field `alarm` that `level` lets through. It returns at once and never throws. */
+export function createLog(
+  level: LogLevel,
+  to: DestinationStream = standardError(),
+  onAlarm: ((alarm: Alarm) => void) | null = null
+): Logger {
   // Also for the fields of a child, which `formatters` do not see.
   const hidden = Object.fromEntries(Array.from(secrets, name => [name, () => censor]))
-  return pino({ level, base: null, formatters: { log: redacted }, serializers: { ...hidden, err: errorFields } }, to)
+  const options = { level, base: null, formatters: { log: redacted }, serializers: { ...hidden, err: errorFields } }
+  return pino(onAlarm === null ? options : { ...options, hooks: { logMethod: listening(onAlarm) } }, to)
+}
+
+type LogMethod = (this: Logger, args: Parameters<LogFn>, write: LogFn, level: number) => void
+
+const listening = (onAlarm: (alarm: Alarm) => void): LogMethod =>
+  function (args, write, level) {
+    const [fields, text] = args as readonly unknown[]
+    if (isFields(fields) && typeof fields['alarm'] === 'string') {
+      onAlarm(alarmOf(fields, typeof text === 'string' ? text : '', level))
+    }
+    write.apply(this, args)
+  }
+
+const errorLevel = 50
+
+function alarmOf(fields: Fields, text: string, level: number): Alarm {
+  const { alarm, err, ...rest } = fields
+  const reason = Error.isError(err) ? { reason: err.message } : {}
+  return {
+    name: String(alarm),
+    severity: level >= errorLevel ? 'error' : 'warning',
+    at: Date.now(),
+    text,
+    facts: redacted({ ...rest, ...reason })
+  }
 }

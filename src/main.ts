@@ -2,12 +2,12 @@
 
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { openLog } from './alarms.ts'
 import { startHub } from './compose.ts'
 import type { RunningHub } from './compose.ts'
 import { parseConfig, readConfig } from './config.ts'
 import type { Config } from './config.ts'
 import { HubError, messageOf } from './errors.ts'
-import { createLog } from './log.ts'
 import type { Logger } from './log.ts'
 
 const defaultFile = 'isthmus.yaml'
@@ -105,11 +105,11 @@ async function main(args: readonly string[]): Promise<number> {
     say(`${from}: ok`)
     return 0
   }
-  const log = createLog(config.log.level)
+  const { log, close: closeLog } = openLog(config)
   // Before anything is started that could stay behind.
   const stopper = createStopper(log)
   const hub = await startHub(config, { log, role })
-  const left = stopper.left(hub)
+  const left = stopper.left(hub).finally(closeLog)
   if (stopper.asked) return left
   if (values.json === true) say(JSON.stringify({ ready: true, pid: process.pid, listening: hub.listening }))
   else announce(hub, from)

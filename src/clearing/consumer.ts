@@ -118,7 +118,12 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 export function tell(log: Logger, topic: string, posted: Posted): void {
   log.debug({ topic, ...posted }, 'records cleared')
   if (posted.suspended > 0) log.warn({ topic, suspended: posted.suspended }, 'answered calls that nothing prices')
-  if (posted.suspenseAlarm) log.error({ topic }, 'many answered calls wait for a rate: isthmus suspense list')
-  if (posted.losses > 0) log.warn({ topic, calls: posted.losses }, 'calls that cost more than they bring')
-  if (posted.rejected > 0) log.error({ topic, rejected: posted.rejected }, 'records rejected')
+  if (posted.suspenseAlarm)
+    log.error({ topic, alarm: 'suspense' }, 'many answered calls wait for a rate: isthmus suspense list')
+  if (posted.losses > 0) {
+    log.warn({ topic, alarm: 'negative-margin', calls: posted.losses }, 'calls that cost more than they bring')
+  }
+  if (posted.rejected > 0) {
+    log.error({ topic, alarm: 'records-rejected', rejected: posted.rejected }, 'records rejected')
+  }
 }

@@ -2,11 +2,11 @@
 
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
+import { openLog } from '../alarms.ts'
 import { startClearing } from '../clearing-role.ts'
 import type { RunningClearing } from '../clearing-role.ts'
 import { parseConfig, readConfig } from '../config.ts'
 import { HubError, messageOf } from '../errors.ts'
-import { createLog } from '../log.ts'
 import type { Logger } from '../log.ts'
 
 const defaultFile = 'isthmus.yaml'
@@ -43,7 +43,7 @@ function reportProgress(running: RunningClearing, log: Logger, everyMs: number):
 async function run(options: Options): Promise<number> {
   const file = options.config ?? (existsSync(defaultFile) ? defaultFile : null)
   const config = file === null ? parseConfig('') : readConfig(file)
-  const log = createLog(config.log.level)
+  const { log, close: closeLog } = openLog(config)
   let end: (code: number) => void = () => undefined
   const ended = new Promise<number>(resolve => (end = resolve))
   let asked = false
@@ -58,7 +58,7 @@ async function run(options: Options): Promise<number> {
   const running = await startClearing(config, {
     log,
     onFault: error => {
-      log.error({ err: error }, 'clearing stands still: records wait in the event log')
+      log.error({ alarm: 'clearing-stands', err: error }, 'clearing stands still: records wait in the event log')
       if (error instanceof HubError && error.facts['refused'] === true) end(1)
     }
   })
@@ -72,6 +72,7 @@ async function run(options: Options): Promise<number> {
   const code = await ended
   clearInterval(timer)
   await running.stop()
+  await closeLog()
   return code
 }
 

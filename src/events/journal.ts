@@ -324,8 +324,10 @@ export class Journal {
         this.#failing = false
         return true
       } catch (error) {
+        // Told once, logged each time.
+        const alarm = this.#failing ? {} : { alarm: 'journal-stuck' }
         this.#failing = true
-        log.error({ err: error, retryMs }, 'the journal cannot be written; no new calls until it can')
+        log.error({ ...alarm, err: error, retryMs }, 'the journal cannot be written; no new calls until it can')
       }
       await wait(retryMs, undefined, { signal: this.#giveUp.signal }).catch(() => undefined)
       if (this.#giveUp.signal.aborted) return false

@@ -143,7 +143,10 @@ class Lane {
     if (entries.length === 1 && only !== undefined) {
       const { topic, log, park } = this.#options
       await park(only, fault)
-      log.error({ topic, key: only.key, reason: fault }, 'a record that Kafka will never take was parked')
+      log.error(
+        { topic, alarm: 'record-parked', call: only.key, reason: fault },
+        'a record that Kafka will never take was parked'
+      )
       return
     }
     const half = Math.ceil(entries.length / 2)

@@ -50,7 +50,8 @@ export function createKafkaLog({ kafka, config, log, park, limits = {} }: KafkaL
           const [issue] = error.issues
           const why = `no record: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`
           await park(entry, why)
-          log.error({ topic: cdrTopic, key: entry.key, reason: why }, 'a record that nobody could read was parked')
+          const facts = { alarm: 'record-parked', topic: cdrTopic, call: entry.key, reason: why }
+          log.error(facts, 'a record that nobody could read was parked')
         }
       }
       await writer.write(entries)

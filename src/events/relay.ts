@@ -116,7 +116,8 @@ export class Relay {
     const now = clock()
     if (this.#failingSince === null || now - this.#alarmedAt >= alarmMs) {
       this.#alarmedAt = now
-      log.error({ err: error, waiting: journal.waiting }, 'the event log takes no records; the journal keeps them')
+      const facts = { alarm: 'event-log-away', err: error, waiting: journal.waiting }
+      log.error(facts, 'the event log takes no records; the journal keeps them')
     }
     this.#failingSince ??= now
     // Somebody waits for the end: short pauses until then.

@@ -97,7 +97,10 @@ export async function startHubProcess({
       clearTimeout(timer)
       done(JSON.parse(out.slice(0, out.indexOf('\n'))) as never)
     })
-    void left.then(code => failed(new Error(`the hub left with ${code}:\n${log}`)))
+    void left.then(code => {
+      clearTimeout(timer)
+      return failed(new Error(`the hub left with ${code}:\n${log}`))
+    })
   })
   const where = (what: string): string => ready.listening.find(entry => entry.what === what)?.where ?? ''
   const databases: Database[] = []
