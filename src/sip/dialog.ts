@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import { ownText } from './characters.ts'
 import { tagOf } from './hop.ts'
-import { createHeaders, makeRequest, makeResponse, parseCSeq, parseNameAddr } from './message.ts'
+import { createHeaders, makeRequest, makeResponse, parseCSeq, uriIn } from './message.ts'
 import type { HeaderLine, Headers, SipRequest, SipResponse } from './message.ts'
 import { defaultPorts, isWebSocket } from './transport/transport.ts'
 import type { Flow, RemoteDestination, TransportName } from './transport/transport.ts'
@@ -104,7 +104,7 @@ export class Dialog {
       local: response.headers.get('To') ?? '',
       remote: from,
       routeSet: request.headers.all('Record-Route'),
-      remoteTarget: contactOf(request) ?? parseNameAddr(from)?.uri ?? request.uri,
+      remoteTarget: contactOf(request) ?? uriIn(from) ?? request.uri,
       localContact: response.headers.get('Contact') ?? null,
       localCseq: 0,
       remoteCseq: cseqOf(request)
@@ -182,7 +182,7 @@ export class Dialog {
   /** The URI that `nextHop` reads. */
   nextUri(): string {
     const [first] = this.#routeSet
-    return (first === undefined ? null : parseNameAddr(first)?.uri) ?? this.#remoteTarget
+    return (first === undefined ? null : uriIn(first)) ?? this.#remoteTarget
   }
 
   #build(method: string, cseq: number, parts: Parts, defaults: Defaults): SipRequest {
@@ -200,8 +200,8 @@ export class Dialog {
   /** Request-URI and Route (12.2.1.1); a strict router wants to be the Request-URI and the target last. */
   #path(): readonly [uri: string, routes: readonly string[]] {
     const [first, ...rest] = this.#routeSet
-    const router = first === undefined ? null : parseNameAddr(first)?.uri
-    if (router === null || router === undefined) return [this.#remoteTarget, this.#routeSet]
+    const router = first === undefined ? null : uriIn(first)
+    if (router === null) return [this.#remoteTarget, this.#routeSet]
     const parsed = parseUri(router)
     const loose = parsed === null || parsed.scheme === 'urn' || parsed.params.has('lr')
     return loose ? [this.#remoteTarget, this.#routeSet] : [router, [...rest, `<${this.#remoteTarget}>`]]
@@ -258,5 +258,5 @@ const cseqOf = (message: SipRequest): number | null => parseCSeq(message.headers
 /** The URI of the first Contact; null where there is none or it is `*`. */
 function contactOf(message: SipRequest | SipResponse): string | null {
   const contact = message.headers.get('Contact')
-  return (contact === undefined ? null : parseNameAddr(contact)?.uri) ?? null
+  return contact === undefined ? null : uriIn(contact)
 }

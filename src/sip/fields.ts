@@ -64,16 +64,22 @@ export function parseParams(text: string, at = 0): Params | null {
 const marks = new Int32Array(8)
 const nameStarts = new Int32Array(paramsMax)
 const nameEnds = new Int32Array(paramsMax)
+/** Where the value of each begins and ends; both 0 where it has none. */
+const valueStarts = new Int32Array(paramsMax)
+const valueEnds = new Int32Array(paramsMax)
+let paramCount = 0
 
 /** The index where the parameters end, spaces behind them included; -1 where one is broken or repeated. */
 function scanParams(text: string, at: number, end: number, params: Map<string, string | null> | null): number {
   let index = skipSpace(text, at)
-  for (let count = 0; index < end && text.charCodeAt(index) === 59; count++) {
+  let count = 0
+  for (; index < end && text.charCodeAt(index) === 59; count++) {
     const nameStart = skipSpace(text, index + 1)
     const nameEnd = skipToken(text, nameStart)
     if (nameEnd === nameStart || count === paramsMax || repeats(text, nameStart, nameEnd, count)) return -1
     nameStarts[count] = nameStart
     nameEnds[count] = nameEnd
+    valueStarts[count] = valueEnds[count] = 0
     index = skipSpace(text, nameEnd)
     let value: string | null = null
     if (index < end && text.charCodeAt(index) === 61) {
@@ -81,10 +87,13 @@ function scanParams(text: string, at: number, end: number, params: Map<string, s
       const valueEnd = text.charCodeAt(valueStart) === 34 ? skipQuoted(text, valueStart) : skipValue(text, valueStart)
       if (valueEnd <= valueStart || valueEnd > end) return -1
       if (params !== null) value = text.slice(valueStart, valueEnd)
+      valueStarts[count] = valueStart
+      valueEnds[count] = valueEnd
       index = skipSpace(text, valueEnd)
     }
     if (params !== null) params.set(text.slice(nameStart, nameEnd).toLowerCase(), value)
   }
+  paramCount = count
   return Math.min(index, end)
 }
 
@@ -171,6 +180,8 @@ export function parseVia(text: string): Via | null {
   }
 }
 
+export const isVia = (text: string): boolean => scanVia(text, 0, text.length) === text.length
+
 /** Where the Via value that begins at `start` ends: at `end` or before a comma, if all is well; -1 if it is broken. */
 export function scanVia(
   text: string,
@@ -225,6 +236,25 @@ export function parseNameAddr(text: string): NameAddr | null {
   if (!scanNameAddr(text, 0, text.length, params)) return null
   const display = trimSpace(text, marks[0], marks[1])
   return { display: display === '' ? null : unquote(display), uri: text.slice(marks[2], marks[3]), params }
+}
+
+export const isNameAddr = (text: string): boolean => scanNameAddr(text, 0, text.length)
+
+/** The URI of a name-addr or addr-spec; null where it is none. */
+export const uriIn = (text: string): string | null =>
+  scanNameAddr(text, 0, text.length) ? text.slice(marks[2], marks[3]) : null
+
+/** That parameter (`name` in lower case) of a name-addr: null where there is none, empty where it has no value. */
+export function paramIn(text: string, name: string): string | null {
+  if (!scanNameAddr(text, 0, text.length)) return null
+  for (let index = 0; index < paramCount; index++) {
+    const start = nameStarts[index] ?? 0
+    const end = nameEnds[index] ?? 0
+    if (end - start !== name.length) continue
+    if (!text.startsWith(name, start) && text.slice(start, end).toLowerCase() !== name) continue
+    return text.slice(valueStarts[index], valueEnds[index])
+  }
+  return null
 }
 
 /** Whether a name-addr or addr-spec fills `text` from `start` to `end`. */

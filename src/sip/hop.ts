@@ -2,7 +2,7 @@
 
 import { hash, randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
-import { parseCSeq, parseNameAddr, printVia } from './message.ts'
+import { paramIn, parseCSeq, printVia } from './message.ts'
 import type { SipRequest, Via } from './message.ts'
 import { defaultPorts, hostPort } from './transport/transport.ts'
 import type { Address, Flow, TransportName } from './transport/transport.ts'
@@ -86,7 +86,7 @@ export function mergeKey(request: SipRequest): string | null {
 
 /** The tag of a From or To value, '' where there is none. */
 export function tagOf(value: string | undefined): string {
-  return (value === undefined ? null : parseNameAddr(value)?.params.get('tag')) ?? ''
+  return (value === undefined ? null : paramIn(value, 'tag')) ?? ''
 }
 
 const secret = randomBytes(16).toString('hex')

@@ -5,8 +5,8 @@ import { HubError } from '../errors.ts'
 import { isSpace, isToken, isUriText, oneLine, parseNumber, skipToken, trimSpace } from './characters.ts'
 import { fieldAt, fieldNamed } from './field-names.ts'
 import type { FieldName } from './field-names.ts'
-import { parseNameAddr, scanCSeq, scanNameAddr, scanVia } from './fields.ts'
-import { createHeaders, HeaderFields, printHeaders } from './headers.ts'
+import { paramIn, scanCSeq, scanNameAddr, scanVia } from './fields.ts'
+import { addLines, createHeaders, HeaderFields, printHeaders } from './headers.ts'
 import type { HeaderInit, Headers } from './headers.ts'
 import { newTag } from './identifiers.ts'
 import { reasonPhrase } from './reasons.ts'
@@ -16,11 +16,15 @@ export { isToken, quote, unquote } from './characters.ts'
 export {
   cseqMax,
   deltaSecondsMax,
+  isNameAddr,
+  isVia,
+  paramIn,
   parseCSeq,
   parseDeltaSeconds,
   parseNameAddr,
   parseParams,
-  parseVia
+  parseVia,
+  uriIn
 } from './fields.ts'
 export { printHost, printNameAddr, printParams, printVia } from './fields.ts'
 export type { CSeq, NameAddr, Params, Via } from './fields.ts'
@@ -80,6 +84,8 @@ interface Fault {
 interface Fields {
   readonly headers: HeaderFields
   readonly fault: Fault | null
+  /** A field that must stand once stands twice. */
+  readonly twice: Fault | null
   readonly end: number
 }
 
@@ -105,7 +111,7 @@ export function parseMessage(bytes: Buffer, limits: SipLimits = sipLimits): Pars
   const lineEnd = text.indexOf('\r\n')
   const startLine = parseStartLine(text, lineEnd < 0 ? text.length : lineEnd)
   if (startLine === null) return { ok: false, status: null, reason: 'Not a SIP message', request: null }
-  const { headers, fault, end } = parseFields(text, lineEnd < 0 ? text.length : lineEnd + 2, limits.headersMax)
+  const { headers, fault, twice, end } = parseFields(text, lineEnd < 0 ? text.length : lineEnd + 2, limits.headersMax)
   const bodyStart = end < 0 ? bytes.length : ascii ? start + end : blank + 4
   const body = bodyOf(headers, bytes, bodyStart)
 
@@ -114,6 +120,7 @@ export function parseMessage(bytes: Buffer, limits: SipLimits = sipLimits): Pars
     startLine.fault ??
     fault ??
     (end < 0 ? bad('Message Ends Inside Its Header') : null) ??
+    twice ??
     coreFault(headers)
   if (found !== null) return malformed(startLine, headers, found)
   if (body === null) return malformed(startLine, headers, bad('Content-Length Does Not Fit'))
@@ -168,13 +175,18 @@ function parseStatusLine(line: string): StartLine {
   return { kind: 'response', status: status ?? 0, reason: line.slice(12), fault: sound ? null : bad('Bad Status-Line') }
 }
 
+// Lines are noted here and cut out together: arrays of its own would grow, and be copied, several times a message.
+const lineNames: FieldName[] = []
+const lineValues: (string | null)[] = []
+const lineStarts: number[] = []
+const lineEnds: number[] = []
+
 /** Reads on behind a fault, so that an answer can carry the fields that were sound. `end`: after the blank line. */
 function parseFields(text: string, start: number, headersMax: number): Fields {
-  const names: FieldName[] = []
-  const values: (string | null)[] = []
-  const starts: number[] = []
-  const ends: number[] = []
+  let count = 0
+  let seen = 0
   let fault: Fault | null = null
+  let twice: Fault | null = null
   let bodyAt = -1
   for (let at = start, line = 0; at < text.length; line++) {
     if (text.charCodeAt(at) === 13 && text.charCodeAt(at + 1) === 10) {
@@ -196,21 +208,28 @@ function parseFields(text: string, start: number, headersMax: number): Fields {
     const ended = folded ? text.charCodeAt(end + 1) === 10 : text.indexOf('\n', at) === end + 1
     if (name === null || !ended) fault ??= bad('Bad Header Field')
     else {
-      names.push(name)
-      ends.push(end)
+      if (name.single) {
+        if ((seen & (1 << name.id)) !== 0) twice ??= bad(`Duplicate ${name.name}`)
+        seen |= 1 << name.id
+      }
+      lineNames[count] = name
+      lineEnds[count] = end
       if (!folded && nameEnd === colon && isPlain(text, colon, end)) {
-        values.push(null)
-        starts.push(at)
+        lineValues[count] = null
+        lineStarts[count] = at
       } else {
         const value = folded ? unfold(text.slice(colon + 1, end)) : trimSpace(text, colon + 1, end)
         if (value.includes('\n')) fault ??= bad('Bad Header Field')
-        values.push(value)
-        starts.push(-1)
+        lineValues[count] = value
+        lineStarts[count] = -1
       }
+      count++
     }
     at = end + 2
   }
-  return { headers: new HeaderFields(names, values, { text, starts, ends }), fault, end: bodyAt }
+  const places = { text, starts: lineStarts.slice(0, count), ends: lineEnds.slice(0, count) }
+  const headers = new HeaderFields(lineNames.slice(0, count), lineValues.slice(0, count), places)
+  return { headers, fault, twice, end: bodyAt }
 }
 
 /** Whether exactly one space stands behind the colon and none at the end: as it would be printed. */
@@ -231,10 +250,8 @@ function carriageReturn(text: string, at: number): number {
   return found < 0 ? text.length : found
 }
 
-/** The fields without which there is no transaction, and those that a second one would make ambiguous. */
+/** The fields without which there is no transaction. */
 function coreFault(headers: HeaderFields): Fault | null {
-  const twice = headers.duplicate()
-  if (twice !== null) return bad(`Duplicate ${twice}`)
   const via = headers.first(viaField)
   const viaEnd = via === null ? -1 : scanVia(via.text, via.at, via.end)
   if (via === null || viaEnd < 0 || (viaEnd !== via.end && via.text.charCodeAt(viaEnd) !== 44)) {
@@ -341,7 +358,8 @@ export function makeResponse(request: SipRequest, status: number, init: Response
   }
   const timestamp = status === 100 ? from.get('Timestamp') : undefined
   if (timestamp !== undefined) headers.add('Timestamp', timestamp)
-  for (const { name, value } of toHeaders(init.headers ?? []).lines()) headers.add(name, value)
+  const more = init.headers ?? []
+  addLines(headers, 'lines' in more ? more.lines() : more)
   const reason = oneLine(init.reason ?? reasonPhrase(status))
   return { kind: 'response', status, reason, headers, body: toBody(init.body ?? emptyBody) }
 }
@@ -349,7 +367,7 @@ export function makeResponse(request: SipRequest, status: number, init: Response
 /** A 100 forms no dialog and gets a tag only where the caller says so. */
 function withTag(to: string, status: number, toTag: string | undefined): string {
   if (status === 100 && toTag === undefined) return to
-  return parseNameAddr(to)?.params.has('tag') === true ? to : `${to};tag=${toTag ?? newTag()}`
+  return paramIn(to, 'tag') !== null ? to : `${to};tag=${toTag ?? newTag()}`
 }
 
 const toHeaders = (headers: Headers | HeaderInit): Headers => ('lines' in headers ? headers : createHeaders(headers))

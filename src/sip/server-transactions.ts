@@ -136,7 +136,6 @@ class ServerRecord implements Timed {
   #end(why: TransactionEnd): void {
     const { handle } = this
     this.handle = null
-    if (this.state === 'accepted') this.#bytes = null
     if (handle === null) return
     this.#owner.heldBytes -= this.bytes
     this.#owner.runtime.guard(() => handle.onEnd?.(why))
@@ -153,8 +152,8 @@ class ServerRecord implements Timed {
       this.#flow = flow
       if (answer !== null) {
         const sent = wire.send(answer, flow, broken)
-        // A final one stays for as long as its request may come again.
-        this.#bytes = answer.status < 200 ? sent : keepable(sent)
+        // A final one stays for as long as its request may come again; a 2xx to INVITE is its user's to repeat.
+        if (this.state !== 'accepted') this.#bytes = answer.status < 200 ? sent : keepable(sent)
       } else if (bytes !== null) wire.resend(bytes, null, flow, broken)
     }
     if (!flow.closed || isWebSocket(flow.transport) || flow.transport === 'udp') sendOn(flow)

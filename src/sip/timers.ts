@@ -72,6 +72,8 @@ function remove(entry: Entry): void {
   entry.before.after = entry.after
   entry.after.before = entry.before
   entry.run = entry.subject = null
+  // An old one must not hold on to young neighbours: the garbage collector would keep a chain of them.
+  entry.before = entry.after = entry
 }
 
 /** The longest that Node's timers can wait. */

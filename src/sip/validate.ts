@@ -1,7 +1,7 @@
 // What a user agent server refuses before it looks at the meaning of a request (RFC 3261, 8.2.1 to 8.2.3). Pure.
 
 import { parseNumber } from './characters.ts'
-import { parseCSeq, parseNameAddr, parseVia } from './fields.ts'
+import { isNameAddr, isVia, parseCSeq } from './fields.ts'
 import type { HeaderLine, SipRequest } from './message.ts'
 import { reasonPhrase } from './reasons.ts'
 import { parseUri, schemeOf } from './uri.ts'
@@ -85,11 +85,11 @@ function refuseMethod({ method }: SipRequest, { methods }: Supports): Rejection 
 /** What cannot be read: 400, or null. For elements that leave the rest of 8.2 to somebody above them. */
 export function refuseFields({ method, headers }: SipRequest): Rejection | null {
   if (parseCSeq(headers.get('CSeq') ?? '')?.method !== method) return reject(400, 'CSeq Method Does Not Match')
-  if (headers.all('Via').some(value => parseVia(value) === null)) return reject(400, 'Bad Via')
+  if (!headers.all('Via').every(isVia)) return reject(400, 'Bad Via')
   for (const name of addressFields) {
     const values = headers.all(name)
     const wildcard = name === 'Contact' && method === 'REGISTER' && values.length === 1 && values[0] === '*'
-    if (!wildcard && values.some(value => parseNameAddr(value) === null)) return reject(400, `Bad ${name}`)
+    if (!wildcard && !values.every(isNameAddr)) return reject(400, `Bad ${name}`)
   }
   const hops = headers.get('Max-Forwards')
   return hops !== undefined && parseNumber(hops, 255) === null ? reject(400, 'Bad Max-Forwards') : null

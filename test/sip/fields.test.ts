@@ -1,6 +1,7 @@
 // Typed header fields: Via, name-addr, CSeq, parameters.
 
 import { describe, expect, it } from '@jest/globals'
+import { isNameAddr, isVia, paramIn, uriIn } from '../../src/sip/message.ts'
 import { newBranch, newCallId, newTag, parseCSeq, parseDeltaSeconds, parseNameAddr } from '../../src/sip/message.ts'
 import { parseParams, parseVia, printNameAddr, printParams, printVia, quote, unquote } from '../../src/sip/message.ts'
 
@@ -83,6 +84,36 @@ describe('name-addr', () => {
 
   it('refuses to print what is no URI', () => {
     expect(() => printNameAddr({ display: null, uri: 'sip:a@h>\r\n', params: new Map() })).toThrow('not a URI')
+  })
+})
+
+describe('parts of a field that are asked for alone', () => {
+  const addresses = [
+    '<sip:a@h>;tag=1;x="a;b"',
+    'sip:a@h;tag=1',
+    '"A, \\"B\\"" <sip:a@h;tag=uri> ; TAG = q ; lr',
+    '<sip:a@h>;tag',
+    '<sip:a@h>;tagged=1;ag=2',
+    'sip:a@h',
+    '<sip:a@h>;x;x',
+    '"open <sip:a@h>;tag=1',
+    '<sip:a@h;tag=1',
+    ''
+  ]
+
+  it('are what a whole reading gives', () => {
+    for (const text of addresses) {
+      const whole = parseNameAddr(text)
+      expect(isNameAddr(text)).toBe(whole !== null)
+      expect(uriIn(text)).toBe(whole === null ? null : whole.uri)
+      for (const name of ['tag', 'x', 'lr', 'missing']) {
+        const value = whole?.params.get(name)
+        expect(paramIn(text, name)).toBe(value === undefined ? null : (value ?? ''))
+      }
+    }
+    for (const text of ['SIP/2.0/UDP h:5060;branch=x', 'SIP/2.0/UDP h;a;a', 'SIP/2.0/UDP h, SIP/2.0/UDP i', '']) {
+      expect(isVia(text)).toBe(parseVia(text) !== null)
+    }
   })
 })
 

@@ -1,7 +1,7 @@
 // Outbound mode: somebody is asked, or known, who takes each new request; the engine connects to that application.
 
 import { HubError, messageOf } from '../../errors.ts'
-import { parseNameAddr, printMessage } from '../message.ts'
+import { isNameAddr, printMessage, uriIn } from '../message.ts'
 import type { SipRequest } from '../message.ts'
 import type { Flow } from '../transport/transport.ts'
 import { parseUri } from '../uri.ts'
@@ -95,7 +95,7 @@ export function questionOf(
 ): readonly (readonly [name: string, value: string])[] {
   const parsed = parseUri(uri)
   const sip = parsed !== null && (parsed.scheme === 'sip' || parsed.scheme === 'sips') ? parsed : null
-  const user = (name: string): string => userOf(parseNameAddr(headers.get(name) ?? '')?.uri ?? '')
+  const user = (name: string): string => userOf(uriIn(headers.get(name) ?? '') ?? '')
   return [
     ['method', method],
     ['domain', sip?.host ?? ''],
@@ -148,7 +148,7 @@ export function decisionIn(text: string): Decision {
   }
   if (action === 'redirect') {
     const all: readonly unknown[] = Array.isArray(contact) ? contact : [contact]
-    const contacts = all.flatMap(one => (typeof one === 'string' && parseNameAddr(one) !== null ? [one] : []))
+    const contacts = all.flatMap(one => (typeof one === 'string' && isNameAddr(one) ? [one] : []))
     if (contacts.length === 0 || contacts.length > handlerLimits.contactsMax) return wrong('no contact')
     return { kind: 'answer', status: 302, reason: null, contacts, fault: null }
   }

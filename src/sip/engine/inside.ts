@@ -130,8 +130,7 @@ function bye(ctx: Context, inside: Inside, lines: readonly HeaderLine[]): void {
   }
   if (usage.owedAck !== null) acknowledge(ctx, usage)
   usage.reinvite?.tx.cancel()
-  if (usage.sessionTimer !== null) clearTimeout(usage.sessionTimer)
-  usage.sessionTimer = null
+  usage.stopSession()
   launch(ctx, inside, requestIn(inside, usage.dialog, lines))
 }
 

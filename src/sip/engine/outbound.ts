@@ -5,7 +5,7 @@ import { messageOf } from '../../errors.ts'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import { createHeaders, isToken, makeRequest, makeResponse, newCallId, newTag } from '../message.ts'
-import { parseCSeq, parseNameAddr, splitList } from '../message.ts'
+import { isNameAddr, parseCSeq, splitList, uriIn } from '../message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { Address, Destination, Flow, RemoteDestination } from '../transport/transport.ts'
 import { hostPort } from '../transport/transport.ts'
@@ -43,7 +43,7 @@ export function sendOutside(ctx: Context, app: App, command: Command, message: A
 /** The next hop that the application names, the first Route it preloads (RFC 3261, 8.1.2), or the Request-URI. */
 function nextUri({ proxy }: Command, { uri, rest }: AppRequest): string {
   const route = splitList(fieldOf(rest, 'route') ?? '')[0]
-  return proxy || (route === undefined ? uri : (parseNameAddr(route)?.uri ?? route))
+  return proxy || (route === undefined ? uri : (uriIn(route) ?? route))
 }
 
 /** RFC 3263 for a host name; the application may be gone when the DNS has answered. */
@@ -108,8 +108,8 @@ function requestOf(
   const given = (name: string): string | undefined => lines.find(line => line.name === name)?.value
   const from = given('From') ?? `<sip:${hostPort(local)}>`
   const to = given('To') ?? `<${uri}>`
-  if (parseNameAddr(from) === null) return `bad From: ${from}`
-  if (parseNameAddr(to) === null) return `bad To: ${to}`
+  if (!isNameAddr(from)) return `bad From: ${from}`
+  if (!isNameAddr(to)) return `bad To: ${to}`
   const routes = lines.filter(({ name }) => name === 'Route').flatMap(({ value }) => splitList(value))
   const wrong = routes.find(route => !isLoose(route))
   if (wrong !== undefined) return `bad Route: ${wrong}: a SIP URI with lr is needed`
@@ -130,7 +130,7 @@ function requestOf(
 
 /** Strict routers want the Request-URI rewritten: nobody has them any more, and the next hop does the same. */
 function isLoose(route: string): boolean {
-  const uri = parseUri(parseNameAddr(route)?.uri ?? '')
+  const uri = parseUri(uriIn(route) ?? '')
   return uri !== null && (uri.scheme === 'sip' || uri.scheme === 'sips') && uri.params.has('lr')
 }
 const own: ReadonlySet<string> = new Set(['From', 'To', 'Call-ID', 'CSeq'])

@@ -1,6 +1,7 @@
 // Session timers of dialogs (RFC 4028): refreshing in time, and BYE when the other side does not.
 
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
+import { systemClock } from '../timers.ts'
 import { cseqOf, reasonLine } from './context.ts'
 import type { Context } from './context.ts'
 import { acknowledge, endByEngine } from './ending.ts'
@@ -16,15 +17,14 @@ const againSeconds = 2
 
 /** Starts over with new terms; null: the session needs no sign of life. */
 export function runSession(ctx: Context, usage: Usage, terms: SessionTerms | null): void {
-  if (usage.sessionTimer !== null) clearTimeout(usage.sessionTimer)
-  usage.sessionTimer = null
+  usage.stopSession()
   usage.session = terms
   if (terms !== null && usage.phase !== 'ended') schedule(ctx, usage, actAfter(terms))
 }
 
 function schedule(ctx: Context, usage: Usage, seconds: number): void {
-  usage.sessionTimer = setTimeout(() => act(ctx, usage), Math.min(seconds * ctx.secondMs, timerMsMax))
-  usage.sessionTimer.unref()
+  const ms = Math.min(seconds * ctx.secondMs, timerMsMax)
+  usage.sessionTimer = systemClock.set(ms, () => act(ctx, usage), null)
 }
 
 /** After a 2xx to an INVITE or UPDATE of ours. */

@@ -4,6 +4,7 @@ import { routeOf } from '../dialog.ts'
 import type { Dialog } from '../dialog.ts'
 import { ownText } from '../characters.ts'
 import type { HeaderLine, SipRequest } from '../message.ts'
+import { systemClock } from '../timers.ts'
 import type { Destination, Flow } from '../transport/transport.ts'
 import { parseUri } from '../uri.ts'
 import type { App } from './app.ts'
@@ -83,7 +84,8 @@ export class Usage {
   endAfterAck: HeaderLine | null = null
   /** RFC 4028: what holds, who the peer is, the body a refresh repeats. */
   session: SessionTerms | null = null
-  sessionTimer: NodeJS.Timeout | null = null
+  /** Of `systemClock`. */
+  sessionTimer: unknown = null
   peerAllowsUpdate = false
   localBody: Buffer | null = null
 
@@ -111,6 +113,11 @@ export class Usage {
 
   addForkAck(tag: string, ack: SentAck): void {
     this.forkAcks = new Map(this.forkAcks).set(tag, ack)
+  }
+
+  stopSession(): void {
+    if (this.sessionTimer !== null) systemClock.clear(this.sessionTimer)
+    this.sessionTimer = null
   }
 
   /** What a late 2xx still needs is little. */
@@ -179,8 +186,7 @@ export class Usages {
     usage.awaitedAck?.stop()
     usage.awaitedAck = null
     usage.heldBye = null
-    if (usage.sessionTimer !== null) clearTimeout(usage.sessionTimer)
-    usage.sessionTimer = null
+    usage.stopSession()
     if (this.#byId.get(usage.id) === usage) this.#byId.delete(usage.id)
     const key = keyOf(usage.callId, usage.localTag)
     if (usage.role === 'uac' && usage.opening.method === 'INVITE') {

@@ -1,6 +1,5 @@
 // What every SIP transport looks like from above: flows, destinations, screening, limits.
 
-import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { SipUri } from '../uri.ts'
 
@@ -148,7 +147,8 @@ export const defaultPorts = { udp: 5060, tcp: 5060, tls: 5061, ws: 80, wss: 443 
 >
 
 /** `host:port` as Via and URIs write it. */
-export const hostPort = ({ host, port }: Address): string => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)
+export const hostPort = ({ host, port }: Address): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 /** What a transport tells the stack, and asks of it. None of it throws. */
 export interface TransportPort {
