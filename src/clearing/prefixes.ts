@@ -1,5 +1,5 @@
-// Longest prefix of a number among the rows that are valid at a moment for a caller: a trie in one array, ten children
-// a node.
+// Longest prefix of a number among the rows that are valid at a moment for a caller: a trie of twelve bytes a node, and
+// when its rows count beside it.
 
 import type { EpochMs } from '../session/model.ts'
 
@@ -30,43 +30,48 @@ export interface PrefixTable<Row extends PrefixRow> {
 
 /**
  * Of the rows of one prefix one for the quality class goes before one for every class, then one for the origin before
- * one for every origin; of two that overlap in time the one that came into force last stands.
+ * one for every origin; of two that overlap in time the one that came into force last stands. Throws RangeError for a
+ * prefix that is not a plus sign and digits.
  */
 export function createPrefixTable<Row extends PrefixRow>(rows: readonly Row[]): PrefixTable<Row> {
-  const nodesMax = rows.reduce((sum, { prefix }) => sum + prefix.length, 1)
-  const grown = new Int32Array(nodesMax * 10)
-  const rowsOf: (readonly Row[])[] = [none]
-  // In this order the nodes of one number lie side by side, where the processor reads them at once.
-  for (const row of rows.toSorted((a, b) => (a.prefix < b.prefix ? -1 : Number(a.prefix > b.prefix)))) {
-    let node = 0
-    for (let n = 1; n < row.prefix.length; n++) {
-      const digit = digitAt(row.prefix, n)
-      if (digit < 0) break
-      const at = node * 10 + digit
-      if (grown[at] === 0) grown[at] = rowsOf.push(none) - 1
-      node = grown[at] ?? 0
-    }
-    const known = rowsOf[node] ?? none
-    rowsOf[node] = known.length === 0 ? [row] : [...known, row].sort(before)
-  }
-  // Decks share most of their digits: what was not needed goes back.
-  const children = grown.slice(0, rowsOf.length * 10)
+  const wrong = rows.find(({ prefix }) => !isPrefix.test(prefix))
+  if (wrong !== undefined) throw new RangeError(`no prefix: ${wrong.prefix.slice(0, numberCharsMax)}`)
+  const sorted = rows.toSorted(inOrder)
+  const nodes = trieOf(sorted)
+  const marks = marksOf(sorted)
+  const times = timesOf(sorted, marks)
+  const found = new Int32Array(numberCharsMax)
 
-  const path = new Int32Array(numberCharsMax)
+  function applicable(first: number, at: EpochMs, { origin, quality }: Caller): Row | null {
+    for (let n = first; ; n++) {
+      const mark = marks[n] ?? 0
+      if ((mark & isDated) === 0 || (at >= (times[2 * n] ?? Infinity) && at < (times[2 * n + 1] ?? 0))) {
+        const row = sorted[n]
+        if (row !== undefined && ((mark & isForSome) === 0 || isFor(row, origin, quality))) return row
+      }
+      if ((mark & hasNext) === 0) return null
+    }
+  }
+
   return {
     match(number, at, caller = anybody) {
       // Down first, then rows from the longest prefix back: most are never looked at.
       let [node, depth] = [0, 0]
+      const everything = nodes[rowOfNode] ?? none
+      if (everything !== none) found[depth++] = everything
       const text = number ?? ''
-      for (let n = 1; n < text.length && depth < numberCharsMax; n++) {
+      const end = Math.min(text.length, numberCharsMax)
+      for (let n = 1; n < end; n++) {
         const digit = digitAt(text, n)
-        node = digit < 0 ? 0 : (children[node * 10 + digit] ?? 0)
-        if (node === 0) break
-        path[depth++] = node
+        const digits = nodes[node + digitsOfNode] ?? 0
+        if (digit < 0 || (digits & (1 << digit)) === 0) break
+        const before = bitsOf[digits & ((1 << digit) - 1)] ?? 0
+        node = (nodes[node + childOfNode] ?? 0) + before * wordsOfNode
+        const row = nodes[node + rowOfNode] ?? none
+        if (row !== none) found[depth++] = row
       }
-      for (; depth >= 0; depth--) {
-        const rows = rowsOf[depth === 0 ? 0 : (path[depth - 1] ?? 0)]
-        const row = rows === none || rows === undefined ? null : applicable(rows, at, caller)
+      while (depth > 0) {
+        const row = applicable(found[--depth] ?? 0, at, caller)
         if (row !== null) return row
       }
       return null
@@ -74,25 +79,82 @@ export function createPrefixTable<Row extends PrefixRow>(rows: readonly Row[]): 
   }
 }
 
+const isPrefix = /^\+[0-9]*$/
 /** Longer than any number (E.164: 15 digits); what follows prices nothing. */
 const numberCharsMax = 32
-const none: readonly never[] = []
 
+/** A node: where its first child stands, which digits it has children for, and its first row. */
+const wordsOfNode = 3
+const [childOfNode, digitsOfNode, rowOfNode] = [0, 1, 2] as const
+const none = -1
+/** How many bits are set in a set of digits. */
+const bitsOf = Uint8Array.from({ length: 1 << 10 }, (_, digits) => digits.toString(2).replaceAll('0', '').length)
+
+/** Level by level, so that the children of a node lie side by side. `rows` are in the order of their prefixes. */
+function trieOf(rows: readonly PrefixRow[]): Int32Array {
+  const words: number[] = []
+  let level = [{ from: 0, to: rows.length }]
+  let nodes = 1
+  for (let depth = 1; level.length > 0; depth++) {
+    const next: typeof level = []
+    for (const { from, to } of level) {
+      const own = rows[from]?.prefix.length === depth ? from : none
+      let [at, digits] = [from, 0]
+      while (at < to && rows[at]?.prefix.length === depth) at += 1
+      words.push((nodes + next.length) * wordsOfNode, 0, own)
+      while (at < to) {
+        const begin = at
+        const digit = digitAt(rows[at]?.prefix ?? '', depth)
+        while (at < to && digitAt(rows[at]?.prefix ?? '', depth) === digit) at += 1
+        digits |= 1 << digit
+        next.push({ from: begin, to: at })
+      }
+      words[words.length - 2] = digits
+    }
+    nodes += next.length
+    level = next
+  }
+  return Int32Array.from(words)
+}
+
+/** From and to of each row; nothing where no row is dated. */
+function timesOf(rows: readonly PrefixRow[], marks: Uint8Array): Float64Array {
+  const times = new Float64Array(marks.some(mark => (mark & isDated) !== 0) ? rows.length * 2 : 0)
+  if (times.length === 0) return times
+  for (const [n, { effectiveFrom, effectiveTo }] of rows.entries()) {
+    times[2 * n] = effectiveFrom
+    times[2 * n + 1] = effectiveTo ?? Infinity
+  }
+  return times
+}
+
+/** The row is not for every caller. */
+const isForSome = 1
+/** The next row is of the same prefix. */
+const hasNext = 2
+/** The row begins after 1970, or ends. */
+const isDated = 4
+
+const marksOf = (rows: readonly PrefixRow[]): Uint8Array =>
+  Uint8Array.from(rows, ({ prefix, origin, quality, effectiveFrom, effectiveTo }, n) => {
+    const callers = origin !== null || quality !== null ? isForSome : 0
+    const next = rows[n + 1]?.prefix === prefix ? hasNext : 0
+    return callers + next + (effectiveFrom > 0 || effectiveTo !== null ? isDated : 0)
+  })
+
+const isFor = (row: PrefixRow, origin: string | null, quality: string | null): boolean =>
+  (row.origin === null || row.origin === origin) && (row.quality === null || row.quality === quality)
+
+const zero = 48
 /** -1 for what is no digit. */
 function digitAt(text: string, at: number): number {
-  const digit = text.charCodeAt(at) - 48
+  const digit = text.charCodeAt(at) - zero
   return digit >= 0 && digit <= 9 ? digit : -1
 }
 
-function applicable<Row extends PrefixRow>(rows: readonly Row[], at: EpochMs, { origin, quality }: Caller): Row | null {
-  for (const row of rows) {
-    if (row.effectiveFrom > at || (row.effectiveTo !== null && at >= row.effectiveTo)) continue
-    if (row.origin !== null && row.origin !== origin) continue
-    if (row.quality !== null && row.quality !== quality) continue
-    return row
-  }
-  return null
-}
+/** By prefix, then the one that goes before the other. */
+const inOrder = (a: PrefixRow, b: PrefixRow): number =>
+  a.prefix === b.prefix ? before(a, b) : a.prefix < b.prefix ? -1 : 1
 
 const before = (a: PrefixRow, b: PrefixRow): number =>
   Number(a.quality === null) - Number(b.quality === null) ||

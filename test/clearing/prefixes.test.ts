@@ -1,8 +1,9 @@
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, throws } from 'node:assert/strict'
 import { describe, it } from '@jest/globals'
 import * as fc from 'fast-check'
 import { createOrigins, createPrefixTable } from '../../src/clearing/prefixes.ts'
 import type { PrefixRow } from '../../src/clearing/prefixes.ts'
+import { mulberry32, seedFromEnvironment } from '../support/random.ts'
 
 const row = (prefix: string, effectiveFrom = 0, effectiveTo: number | null = null): PrefixRow => ({
   prefix,
@@ -72,6 +73,39 @@ describe('the longest prefix', () => {
         equal(createPrefixTable(all).match(number, at), best)
       })
     )
+  })
+})
+
+describe('a deck of many prefixes', () => {
+  const draw = mulberry32(seedFromEnvironment)
+  const digits = (max: number): string => String(draw(10 ** (1 + draw(max))))
+  const rows = new Map<string, PrefixRow>()
+  while (rows.size < 5_000) {
+    const prefix = `+${1 + draw(9)}${digits(5)}`
+    rows.set(prefix, row(prefix, draw(3), draw(3) === 0 ? 4 : null))
+  }
+
+  it('finds for every number what a look at each of its beginnings finds', () => {
+    const table = createPrefixTable([...rows.values()])
+    for (let n = 0; n < 20_000; n++) {
+      const number = `+${digits(3)}${digits(8)}`
+      const at = draw(6)
+      const beginnings = Array.from(number, (_, end) => rows.get(number.slice(0, end + 1)))
+      const best = beginnings.findLast(
+        row => row !== undefined && row.effectiveFrom <= at && at < (row.effectiveTo ?? Infinity)
+      )
+      equal(table.match(number, at), best ?? null)
+    }
+  })
+
+  it('prices a number of whatever length by what it begins with', () => {
+    const table = createPrefixTable([row('+49'), row('+4915')])
+    equal(table.match(`+4915${'0'.repeat(10_000)}`, 1)?.prefix, '+4915')
+    equal(createPrefixTable([row(`+4${'9'.repeat(60)}`), row('+4')]).match(`+4${'9'.repeat(70)}`, 1)?.prefix, '+4')
+  })
+
+  it.each(['', '49', '+49x', '+4 9', '+٤'])('%j is no prefix', prefix => {
+    throws(() => createPrefixTable([row('+49'), row(prefix)]), RangeError)
   })
 })
 
