@@ -157,7 +157,9 @@ export const firstRecord = z.strictObject({
 })
 
 /** Reads every version; what an older one does not say is null, empty or follows from the rest. */
-export const cdrRecord = z.discriminatedUnion('schema_version', [newestRecord, firstRecord.transform(upgraded)])
+export const anyRecord = z.discriminatedUnion('schema_version', [newestRecord, firstRecord.transform(upgraded)])
+/** The same, compiled: clearing checks every record. What it refuses `anyRecord` looks at again, and says why. */
+export const cdrRecord = z.compile(anyRecord, { strict: true })
 export type CdrRecord = Omit<z.infer<typeof newestRecord>, 'schema_version'> & { readonly schema_version: 1 | 2 }
 
 function upgraded(old: z.infer<typeof firstRecord>): CdrRecord {
