@@ -19,6 +19,9 @@ export const hub = 'hub'
 
 export type ClearedService = AgreementConfig['service']
 
+/** Of two parties, each in its own role. */
+type ByService = { readonly [Service in ClearedService]?: Agreement }
+
 /** The buyer pays the seller for the traffic it sends. */
 export interface Agreement extends AgreementTerms {
   readonly id: string
@@ -91,21 +94,20 @@ export function createAgreementBook(
   decks: DeckVersions = noDecks
 ): AgreementBook {
   const agreements = configs.map(config => agreementOf(config, decks))
-  const byParties = new Map<string, Agreement>()
+  const bySeller = new Map<string, Map<string, ByService>>()
   for (const agreement of agreements) {
-    const key = keyOf(agreement.buyer, agreement.seller, agreement.service)
-    const other = byParties.get(key)
-    if (other !== undefined) {
-      const { buyer, seller, service } = agreement
-      throw wrong(agreement.id, `${other.id} already prices ${service} that ${buyer} buys from ${seller}`)
-    }
-    byParties.set(key, agreement)
+    const { id, buyer, seller, service } = agreement
+    const byBuyer = bySeller.get(seller) ?? new Map<string, ByService>()
+    const byService = byBuyer.get(buyer) ?? {}
+    const other = byService[service]
+    if (other !== undefined) throw wrong(id, `${other.id} already prices ${service} that ${buyer} buys from ${seller}`)
+    bySeller.set(seller, byBuyer.set(buyer, { ...byService, [service]: agreement }))
   }
   for (const { id, billAndKeep } of agreements) {
     if (billAndKeep !== null) requireReverse(id, billAndKeep.with, agreements)
   }
   const between: AgreementBook['between'] = (buyer, seller, service) =>
-    byParties.get(keyOf(buyer, seller, service)) ?? null
+    bySeller.get(seller)?.get(buyer)?.[service] ?? null
   const rowOf: AgreementBook['rowOf'] = ({ deck, originOf, qualityClass }, { number, calling, quality = null, at }) =>
     deck.match(number, at, {
       origin: originOf(calling === null ? null : numberOf(calling)),
@@ -163,7 +165,6 @@ const legTermsOf = ({ id, qualityClass }: Agreement, row: RateRow | null): LegTe
   qualityClass
 })
 
-const keyOf = (buyer: string, seller: string, service: ClearedService): string => `${buyer} ${seller} ${service}`
 const wrong = (id: string, why: string): HubError => new HubError('HUB_CONFIG', `agreement ${id}: ${why}`)
 
 function requireReverse(id: string, withId: string, agreements: readonly Agreement[]): void {

@@ -87,16 +87,18 @@ function finalOf(parsed: CdrRecord): Final {
   return { record, contentHash: hash('sha256', contentOf(record), 'base64url') }
 }
 
-/** Whatever a text holds: a length stands before it. */
+/** These bytes are what ledgers have hashes of: they never change. */
 function contentOf(r: CdrRecord): string {
-  const numbers = [r.attempt, r.seq, r.t_request, r.t_alert, r.t_answer, r.t_end, r.duration_ms, r.final_code, r.q850]
-  const texts = [r.node_id, r.service, r.provider, r.other_provider, r.trunk, r.access, r.calling, r.called, r.dialled]
-  const more = [r.cause, r.release_side, r.rn, r.quality_class]
-  let content = `${r.hash} ${r.call_id} ${r.leg} ${r.incomplete} ${r.emergency} ${numbers.join(' ')}`
-  for (const text of texts) content += text === null ? ' -' : ` ${text.length}:${text}`
-  for (const text of more) content += text === null ? ' -' : ` ${text.length}:${text}`
-  return content
+  const leg = `${r.hash} ${r.call_id} ${r.leg} ${r.incomplete} ${r.emergency} ${r.attempt} ${r.seq}`
+  const times = `${r.t_request} ${r.t_alert ?? ''} ${r.t_answer ?? ''} ${r.t_end} ${r.duration_ms}`
+  const end = `${r.final_code ?? ''} ${r.q850 ?? ''}`
+  const who = told(r.node_id) + told(r.service) + told(r.provider) + told(r.other_provider) + told(r.trunk)
+  const numbers = told(r.access) + told(r.calling) + told(r.called) + told(r.dialled)
+  return `${leg} ${times} ${end}${who}${numbers}${told(r.cause)}${told(r.release_side)}${told(r.rn)}${told(r.quality_class)}`
 }
+
+/** Whatever a text holds: its length stands before it. */
+const told = (text: string | null): string => (text === null ? ' -' : ` ${text.length}:${text}`)
 
 export function rejection(record: unknown, reason: RejectionReason, detail: string): Rejection {
   const text = JSON.stringify(record) ?? String(record)

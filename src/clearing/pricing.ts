@@ -56,7 +56,10 @@ export function rateByModel(
 function rateRow(agreement: Agreement, row: RateRow, usage: Usage): Priced {
   const { rounding } = agreement
   const uplift = upliftOf(agreement, row)
-  if (uplift === 0n) return { ...rate(pricingOf(agreement, row), usage), steps: {} }
+  if (uplift === 0n) {
+    const { billedUnits, parts, amountMicros } = rate(pricingOf(agreement, row), usage)
+    return { billedUnits, parts, amountMicros, steps: none }
+  }
   const steps = { uplift: printRate(uplift), upliftOf: rounding.uplift }
   if (rounding.uplift === 'exact') {
     return { ...rate(pricingOf(agreement, row, unchanged + uplift), usage), steps }
@@ -64,6 +67,8 @@ function rateRow(agreement: Agreement, row: RateRow, usage: Usage): Priced {
   const rated = rate(pricingOf(agreement, row), usage)
   return { ...rated, amountMicros: convert(rated.amountMicros, unchanged + uplift, rounding), steps }
 }
+
+const none: Priced['steps'] = Object.freeze({})
 
 const rate = (pricing: Pricing, { at, durationMs, isText }: Usage): Rated =>
   isText ? rateMessages(pricing, at, 1) : rateCall(pricing, at, durationMs)
