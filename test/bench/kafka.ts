@@ -1,21 +1,26 @@
 // From Kafka to the ledger, exactly once: a topic filled beforehand, `isthmus clearing` in processes of its own, the
-// broker and a durable PostgreSQL on the same cores; and what each stage of it costs.
+// broker and a durable PostgreSQL on the same cores, decks of 100,000 prefixes; and what each stage of it costs.
 
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { chargesOf } from '../../src/clearing/postings.ts'
+import { activateDeck } from '../../src/clearing/decks/activate.ts'
+import { importDeck } from '../../src/clearing/decks/store.ts'
 import { takeIn } from '../../src/clearing/intake.ts'
+import { chargesOf } from '../../src/clearing/postings.ts'
+import { ledgerMigrations } from '../../src/compose-book.ts'
 import { cdrTopic } from '../../src/events/event-log.ts'
 import { ensureTopics } from '../../src/events/kafka-topics.ts'
 import { createTopicWriter } from '../../src/events/kafka-writer.ts'
 import type { Entry } from '../../src/events/kafka-writer.ts'
 import { topics } from '../../src/events/kafka.ts'
 import { createLog } from '../../src/log.ts'
+import { openDatabase } from '../../src/store/database.ts'
 import { bookOf, callRecords, clearingConfig } from '../support/clearing.ts'
 import { trafficAgreements } from '../support/clearing-traffic.ts'
 import { openTempDir, startTestPostgres } from '../support/database.ts'
+import { deckRow, sheetOfRows } from '../support/decks.ts'
 import { startKafka } from '../support/kafka.ts'
 import { clientOf, kafkaConfig, startClearingProcess } from '../support/kafka-tools.ts'
 import { mulberry32 } from '../support/random.ts'
@@ -23,10 +28,13 @@ import { costBelow, costOf } from './processes.ts'
 
 const partitions = 6
 const chunk = 5_000
+const prefixes = 100_000
 
 export interface KafkaFigures {
   readonly records: number
   readonly bytesPerRecord: number
+  /** Of each of the two decks that price the calls. */
+  readonly prefixes: number
   readonly processes: number
   readonly filledPerSecond: number
   readonly clearedPerSecond: number
@@ -45,7 +53,33 @@ function* finals(count: number): Iterable<Entry> {
   for (let n = 1; n <= count / 2; n++) {
     const call_id = `019a0000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`
     const duration_ms = draw(600_000)
-    for (const record of callRecords(n, { call_id, duration_ms })) yield { key: call_id, value: JSON.stringify(record) }
+    const called = `tel:+${1 + draw(9)}${100_000 + draw(900_000)}${10_000 + draw(90_000)}`
+    for (const record of callRecords(n, { call_id, called, dialled: called, duration_ms })) {
+      yield { key: call_id, value: JSON.stringify(record) }
+    }
+  }
+}
+
+/** In force since before the calls. */
+async function addDecks(url: string): Promise<void> {
+  const draw = mulberry32(1)
+  const codes = new Set(Array.from({ length: 9 }, (_, n) => `+${n + 1}`))
+  while (codes.size < prefixes) codes.add(`+${1 + draw(9)}${String(draw(10 ** (2 + draw(6))))}`)
+  const rows = [...codes].map((code, n) =>
+    deckRow(code, `0.${String(1 + draw(9_999)).padStart(4, '0')}`, { destination: `destination ${n % 900}` })
+  )
+  const log = createLog('error')
+  const database = await openDatabase({ place: { url }, poolMax: 2, migrations: ledgerMigrations, log })
+  try {
+    for (const config of clearingConfig(trafficAgreements).agreements) {
+      if (config.id !== 'sell' && config.id !== 'buy') continue
+      const given = { config, sheet: sheetOfRows(rows), mode: 'full', by: 'bench' } as const
+      const { version } = await importDeck(database, { ...given, fileName: 'deck', fileSha256: '' })
+      const at = Date.parse('2026-11-01T00:00:00Z')
+      await activateDeck(database, { config, version, at, by: 'bench', force: 'bench', closedAreMeant: true })
+    }
+  } finally {
+    await database.close()
   }
 }
 
@@ -108,6 +142,7 @@ export async function benchKafka(records = 300_000, processes = 2): Promise<Kafk
     const filledPerSecond = (records / (performance.now() - filling)) * 1_000
     const stagesUs = stages(sample)
 
+    await addDecks(url)
     const { islands, operators, agreements } = clearingConfig(trafficAgreements)
     for (let n = 0; n < processes; n++) {
       const own = { hub: { dataDir: join(folder, String(n)) }, log: { level: 'warn' }, events: { kafka: config } }
@@ -144,6 +179,7 @@ export async function benchKafka(records = 300_000, processes = 2): Promise<Kafk
     return {
       records,
       bytesPerRecord: Math.round(bytes / records),
+      prefixes,
       processes,
       filledPerSecond: Math.round(filledPerSecond),
       clearedPerSecond: Math.round((records - first) / seconds),
