@@ -1,6 +1,7 @@
 // The book: one batch of the event log becomes charges, transfers, balances and the new position, in one transaction.
 
 import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
+import { sqlStateOf } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import { chargeOf } from './charging.ts'
@@ -62,8 +63,7 @@ export async function postBatch(
   const { topic, shard = 0 } = batch
   const { finals, rejected, arrived } = takeIn(batch.records)
   await addArrivals(sql, arrived)
-  const { fresh, refused, repeated } = sortOut(finals, await knownOf(sql, finals))
-  await sql.copy(finalTable, finalRows(fresh))
+  const { fresh, refused, repeated } = await addFinals(sql, finals)
   const allRejected = [...rejected, ...refused]
   await addRejected(sql, topic, allRejected)
   const records = fresh.map(({ record }) => record)
@@ -177,6 +177,27 @@ export async function mergeArrivals(sql: Sql): Promise<void> {
   )
 }
 
+/**
+ * Adds the finals that are new. Nearly every batch is all new, and the keys of the table say so while they are written:
+ * only where they object is it looked up what is there already.
+ */
+async function addFinals(sql: Sql, finals: readonly Final[]): Promise<Sorted> {
+  if (finals.length === 0) return { fresh: [], refused: [], repeated: 0 }
+  await sql.query('savepoint finals')
+  try {
+    await sql.copy(finalTable, finalRows(finals))
+    return { fresh: finals, refused: [], repeated: 0 }
+  } catch (error) {
+    if (sqlStateOf(error) !== uniqueViolation) throw error
+    await sql.query('rollback to savepoint finals')
+  }
+  const sorted = sortOut(finals, await knownOf(sql, finals))
+  await sql.copy(finalTable, finalRows(sorted.fresh))
+  return sorted
+}
+
+const uniqueViolation = '23505'
+
 /** What the ledger has already of some finals: by their ids, and by their legs. */
 interface Known {
   readonly contentById: ReadonlyMap<string, string>
@@ -187,7 +208,6 @@ const legOf = ({ call_id, leg, attempt }: { call_id: string; leg: string; attemp
   `${call_id}/${leg}/${attempt}`
 
 async function knownOf(sql: Sql, finals: readonly Final[]): Promise<Known> {
-  if (finals.length === 0) return { contentById: new Map(), idByLeg: new Map() }
   const ids = arrayOf(finals.map(({ record }) => record.cdr_id))
   const calls = arrayOf([...new Set(finals.map(({ record }) => record.call_id))])
   const { rows } = await sql.query<{
@@ -289,10 +309,12 @@ const finalTable: CopyTable = {
 function* finalRows(finals: readonly Final[]): Iterable<readonly CopyValue[]> {
   for (const { record, contentHash } of finals) {
     const r = record
-    const place = [r.cdr_id, contentHash, r.call_id, r.leg, r.attempt, r.node_id, r.seq] as const
-    const who = [r.service, r.provider, r.other_provider, r.trunk, r.access, r.calling, r.called, r.dialled] as const
-    const when = [r.t_request, r.t_alert, r.t_answer, r.t_end, r.duration_ms] as const
-    const how = [r.cause, r.final_code, r.q850, r.release_side, r.incomplete, r.emergency] as const
-    yield [...place, ...who, ...when, ...how, r.rn, r.quality_class]
+    // One array a row, without the parts of it.
+    // prettier-ignore
+    yield [
+      r.cdr_id, contentHash, r.call_id, r.leg, r.attempt, r.node_id, r.seq, r.service, r.provider, r.other_provider,
+      r.trunk, r.access, r.calling, r.called, r.dialled, r.t_request, r.t_alert, r.t_answer, r.t_end, r.duration_ms,
+      r.cause, r.final_code, r.q850, r.release_side, r.incomplete, r.emergency, r.rn, r.quality_class
+    ]
   }
 }
