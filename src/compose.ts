@@ -36,6 +36,7 @@ import type { SteadyClock } from './session/ports.ts'
 import { systemClock as manyTimers } from './sip/timers.ts'
 import { openDatabase } from './store/database.ts'
 import type { Database } from './store/database.ts'
+import { newUuid } from './uuid.ts'
 
 export { bookOf, partyOf, placeOf, systemClock } from './compose-book.ts'
 
@@ -214,6 +215,7 @@ async function signalling(
     cdrs: outbox,
     clock,
     chargingHost: config.hub.domain,
+    newId: newUuid,
     sessionsMax: config.hub.sessionsMax,
     onFault: ({ sessionId, doing, error }) => log.error({ sessionId, doing, err: error }, 'a part failed'),
     observe: seen => {

@@ -18,7 +18,7 @@ import { Relay } from './relay.ts'
 import type { RelayLimits } from './relay.ts'
 import { legOf, Retention } from './retention.ts'
 import { toRecord } from './to-record.ts'
-import { uuidv7 } from './uuid.ts'
+import { uuidv7 } from '../uuid.ts'
 
 /** Notes of one session at a time: of the ingress leg and of the attempt under way. */
 export const notesPerSession = 2

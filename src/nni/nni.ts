@@ -1,6 +1,5 @@
 // The border to the operators' networks: a SignallingAdapter over drachtio-srf, on whichever engine it finds.
 
-import { randomUUID } from 'node:crypto'
 import type { OperatorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import { isEmergency } from '../session/emergency.ts'
@@ -10,6 +9,7 @@ import type { Clock, Inbox, Invitation, OutgoingText, OutgoingTyping } from '../
 import type { SignallingAdapter, TextOutcome } from '../session/ports.ts'
 import type { Receipt, TextRef } from '../session/text.ts'
 import { newTag, parseVia } from '../sip/message.ts'
+import { newUuid } from '../uuid.ts'
 import { sdpTypes } from './body.ts'
 import { createControl } from './control.ts'
 import type { Crossing } from './crossing.ts'
@@ -94,7 +94,7 @@ class Border implements Nni {
     this.#parts = parts
     this.#control = control
     this.#peers = createPeers(parts.config.peers)
-    this.#newId = parts.newId ?? randomUUID
+    this.#newId = parts.newId ?? newUuid
     const { clock, config } = parts
     this.#stir = parts.stir ?? withoutStir(config.hub, clock)
     this.#reports = new Reports({ clock, control, newId: this.#newId, hub: config.hub })

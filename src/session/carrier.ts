@@ -33,6 +33,8 @@ export interface CarrierParts {
   readonly media: MediaAnchor
   readonly cdrs: CdrSink
   readonly clock: Clock
+  /** UUIDs for sessions; those of node:crypto unless given. */
+  readonly newId?: () => string
   readonly onFault: (fault: Fault) => void
 }
 

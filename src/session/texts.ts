@@ -66,7 +66,7 @@ export class Texts {
   texted(offered: OfferedText, draining: boolean): Promise<TextVerdict> {
     if (draining) return Promise.resolve(refused('unavailable', 'the hub is shutting down'))
     if (this.#live.size >= limits.textsMax) return Promise.resolve(refused('congestion', 'too many messages at once'))
-    const id = randomUUID() as SessionId
+    const id = (this.#parts.newId ?? randomUUID)() as SessionId
     return new Promise<TextVerdict>(tell => {
       try {
         if (this.#parts.cdrs.admit(id)) return this.#open(id, offered, tell)

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { canonical, chained, chainFault, genesis, isIntact } from '../../src/events/chain.ts'
 import type { CdrRecord } from '../../src/events/cdr.ts'
-import { uuidv7 } from '../../src/events/uuid.ts'
 import { bodyOf } from '../support/cdrs.ts'
 
 const links = (count: number): CdrRecord[] => {
@@ -33,14 +32,5 @@ describe('the audit chain', () => {
     expect(chainFault([records[0]!, { ...records[1]!, duration_ms: 1 }])).toBe('record 2 was changed')
     expect(chainFault([records[0]!, records[2]!])).toBe('records are missing between 1 and 3')
     expect(chainFault([records[0]!, links(2)[1]!])).toBe('record 2 does not follow 1')
-  })
-})
-
-describe('a UUIDv7', () => {
-  it('says its version, sorts by time, and is never the same', () => {
-    const ids = [1, 2, 2_000_000_000_000].map(uuidv7)
-    expect([...ids].sort()).toEqual(ids)
-    expect(ids[2]).toMatch(/^01d1a94a-2000-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
-    expect(uuidv7(1)).not.toBe(uuidv7(1))
   })
 })

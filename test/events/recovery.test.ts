@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { cdrBody } from '../../src/events/cdr.ts'
 import { chained, genesis } from '../../src/events/chain.ts'
 import { incompleteFinal, openLegs, unheardFinal } from '../../src/events/recovery.ts'
-import { uuidv7 } from '../../src/events/uuid.ts'
+import { uuidv7 } from '../../src/uuid.ts'
 import type { Cdr } from '../../src/session/model.ts'
 import { answeredAt, bodyOf, startOf } from '../support/cdrs.ts'
 

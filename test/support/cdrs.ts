@@ -4,7 +4,7 @@ import { noFacts } from '../../src/session/model.ts'
 import type { Cdr, SessionId } from '../../src/session/model.ts'
 import type { CdrBody } from '../../src/events/cdr.ts'
 import { toRecord } from '../../src/events/to-record.ts'
-import { uuidv7 } from '../../src/events/uuid.ts'
+import { uuidv7 } from '../../src/uuid.ts'
 
 export const answeredAt = Date.UTC(2026, 10, 22, 12)
 

@@ -1,9 +1,9 @@
 // All calls of one island: finds the call that a stanza or a command belongs to, opens new ones within bounds.
 
-import { randomUUID } from 'node:crypto'
 import type { LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../../session/model.ts'
 import type { Invitation } from '../../session/ports.ts'
 import { wordsOf } from '../../session/words.ts'
+import { newUuid } from '../../uuid.ts'
 import { because } from './call-acts.ts'
 import { askFirst, takeInitiate, takeProposal } from './call-in.ts'
 import { callLimits } from './call-limits.ts'
@@ -69,7 +69,7 @@ class IslandCalls implements Calls {
   }
 
   invite({ target, from, sdp }: Invitation): LegRef {
-    const { addresses, presences, newLeg, newSid = randomUUID } = this.#parts
+    const { addresses, presences, newLeg, newSid = newUuid } = this.#parts
     const leg = newLeg()
     const offer = sdp === null ? null : hubSdp(sdp)
     const user = addresses.userJid(target.uri)

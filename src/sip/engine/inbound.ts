@@ -1,6 +1,7 @@
 // Requests of the network: answered by the engine where no application can, else handed up.
 
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomInt } from 'node:crypto'
+import { newUuid } from '../../uuid.ts'
 import { tagOf } from '../hop.ts'
 import { makeResponse } from '../message.ts'
 import type { HeaderInit, SipRequest } from '../message.ts'
@@ -192,7 +193,7 @@ function admit(ctx: Context, tx: ServerTransaction, usage: Usage): boolean {
 
 function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | null): Inbound {
   const inbound: Inbound = {
-    txn: randomUUID(),
+    txn: newUuid(),
     tx,
     app,
     usage,

@@ -1,6 +1,6 @@
 // Requests of applications inside their dialogs: ACK, PRACK, BYE, re-INVITE, UPDATE and all the others.
 
-import { randomUUID } from 'node:crypto'
+import { newUuid } from '../../uuid.ts'
 import type { Dialog } from '../dialog.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { Address, Destination, Flow } from '../transport/transport.ts'
@@ -102,7 +102,7 @@ function ack(ctx: Context, { app, command, message, usage }: Inside, headers: re
     return
   }
   if (body.length > 0) usage.localBody = body
-  app.sent(command.id, sent.request, { txn: randomUUID(), path: pathOf(null, sent.to) })
+  app.sent(command.id, sent.request, { txn: newUuid(), path: pathOf(null, sent.to) })
   const reason = usage.endAfterAck
   usage.endAfterAck = null
   if (reason !== null) endByEngine(ctx, usage, reason)
@@ -155,7 +155,7 @@ function launch(ctx: Context, { app, command, usage, to }: Inside, request: SipR
     return
   }
   const outbound: Outbound = {
-    txn: randomUUID(),
+    txn: newUuid(),
     app,
     tx: ctx.stack.send(request, to, {
       response: (response, flow) => answered(ctx, usage, outbound, response, flow),

@@ -1,7 +1,8 @@
 // Requests of applications outside dialogs, CANCEL of them, and what comes back.
 
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { messageOf } from '../../errors.ts'
+import { newUuid } from '../../uuid.ts'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import { createHeaders, isToken, makeRequest, makeResponse, newCallId, newTag } from '../message.ts'
@@ -145,7 +146,7 @@ interface Launch {
 
 function launch(ctx: Context, { app, command, request, to, targets }: Launch): void {
   const usage = opens(request.method) ? usageOf(ctx, app, request) : null
-  const txn = randomUUID()
+  const txn = newUuid()
   const tx = ctx.stack.send(request, targets ?? to, {
     response: (response, flow) => outside(ctx, outbound, response, flow),
     failed: why => outside(ctx, outbound, faked(request, why), null)
@@ -270,7 +271,7 @@ export function cancel(ctx: Context, app: App, command: Command, message: AppReq
   headers.add('Max-Forwards', '70')
   for (const { name, value } of lines) headers.add(name, value)
   const sent: SipRequest = { ...request, method: 'CANCEL', headers, body: Buffer.alloc(0) }
-  app.sent(command.id, sent, { txn: randomUUID(), path: pathOf(outbound.tx, null) })
+  app.sent(command.id, sent, { txn: newUuid(), path: pathOf(outbound.tx, null) })
 }
 const kept: ReadonlySet<string> = new Set(
   'from to call-id cseq contact p-asserted-identity max-forwards content-type require supported'.split(' ')
