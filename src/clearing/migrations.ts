@@ -6,7 +6,7 @@ import { creditMigration } from './credit/migrations.ts'
 import { deckMigrations } from './decks/migrations.ts'
 import { disputeMigration } from './disputes/migrations.ts'
 import { fraudMigration } from './fraud/migrations.ts'
-import { moneyMigration } from './money-in/migrations.ts'
+import { interestMigration, moneyMigration } from './money-in/migrations.ts'
 import { postingMigration } from './posting-migration.ts'
 import { privacyMigration } from './privacy.ts'
 import { settlementMigration } from './settlement/migrations.ts'
@@ -139,5 +139,6 @@ export const clearingMigrations: readonly Migration[] = [
   creditMigration,
   fraudMigration,
   privacyMigration,
-  chargedMigration
+  chargedMigration,
+  interestMigration
 ]

@@ -1,11 +1,13 @@
 // `isthmus aging`: what is open and how late, by party and currency.
 
 import { Command } from 'commander'
+import { readAccrued } from '../clearing/money-in/interest-store.ts'
 import { readAging } from '../clearing/money-in/aging-report.ts'
 import { agingBands } from '../clearing/money-in/aging.ts'
 import { printMoney } from '../clearing/money-in/currency.ts'
 import { say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
+import { interestJson, interestText } from './invoice-interest.ts'
 import { dayArgument } from './money-commands.ts'
 
 interface AgingOptions extends Common {
@@ -19,9 +21,11 @@ export const agingCommand = (): Command =>
     .option('--as-of <day>', 'late on which day', dayArgument, new Date().toISOString().slice(0, 10))
     .option('--party <id>', 'only what it owes and is owed')
     .action((options: AgingOptions) =>
-      withDatabase(options, async ({ database }) => {
+      withDatabase(options, async ({ config, database }) => {
         const { asOf, party = null } = options
         const report = await readAging(database, { asOf, party })
+        const accrued = await readAccrued(database, { agreements: config.agreements, party, until: asOf })
+        const interest = accrued.filter(({ micros, chargedMicros }) => micros !== chargedMicros)
         if (options.json) {
           const rows = report.rows.map(({ bands, heldMicros, totalMicros, ...row }) => ({
             ...row,
@@ -33,7 +37,7 @@ export const agingCommand = (): Command =>
             ...row,
             amount: printMoney(amountMicros, row.currency)
           }))
-          return sayJson({ asOf, rows, unapplied })
+          return sayJson({ asOf, rows, unapplied, interest: interest.map(interestJson) })
         }
         if (report.rows.length === 0) say(`nothing is open as of ${asOf}`)
         else {
@@ -53,5 +57,6 @@ export const agingCommand = (): Command =>
         for (const { party, currency, amountMicros } of report.unapplied) {
           say(`${party} has paid ${printMoney(amountMicros, currency)} ${currency} that pays nothing yet`)
         }
+        for (const item of interest) say(`${interestText(item)}, not charged yet`)
       })
     )

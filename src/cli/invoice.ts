@@ -19,6 +19,7 @@ import { listUnbilled } from '../clearing/money-in/statement-read.ts'
 import { statementIdOf } from '../clearing/settlement/model.ts'
 import { printAmount, printScaled } from '../clearing/money.ts'
 import { HubError } from '../errors.ts'
+import { interestCommand } from './invoice-interest.ts'
 import { agreementOf, bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
 import {
@@ -374,3 +375,4 @@ export const invoiceCommand = (): Command =>
     .addCommand(receiveCommand())
     .addCommand(acceptCommand())
     .addCommand(creditCommand())
+    .addCommand(interestCommand())

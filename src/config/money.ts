@@ -35,21 +35,43 @@ export const party = z.strictObject({
 })
 export const parties = z.array(party).max(10_000).default([])
 
+const percentage = z.string().regex(/^[0-9]{1,2}(\.[0-9]{1,6})?$/, 'a percentage as text, such as "19"')
+const tax = z
+  .strictObject({
+    category: z.enum(taxCategories).default('outside-scope'),
+    percent: percentage.default('0'),
+    note: z.string().min(1).max(200).optional()
+  })
+  .prefault({})
+
+/** What late payment costs (SET-01). */
+const interest = z.strictObject({
+  /** A year, each from its day on, in order; nothing before the first. */
+  rates: z
+    .array(z.strictObject({ from: z.iso.date(), percent: percentage }))
+    .min(1)
+    .max(200),
+  /** The actual days of the delay over so many of a year. */
+  dayCount: z.enum(['actual/365', 'actual/360']).default('actual/365'),
+  /** What is paid so many days late was paid in time. */
+  graceDays: z.int().min(0).max(90).default(0),
+  /** What a dispute holds bears interest, too, unless it is conceded. */
+  disputed: z.boolean().default(false),
+  /** Less than that is not charged yet. */
+  minimum: z
+    .string()
+    .regex(/^[0-9]{1,12}(\.[0-9]{1,6})?$/, 'an amount as text, such as "5"')
+    .default('0'),
+  tax
+})
+
 /** How an agreement is invoiced. */
 export const invoicing = z
   .strictObject({
     /** Who writes the invoice; not given: the hub, unless it is the buyer. `hub` there is self-billing. */
     by: z.enum(['hub', 'seller']).optional(),
-    tax: z
-      .strictObject({
-        category: z.enum(taxCategories).default('outside-scope'),
-        percent: z
-          .string()
-          .regex(/^[0-9]{1,2}(\.[0-9]{1,6})?$/, 'a percentage as text, such as "19"')
-          .default('0'),
-        note: z.string().min(1).max(200).optional()
-      })
-      .prefault({}),
+    tax,
+    interest: interest.optional(),
     /** The currency of its invoices, where that is not the agreement's. */
     currency: currency.optional(),
     /** Whose rates convert to it, and for how many days a rate still counts where none was fixed on the day. */
@@ -106,15 +128,23 @@ function invoicingContradictions(
 ): readonly string[] {
   const problems: string[] = []
   const say = (what: string): void => void problems.push(`agreement ${id}: invoicing.${what}`)
-  const { tax, fx, by } = invoicing
-  const none = /^0+(\.0+)?$/.test(tax.percent)
-  if (tax.category !== 'standard' && !none) say(`tax: ${tax.category} has no percentage`)
-  if (tax.category === 'standard' && none) say('tax: standard needs a percentage; without tax it is zero-rated')
-  if (tax.category === 'reverse-charge') {
-    for (const party of [seller, buyer]) {
-      if (byId.get(party)?.vatId === undefined) say(`tax: reverse charge needs the vatId of ${party} (parties)`)
+  const { fx, by, interest } = invoicing
+  const taxes = [
+    ['tax', invoicing.tax] as const,
+    ...(interest === undefined ? [] : [['interest.tax', interest.tax] as const])
+  ]
+  for (const [where, { category, percent }] of taxes) {
+    const none = /^0+(\.0+)?$/.test(percent)
+    if (category !== 'standard' && !none) say(`${where}: ${category} has no percentage`)
+    if (category === 'standard' && none) say(`${where}: standard needs a percentage; without tax it is zero-rated`)
+    for (const party of category === 'reverse-charge' ? [seller, buyer] : []) {
+      if (byId.get(party)?.vatId === undefined) say(`${where}: reverse charge needs the vatId of ${party} (parties)`)
     }
   }
+  const days = interest?.rates.map(({ from }) => from) ?? []
+  if (days.some((day, n) => n > 0 && day <= (days[n - 1] ?? '')))
+    say('interest.rates: each begins after the one before')
+  if (interest !== undefined && buyer === 'hub') say('interest: what the hub owes late its seller charges')
   const converts = invoicing.currency !== undefined && invoicing.currency !== currency
   if (converts !== (fx !== undefined)) {
     say(

@@ -16,6 +16,7 @@ export const taxInput = 'tax-input'
 
 export const unapplied = (party: string): string => `unapplied/${party}`
 export const revenue = (party: string): string => `revenue/${party}`
+export const interestIncome = (party: string): string => `interest-income/${party}`
 export const cost = (party: string): string => `cost/${party}`
 export const roundingDifference = (party: string): string => `rounding-difference/${party}`
 export const fxDifference = (party: string): string => `fx-difference/${party}`

@@ -83,15 +83,15 @@ const invoicedSql = `
   from invoice i join statement s using (statement_id)
   where i.credits is null and i.agreement_id in (select jsonb_array_elements_text($1::jsonb))`
 
-/** Set off against what the buyer owes: more is left. Paid out of what is owed to it: less. */
+/** Set off against what the buyer owes: more is left. Paid out of what is owed to it: less. Interest counts in neither. */
 const paidSql = `
   select i.agreement_id, 'allocation-' || a.id as reference, a.day::text as day,
     case when i.fx is null then 0 else i.gross_micros end as gross,
     case when i.fx is null then 0 else abs(trunc(s.net_micros))::bigint end as stated,
     case when i.debtor = i.buyer then a.amount_micros else -a.amount_micros end as amount
-  from allocation a join invoice i on i.invoice_id = a.item_id left join statement s using (statement_id)
+  from allocation a join invoice i on i.invoice_id = a.item_id join statement s using (statement_id)
   where i.agreement_id in (select jsonb_array_elements_text($1::jsonb))
   union all
   select i.agreement_id, 'owed-' || i.invoice_id, i.issued_on::text, 0, 0, i.owed_micros
-  from invoice i where i.credits is not null and i.owed_micros <> 0
+  from invoice i where i.credits is not null and i.owed_micros <> 0 and i.statement_id is not null
     and i.agreement_id in (select jsonb_array_elements_text($1::jsonb))`

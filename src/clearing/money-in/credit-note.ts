@@ -5,7 +5,7 @@ import type { Sql } from '../../store/sql.ts'
 import { hub } from '../agreements.ts'
 import type { Posting } from '../settlement/model.ts'
 import { postTransfers } from '../settlement/post.ts'
-import { accountOf, cost, revenue, taxInput, taxOutput } from './accounts.ts'
+import { accountOf, cost, interestIncome, revenue, taxInput, taxOutput } from './accounts.ts'
 import { printMoney, toMinor } from './currency.ts'
 import { isDay } from './days.ts'
 import { insertDocument, readDocument } from './document.ts'
@@ -152,8 +152,10 @@ function creditPostings(invoice: Document, note: Document, effective: Sums) {
     debtPostings(invoice, { entryId: entry(name), amountMicros, currency, day, counter }, false)
   const sold = seller === hub
   const party = sold ? buyer : seller
+  // What the hub bills without a statement is interest.
+  const earned = invoice.statementId === null ? interestIncome : revenue
   const postings = [
-    ...part('net', effective.netMicros, sold ? revenue(party) : cost(party)),
+    ...part('net', effective.netMicros, sold ? earned(party) : cost(party)),
     ...part('tax', effective.taxMicros, sold ? taxOutput : taxInput)
   ]
   const [from, to] = [accountOf(invoice), accountOf(note)]

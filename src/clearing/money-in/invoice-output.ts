@@ -23,7 +23,12 @@ export function printUnits({ units, unit }: DocumentLine): string {
   if (unit !== 'second') return whole.toString()
   return printScaled((whole * 100n + 30n) / 60n, 2)
 }
-export const unitNames: Readonly<Record<string, string>> = { second: 'min', message: 'messages', unit: 'units' }
+export const unitNames: Readonly<Record<string, string>> = {
+  second: 'min',
+  message: 'messages',
+  unit: 'units',
+  day: 'days'
+}
 
 const lineWords: Readonly<Record<string, string>> = {
   usage: 'Traffic',
@@ -32,6 +37,7 @@ const lineWords: Readonly<Record<string, string>> = {
   imbalance: 'Imbalance',
   rounding: 'Rounding',
   credit: 'Credit',
+  interest: 'Interest',
   claim: 'Traffic'
 }
 

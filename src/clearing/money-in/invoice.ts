@@ -164,7 +164,7 @@ async function linesOf(
 }
 
 /** What the lines are short of the rounded sum, or over it, is a line of its own: they always make up the whole. */
-function withRounding(lines: readonly DocumentLine[], netMicros: bigint): readonly DocumentLine[] {
+export function withRounding(lines: readonly DocumentLine[], netMicros: bigint): readonly DocumentLine[] {
   const difference = netMicros - lines.reduce((sum, line) => sum + line.netMicros, 0n)
   if (difference === 0n) return lines
   const rounding = { kind: 'rounding', ofPeriod: null, destination: null, units: '0', unit: 'none' }

@@ -307,6 +307,22 @@ const views = `
   grant select on open_item, payment_open to isthmus_service;
 `
 
+/** What documents have charged of late invoices. */
+export const interestMigration: Migration = {
+  name: 'clearing/016-interest',
+  sql: `
+    create table interest_line (
+      invoice_id text not null references invoice,
+      item_id text not null references invoice,
+      -- The last day that is charged.
+      until date not null,
+      amount_micros bigint not null check (amount_micros > 0),
+      primary key (invoice_id, item_id)
+    );
+    create index interest_line_item on interest_line (item_id);
+    grant select, insert on interest_line to isthmus_service;`
+}
+
 export const moneyMigration: Migration = {
   name: 'clearing/011-money',
   sql: documents + payments + rates + netting + views
