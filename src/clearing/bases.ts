@@ -2,8 +2,9 @@
 // made from its content, and each charge names it.
 
 import { hash } from 'node:crypto'
+import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
+import { sqlStateOf } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
-import type { Agreement } from './agreements.ts'
 import { accountsOf } from './charging.ts'
 import type { Charge } from './charging.ts'
 import { oneRate, termsMark, termsOf } from './explanation.ts'
@@ -59,7 +60,7 @@ function rowOf({ accounts, rateNanos }: Omit<Basis, 'id'>, charge: Charge) {
     agreement_id: agreement?.id ?? null,
     rate_id: row?.id ?? null,
     destination: row?.destination ?? null,
-    currency: currencyOf(agreement),
+    currency: agreement?.currency ?? null,
     debit: accounts?.[0] ?? null,
     credit: accounts?.[1] ?? null,
     rate: rateNanos === null ? null : printRate(rateNanos),
@@ -67,23 +68,74 @@ function rowOf({ accounts, rateNanos }: Omit<Basis, 'id'>, charge: Charge) {
   }
 }
 
-const currencyOf = (agreement: Agreement | null): string | null => agreement?.currency ?? null
+/** Of one database: bases that are known to be there for good. Each once, as long as it is in memory. */
+export type StoredBases = WeakSet<Basis>
 
-/** Adds those that the book does not have; once there, none ever changes or goes. */
-export async function addBases(sql: Sql, used: ReadonlyMap<Basis, Charge>): Promise<void> {
-  const ids = [...used.keys()].map(({ id }) => id)
+/**
+ * Adds those that the book does not have; once there, none ever changes or goes. To be called at the end of a
+ * transaction: another one that adds the same waits for it. `stored` is kept from batch to batch of one database.
+ */
+export async function addBases(sql: Sql, used: ReadonlyMap<Basis, Charge>, stored: StoredBases): Promise<void> {
+  const asked = [...used].filter(([basis]) => !stored.has(basis))
+  if (asked.length === 0) return
+  const missing = await missingOf(sql, asked, stored)
+  if (missing.length === 0) return
+  await sql.query('savepoint bases')
+  try {
+    await sql.copy(basisTable, basisRows(missing))
+  } catch (error) {
+    // Another transaction has added some of them since.
+    if (sqlStateOf(error) !== uniqueViolation) throw error
+    await sql.query('rollback to savepoint bases')
+    await sql.query(
+      `insert into charge_basis select b.* from json_populate_recordset(null::charge_basis, $1::json) as b
+       order by basis_id on conflict do nothing`,
+      [JSON.stringify(missing.map(([basis, charge]) => ({ basis_id: basis.id, ...rowOf(basis, charge) })))]
+    )
+  }
+}
+
+type Used = readonly [basis: Basis, charge: Charge]
+
+/** What this transaction sees others have committed is there for good; what it adds itself may be rolled back. */
+async function missingOf(sql: Sql, asked: readonly Used[], stored: StoredBases): Promise<readonly Used[]> {
   const { rows } = await sql.query<{ basis_id: string }>(
     'select basis_id from charge_basis where basis_id = any($1::uuid[])',
-    [`{${ids.join(',')}}`]
+    [`{${asked.map(([{ id }]) => id).join(',')}}`]
   )
-  const stored = new Set(rows.map(({ basis_id }) => basis_id.replaceAll('-', '')))
-  const added = [...used].filter(([{ id }]) => !stored.has(id))
-  if (added.length === 0) return
-  const given = added.map(([basis, charge]) => ({ basis_id: basis.id, ...rowOf(basis, charge) }))
+  const found = new Set(rows.map(({ basis_id }) => basis_id.replaceAll('-', '')))
   // In the order of their names, so that two writers never wait for each other in a circle.
-  await sql.query(
-    `insert into charge_basis select b.* from json_populate_recordset(null::charge_basis, $1::json) as b
-     order by basis_id on conflict do nothing`,
-    [JSON.stringify(given)]
-  )
+  const missing = asked.filter(([{ id }]) => !found.has(id)).sort(([a], [b]) => (a.id < b.id ? -1 : 1))
+  for (const [basis] of asked) if (found.has(basis.id)) stored.add(basis)
+  return missing
+}
+
+const uniqueViolation = '23505'
+
+const basisTable: CopyTable = {
+  name: 'charge_basis',
+  columns: [
+    ['basis_id', 'uuid'],
+    ['side', 'text'],
+    ['rule', 'text'],
+    ['agreement_id', 'text'],
+    ['rate_id', 'text'],
+    ['destination', 'text'],
+    ['currency', 'text'],
+    ['debit', 'text'],
+    ['credit', 'text'],
+    ['rate', 'text'],
+    ['terms', 'json']
+  ]
+}
+
+function* basisRows(used: readonly Used[]): Iterable<readonly CopyValue[]> {
+  for (const [basis, charge] of used) {
+    const { side, rule, agreement_id, rate_id, destination, currency, debit, credit, rate, terms } = rowOf(
+      basis,
+      charge
+    )
+    const what = [side, rule, agreement_id, rate_id, destination, currency] as const
+    yield [basis.id, ...what, debit, credit, rate, JSON.stringify(terms)]
+  }
 }

@@ -54,6 +54,10 @@ const tables = `
     currency text not null,
     day date not null
   );
+
+  -- Sums change in place as long as their page has room.
+  alter table rollup_shard set (fillfactor = 50);
+  alter table balance_shard set (fillfactor = 50);
 `
 
 const parts = "c.explanation -> 'parts'"

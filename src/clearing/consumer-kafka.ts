@@ -9,6 +9,7 @@ import type { Logger } from '../log.ts'
 import type { Database } from '../store/database.ts'
 import { sqlStateOf } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
+import type { StoredBases } from './bases.ts'
 import { tell } from './consumer.ts'
 import { mergeArrivals, positionOf, postBatch } from './ledger.ts'
 import type { Posted } from './ledger.ts'
@@ -59,11 +60,12 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): KafkaConsume
   const { kafka, group, database, book, log, publish, onFault, limits = {} } = options
   const topic = cdrTopic
   const stopping = new AbortController()
+  const stored: StoredBases = new WeakSet()
   const totals = { read: 0, batches: 0, charged: 0, suspended: 0, rejected: 0, repeated: 0, losses: 0 }
 
   async function take({ partition, after, position, records }: Slice): Promise<bigint> {
     const batch = { topic, shard: partition, after, position, records }
-    const posted = await colliding(() => database.transaction(sql => postBatch(sql, batch, book, { publish })))
+    const posted = await colliding(() => database.transaction(sql => postBatch(sql, batch, book, { publish, stored })))
     if (posted === null) return positionOf(database, topic, partition)
     totals.read += records.length
     totals.batches += 1

@@ -4,6 +4,7 @@ import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import { sqlStateOf } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
+import type { StoredBases } from './bases.ts'
 import { chargeOf } from './charging.ts'
 import type { Chargeable } from './charging.ts'
 import { rejection, takeIn } from './intake.ts'
@@ -37,6 +38,8 @@ export interface Posted {
 export interface PostOptions {
   /** Leaves a row in the outbox of the topics that tell others of charges and rejected records. */
   readonly publish?: boolean
+  /** What is known of the database from batch to batch. */
+  readonly stored?: StoredBases
 }
 
 /** Where the ledger stands in a topic, or in a partition of it. */
@@ -57,7 +60,7 @@ export async function postBatch(
   sql: Sql,
   batch: Batch,
   book: AgreementBook,
-  { publish = false }: PostOptions = {}
+  { publish = false, stored }: PostOptions = {}
 ): Promise<Posted | null> {
   if (!(await takePosition(sql, batch))) return null
   const { topic, shard = 0 } = batch
@@ -79,7 +82,7 @@ export async function postBatch(
   }
   const losses = await addMarginAlarms(sql, due)
   // Last: balances and sums are what others may be waiting for.
-  await addCharged(sql, due, shard)
+  await addCharged(sql, due, shard, stored)
   const counts = { charged: due.length, suspended: waiting.length, rejected: allRejected.length, repeated }
   return { ...counts, losses, suspenseAlarm }
 }

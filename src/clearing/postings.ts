@@ -4,7 +4,7 @@ import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import { addBases, basisOf } from './bases.ts'
-import type { Basis } from './bases.ts'
+import type { Basis, StoredBases } from './bases.ts'
 import { chargeOf } from './charging.ts'
 import type { Chargeable, Charge, SuspenseReason, Transfer } from './charging.ts'
 import { debitOf, takeDebits } from './credit/posting.ts'
@@ -42,9 +42,13 @@ export function chargesOf(
 }
 
 /** In the caller's transaction, which nobody else's touches the sums of this shard in. */
-export async function addCharged(sql: Sql, due: readonly Due[], shard: number): Promise<void> {
+export async function addCharged(
+  sql: Sql,
+  due: readonly Due[],
+  shard: number,
+  stored: StoredBases = new WeakSet()
+): Promise<void> {
   if (due.length === 0) return
-  await addBases(sql, new Map(due.map(({ basis, charge }) => [basis, charge])))
   await sql.copy(chargeTable, chargeRows(due))
   await addBalances(sql, movedBy(due), shard)
   await takeDebits(
@@ -52,6 +56,7 @@ export async function addCharged(sql: Sql, due: readonly Due[], shard: number): 
     due.map(debitOf).filter(debit => debit !== null)
   )
   await addToRollup(sql, due, shard)
+  await addBases(sql, new Map(due.map(({ basis, charge }) => [basis, charge])), stored)
 }
 
 export async function addWaiting(sql: Sql, waiting: readonly Waiting[]): Promise<void> {
@@ -220,17 +225,42 @@ const isOfSame = (a: Chargeable, b: Chargeable): boolean =>
 
 /** Each day and kind of traffic may stand in it once. */
 export async function addDaySums(sql: Sql, sums: readonly DaySum[], shard: number): Promise<void> {
+  const inOrder = sums.toSorted(byKey)
   await sql.query(
     `insert into rollup_shard as r
-     select $1, day, from_provider, to_provider, service, side, agreement_id, currency, destination, attempts, answered,
-       billed_units, duration_ms, amount_micros
-     from json_populate_recordset(null::rollup_shard, $2::json) order by 2, 3, 4, 5, 6, 7, 8, 9
+     select $1, s.* from unnest($2::date[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+       $9::text[], $10::numeric[], $11::numeric[], $12::numeric[], $13::numeric[], $14::numeric[]) as s
      on conflict (day, from_provider, to_provider, service, side, agreement_id, currency, destination, shard) do update
        set attempts = r.attempts + excluded.attempts, answered = r.answered + excluded.answered,
            billed_units = r.billed_units + excluded.billed_units, duration_ms = r.duration_ms + excluded.duration_ms,
            amount_micros = r.amount_micros + excluded.amount_micros`,
-    [shard, jsonText(sums)]
+    [shard, ...daySumColumns.map(name => inOrder.map(sum => sum[name]))]
   )
+}
+
+const daySumKey = [
+  'day',
+  'from_provider',
+  'to_provider',
+  'service',
+  'side',
+  'agreement_id',
+  'currency',
+  'destination'
+] as const
+const daySumColumns = [
+  ...daySumKey,
+  'attempts',
+  'answered',
+  'billed_units',
+  'duration_ms',
+  'amount_micros'
+] as const satisfies readonly (keyof DaySum)[]
+
+/** In the order of their keys, so that two writers never wait for each other in a circle. */
+function byKey(a: DaySum, b: DaySum): number {
+  for (const name of daySumKey) if (a[name] !== b[name]) return a[name] < b[name] ? -1 : 1
+  return 0
 }
 
 /** What of a charge decides where it is added up. */

@@ -44,7 +44,7 @@ export function binaryRows({ columns }: CopyTable, rows: Iterable<readonly CopyV
 
 /** The value of a hexadecimal digit by its character code; 255: it is none. */
 const digits = new Uint8Array(128).fill(255)
-for (const [value, digit] of [...'0123456789abcdef'].entries()) {
+for (const [value, digit] of '0123456789abcdef'.split('').entries()) {
   digits[digit.charCodeAt(0)] = value
   digits[digit.toUpperCase().charCodeAt(0)] = value
 }

@@ -1,18 +1,21 @@
-import { deepEqual, equal, ok } from 'node:assert/strict'
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
+import type { StoredBases } from '../../src/clearing/bases.ts'
 import { chargeOf } from '../../src/clearing/charging.ts'
 import { takeIn } from '../../src/clearing/intake.ts'
+import { postBatch } from '../../src/clearing/ledger.ts'
 import { clearingMigrations } from '../../src/clearing/migrations.ts'
 import { rerate } from '../../src/clearing/rerate.ts'
 import { verifyLedger } from '../../src/clearing/verify/verify.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import type { Database } from '../../src/store/database.ts'
+import type { Sql } from '../../src/store/sql.ts'
 import { createLog } from '../../src/log.ts'
 import { dumpOf } from '../support/clearing.ts'
 import { traffic, trafficAgreements } from '../support/clearing-traffic.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestPostgres } from '../support/database.ts'
-import { bookOfYaml, post } from '../support/settlement.ts'
+import { bookOfYaml, callAt, post } from '../support/settlement.ts'
 
 let postgres: TestPostgres
 beforeAll(async () => {
@@ -57,7 +60,10 @@ const tables = [
 
 /** The same book in the tables before this step. */
 async function asBefore(from: Database, url: string): Promise<void> {
-  const old = clearingMigrations.filter(({ name }) => name !== 'clearing/015-charged')
+  const old = clearingMigrations.slice(
+    0,
+    clearingMigrations.findIndex(({ name }) => name === 'clearing/015-charged')
+  )
   const database = await openDatabase({ place: { url }, poolMax: 2, migrations: old, log: createLog('silent') })
   try {
     for (const [table, columns] of tables) {
@@ -72,6 +78,15 @@ async function asBefore(from: Database, url: string): Promise<void> {
     }
   } finally {
     await database.close()
+  }
+}
+/** Until one transaction waits for another. */
+async function waiting(database: Database): Promise<void> {
+  const query = "select from pg_locks where not granted"
+  const end = Date.now() + 60_000
+  while ((await database.query(query)).count === 0) {
+    ok(Date.now() < end, 'nobody waits')
+    await new Promise(resolve => setTimeout(resolve, 10))
   }
 }
 const compared = [
@@ -140,5 +155,50 @@ describe('charges without what repeats', () => {
     ok(count < 20)
     await post(database, bookOfYaml(trafficAgreements), traffic(500))
     equal((await database.query('select from charge_basis')).count, count)
+  })
+
+  it('what a batch that was rolled back would have kept is kept by the next one', async () => {
+    const database = await postgres.fresh(clearingMigrations)
+    const book = bookOfYaml(trafficAgreements)
+    const stored: StoredBases = new WeakSet()
+    const batch = { topic: 'again', after: 0n, position: 1n, records: traffic(50) }
+    const post = (sql: Sql) => postBatch(sql, batch, book, { stored })
+    await rejects(
+      database.transaction(async sql => {
+        await post(sql)
+        throw new Error('the power went')
+      }),
+      /the power went/
+    )
+    equal((await database.query('select from charge_basis')).count, 0)
+    await database.transaction(post)
+    const again = { ...batch, topic: 'more', records: traffic(60) }
+    await database.transaction(sql => postBatch(sql, again, book, { stored }))
+    deepEqual(
+      (await verifyLedger(database)).checks.flatMap(({ faults }) => faults),
+      []
+    )
+  })
+
+  it('of two batches that bring the same terms at once the second takes those of the first', async () => {
+    const database = await postgres.fresh(clearingMigrations)
+    const book = bookOfYaml(trafficAgreements)
+    const batch = (shard: number, n: number) => ({
+      topic: 'twice',
+      shard,
+      after: 0n,
+      position: 1n,
+      records: [callAt(n, '2026-11-02T12:00:00Z', 60)]
+    })
+    let second: Promise<unknown> = Promise.resolve()
+    await database.transaction(async sql => {
+      await postBatch(sql, batch(0, 1), book)
+      // It waits at the terms for the first to end.
+      second = database.transaction(other => postBatch(other, batch(1, 2), book))
+      await waiting(database)
+    })
+    await second
+    equal((await database.query('select from charge_basis')).count, 1)
+    equal((await database.query('select from charge')).count, 2)
   })
 })
