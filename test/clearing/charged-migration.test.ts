@@ -82,7 +82,7 @@ async function asBefore(from: Database, url: string): Promise<void> {
 }
 /** Until one transaction waits for another. */
 async function waiting(database: Database): Promise<void> {
-  const query = "select from pg_locks where not granted"
+  const query = 'select from pg_locks where not granted'
   const end = Date.now() + 60_000
   while ((await database.query(query)).count === 0) {
     ok(Date.now() < end, 'nobody waits')
