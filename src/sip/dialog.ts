@@ -86,11 +86,11 @@ export class Dialog {
     this.callId = ownText(init.callId)
     this.local = ownText(init.local)
     this.remote = ownText(init.remote)
-    this.localTag = tagOf(init.local)
-    this.remoteTag = tagOf(init.remote)
+    this.localTag = tagOf(this.local)
+    this.remoteTag = tagOf(this.remote)
     this.id = `${this.callId};${this.localTag};${this.remoteTag}`
     this.localContact = init.localContact
-    this.#routeSet = init.routeSet
+    this.#routeSet = init.routeSet.map(ownText)
     this.#remoteTarget = ownText(init.remoteTarget)
     this.#localCseq = init.localCseq
     this.#remoteCseq = init.remoteCseq
@@ -170,7 +170,7 @@ export class Dialog {
 
   /** UAC: the 2xx replaces the early dialog's route set and target (13.2.2.4). */
   confirm(response: SipResponse): void {
-    this.#routeSet = response.headers.all('Record-Route').toReversed()
+    this.#routeSet = response.headers.all('Record-Route').toReversed().map(ownText)
     this.refresh(response)
   }
 

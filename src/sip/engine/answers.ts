@@ -174,7 +174,7 @@ function usageFor(ctx: Context, inbound: Inbound, response: SipResponse): Usage 
   opened.flow = tx.flow
   opened.pinned = ctx.bindings.find('INVITE', opened.dialog.remoteTarget, Date.now()) === tx.flow
   opened.peerAllowsUpdate = request.headers.all('Allow').includes('UPDATE')
-  opened.open.add(inbound)
+  opened.addOpen(inbound)
   inbound.usage = opened
   ctx.usages.add(opened)
   return opened
@@ -200,7 +200,7 @@ function keepSending(ctx: Context, inbound: Inbound, response: SipResponse): voi
 function succeed(ctx: Context, usage: Usage, { tx }: Inbound, response: SipResponse): void {
   const { method, headers } = tx.request
   if (!refreshing.has(method)) return
-  if (tx.request === usage.opening) usage.phase = 'confirmed'
+  if (tx.request === usage.opening) usage.confirm()
   else usage.dialog?.refresh(tx.request)
   usage.contact = response.headers.get('Contact') ?? usage.contact
   if (response.body.length > 0) usage.localBody = response.body

@@ -2,6 +2,7 @@
 
 import { messageOf } from '../../errors.ts'
 import { Dialog } from '../dialog.ts'
+import type { Parts } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import type { Path } from '../link.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
@@ -52,20 +53,16 @@ export function pathOf(tx: ClientTransaction | null, to: Destination | null): Pa
   return to === null || 'flow' in to ? ['udp', { host: '', port: 0 }] : [to.transport, to]
 }
 
-/** ACK to the 2xx that has none yet; kept for its retransmissions. Null where there is nothing to acknowledge. */
-export function acknowledge(
-  ctx: Context,
-  usage: Usage,
-  parts: { readonly headers?: readonly HeaderLine[]; readonly body?: Buffer } = {}
-): SentAck | null {
+/** ACK to the 2xx that has none yet; can be made again for its retransmissions. Null where there is nothing to acknowledge. */
+export function acknowledge(ctx: Context, usage: Usage, parts: Parts = {}): SentAck | null {
   const { dialog, owedAck } = usage
   const to = wayTo(ctx, usage)
   if (dialog === null || owedAck === null || to === null) return null
   usage.owedAck = null
   const request = dialog.ack(owedAck, parts)
-  usage.lastAck = { request, to, cseq: owedAck }
+  usage.lastAck = { cseq: owedAck, parts, to }
   ctx.stack.sendAck(request, to)
-  return usage.lastAck
+  return { request, to }
 }
 
 /** A 2xx of another fork than the first: ACK and BYE (13.2.2.4), and the ACK again for each retransmission of it. */

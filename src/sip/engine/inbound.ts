@@ -206,7 +206,7 @@ function offer(ctx: Context, tx: ServerTransaction, app: App, usage: Usage | nul
   }
   ctx.inbound.set(inbound.txn, inbound)
   ctx.overload.unanswered++
-  usage?.open.add(inbound)
+  usage?.addOpen(inbound)
   if (tx.request.method === 'INVITE') tx.onCancel = cancel => cancelled(ctx, inbound, cancel)
   tx.onEnd = () => {
     if (inbound.answered === 'final') return
@@ -225,7 +225,7 @@ export function forget(ctx: Context, inbound: Inbound): void {
   inbound.unacknowledged?.()
   inbound.unacknowledged = null
   ctx.inbound.delete(inbound.txn)
-  inbound.usage?.open.delete(inbound)
+  inbound.usage?.closeOpen(inbound)
   for (const held of inbound.held.splice(0)) held.fail('Response not sent due to unknown transaction')
 }
 

@@ -227,8 +227,7 @@ function confirm(ctx: Context, usage: Usage, outbound: Outbound, response: SipRe
   const before = usage.forks.get(tagOf(response.headers.get('To')))?.dialog
   before?.confirm(response)
   usage.dialog = before ?? Dialog.uac(request, response)
-  usage.forks = new Map()
-  usage.phase = 'confirmed'
+  usage.confirm()
   usage.peerAllowsUpdate = response.headers.all('Allow').includes('UPDATE')
   if (request.body.length > 0) usage.localBody = request.body
   if (request.method !== 'INVITE') return
@@ -244,13 +243,13 @@ export function stray(ctx: Context, response: SipResponse, flow: Flow): void {
   const known = usage?.dialog ?? null
   if (usage === undefined || known === null || usage.opening.method !== 'INVITE') return
   if (tagOf(response.headers.get('To')) !== known.remoteTag) {
-    if (usage.phase !== 'early') endFork(ctx, usage, response, flow)
+    if (usage.phase !== 'early' && usage.role === 'uac') endFork(ctx, usage, response, flow)
     return
   }
   const { lastAck } = usage
   // Before the application's ACK a copy of the 2xx says nothing new.
   const number = parseCSeq(response.headers.get('CSeq') ?? '')?.number
-  if (lastAck !== null && lastAck.cseq === number) ctx.stack.sendAck(lastAck.request, lastAck.to)
+  if (lastAck !== null && lastAck.cseq === number) ctx.stack.sendAck(known.ack(lastAck.cseq, lastAck.parts), lastAck.to)
 }
 
 /** `sip|<txn>|` with CANCEL: of the application's message only what it adds counts. */

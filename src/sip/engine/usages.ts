@@ -1,8 +1,9 @@
 // The dialogs that applications use: one record each, found by the name applications know and by the tag peers write.
 
 import { routeOf } from '../dialog.ts'
-import type { Dialog } from '../dialog.ts'
+import type { Dialog, Parts } from '../dialog.ts'
 import { ownText } from '../characters.ts'
+import { createHeaders } from '../message.ts'
 import type { HeaderLine, SipRequest } from '../message.ts'
 import { systemClock } from '../timers.ts'
 import type { Destination, Flow } from '../transport/transport.ts'
@@ -20,7 +21,7 @@ export interface AwaitedAck {
   stop(): void
 }
 
-/** An ACK of ours, kept for retransmissions of the 2xx. */
+/** An ACK of ours, kept for retransmissions of another fork's 2xx. */
 export interface SentAck {
   readonly request: SipRequest
   readonly to: Destination
@@ -33,10 +34,18 @@ export interface Fork {
   last: number | null
 }
 
+export interface LastAck {
+  readonly cseq: number
+  readonly parts: Parts
+  readonly to: Destination
+}
+
 // Most calls fork nowhere, and every one of them is kept for a while.
 const noForks: ReadonlyMap<string, Fork> = new Map()
 const noAcks: ReadonlyMap<string, SentAck> = new Map()
+const noRequests: ReadonlySet<Inbound> = new Set()
 const noBody = Buffer.alloc(0)
+const forkFields = ['From', 'Call-ID', 'CSeq', 'Contact'] as const
 
 export interface UsageInit {
   readonly role: 'uas' | 'uac'
@@ -70,11 +79,12 @@ export class Usage {
   awaitedAck: AwaitedAck | null = null
   /** CSeq of an INVITE of ours that was answered and has no ACK yet. */
   owedAck: number | null = null
-  lastAck: (SentAck & { readonly cseq: number }) | null = null
+  /** What our last ACK to a 2xx was made of, for the 2xx's retransmissions. */
+  lastAck: LastAck | null = null
   /** ACKs to answered forks beyond the first. */
   forkAcks: ReadonlyMap<string, SentAck> = noAcks
   /** Requests of the peer that the application has not answered. */
-  readonly open = new Set<Inbound>()
+  open: ReadonlySet<Inbound> = noRequests
   /** Our INVITE inside this dialog that has no final answer. */
   reinvite: Outbound | null = null
   /** The engine's own INVITE is out. */
@@ -105,6 +115,35 @@ export class Usage {
     if (flow === null) return dialog.nextHop()
     const connected = flow.transport !== 'udp' && !flow.closed && dialog.routeSet.length === 0
     return connected && (this.pinned || isUnreachable(dialog.remoteTarget)) ? { flow } : routeOf(dialog, flow)
+  }
+
+  addOpen(inbound: Inbound): void {
+    this.open = new Set(this.open).add(inbound)
+  }
+
+  closeOpen(inbound: Inbound): void {
+    if (!this.open.has(inbound)) return
+    this.open = this.open.size === 1 ? noRequests : new Set([...this.open].filter(other => other !== inbound))
+  }
+
+  /** Both sides agree: of the request that opened it stays what the 2xx of a further fork needs (13.2.2.4). */
+  confirm(): void {
+    this.phase = 'confirmed'
+    this.forks = noForks
+    const { method, uri, headers } = this.opening
+    const kept = createHeaders()
+    const names = this.role === 'uac' ? forkFields : []
+    for (const name of names) {
+      const value = headers.get(name)
+      if (value !== undefined) kept.add(name, ownText(value))
+    }
+    this.opening = {
+      kind: 'request',
+      method,
+      uri: this.role === 'uac' ? ownText(uri) : '',
+      headers: kept,
+      body: noBody
+    }
   }
 
   addFork(tag: string, fork: Fork): void {

@@ -47,6 +47,30 @@ describe('dialogs of applications', () => {
     expect(usages.size).toBe(0)
   })
 
+  it('a confirmed one keeps of its request what the 2xx of a further fork needs, and nothing that its peer wrote', () => {
+    const headers = [
+      ['Via', 'SIP/2.0/UDP h;branch=z9hG4bK1'],
+      ['From', '<sip:a@h>;tag=1'],
+      ['To', '<sip:b@h>'],
+      ['Call-ID', 'c'],
+      ['CSeq', '7 INVITE'],
+      ['Contact', '<sip:a@h:5060>'],
+      ['Supported', 'timer']
+    ] as const
+    const init = { callId: 'c', localTag: '1', fromTag: '1', app }
+    const request = makeRequest({ method: 'INVITE', uri: 'sip:b@h', headers, body: 'v=0' })
+    const [caller, called] = (['uac', 'uas'] as const).map(role => new Usage({ ...init, role, opening: request }))
+    caller!.confirm()
+    called!.confirm()
+    const kept = (one: Usage): readonly string[] => one.opening.headers.lines().map(({ name }) => name)
+    expect(caller!.phase).toBe('confirmed')
+    expect(caller!.opening).toMatchObject({ method: 'INVITE', uri: 'sip:b@h' })
+    expect(kept(caller!)).toEqual(['From', 'Call-ID', 'CSeq', 'Contact'])
+    expect(called!.opening.method).toBe('INVITE')
+    expect(kept(called!)).toEqual([])
+    expect(caller!.opening.body.length + called!.opening.body.length).toBe(0)
+  })
+
   it('ending twice is ending once', () => {
     const usages = new Usages(1_000)
     const one = usage('1')
