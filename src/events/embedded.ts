@@ -32,9 +32,12 @@ export const eventMigrations: readonly Migration[] = [
 /** Needs `eventMigrations`. Records of one transaction: as many as `append` is given. */
 export function createTableLog(database: Database): EventLog {
   return {
-    async append(records: readonly CdrRecord[]) {
+    async append(
+      records: readonly CdrRecord[],
+      texts: readonly string[] = records.map(record => JSON.stringify(record))
+    ) {
       if (records.length === 0) return
-      const payload = JSON.stringify(records)
+      const payload = `[${texts.join(',')}]`
       await database.transaction(async sql => {
         await sql.query('select pg_advisory_xact_lock($1)', [appendLock])
         await sql.query(

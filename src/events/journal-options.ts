@@ -10,7 +10,7 @@ export const journalLimits = {
   /** How long a note may wait for a write to go with; most attempts have said something by then. */
   noteMs: 20,
   /** From one write to the next: under load a few records go to the disk together, the first never waits. */
-  gatherMs: 10,
+  gatherMs: 20,
   /** Durable records kept in memory until they are relayed; more are read from the file again. */
   cacheMax: 4_096,
   /** After a failed write, doubled each time up to the maximum: the same bytes again. */

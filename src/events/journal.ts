@@ -29,10 +29,16 @@ export interface Opened {
   readonly notes: readonly HeldNote[]
 }
 
+/** A durable record, and the same as JSON. */
+export interface Kept {
+  readonly record: CdrRecord
+  readonly json: string
+}
+
 interface Waiting {
   readonly seq: number
   readonly index: number
-  readonly record: CdrRecord | null
+  readonly kept: Kept | null
 }
 
 export class Journal {
@@ -82,7 +88,7 @@ export class Journal {
     this.#durable = { seq, hash }
     this.#headerSeq = header.seq
     for (const { index, record } of held) this.#indexes.set(record.seq, index)
-    this.#waiting = new Queue(held.map(({ index, record }) => ({ index, seq: record.seq, record: null })))
+    this.#waiting = new Queue(held.map(({ index, record }) => ({ index, seq: record.seq, kept: null })))
     for (const { index, body } of notes) this.#notes.found(legOf(body), index)
     const used = new Set([...held, ...notes].map(({ index }) => index))
     const indexes = Array.from({ length: file.slots }, (_, index) => index)
@@ -168,7 +174,7 @@ export class Journal {
     this.#hash = record.hash
     this.#freed(this.#notes.overtake(legOf(record)))
     const durable = new Promise<CdrRecord>((resolve, reject) => {
-      this.#pending.push({ index, record, elapsedMs, body: bytes, resolve, reject })
+      this.#pending.push({ index, record, json, elapsedMs, body: bytes, resolve, reject })
     })
     this.#last = durable
     this.#write()
@@ -220,17 +226,17 @@ export class Journal {
   }
 
   /** The oldest durable records that are not relayed yet, in order. They stay until `shift`. */
-  async peek(max: number): Promise<readonly CdrRecord[]> {
-    const records: CdrRecord[] = []
-    for (const { record, index, seq } of this.#waiting.peek(max)) {
-      records.push(record ?? (await this.#readBack(index, seq)))
+  async peek(max: number): Promise<readonly Kept[]> {
+    const found: Kept[] = []
+    for (const { kept, index, seq } of this.#waiting.peek(max)) {
+      found.push(kept ?? (await this.#readBack(index, seq)))
     }
-    return records
+    return found
   }
 
   /** The first `count` of `peek` were relayed. */
   shift(count: number): void {
-    for (const { record } of this.#waiting.take(count)) if (record !== null) this.#cached -= 1
+    for (const { kept } of this.#waiting.take(count)) if (kept !== null) this.#cached -= 1
   }
 
   /** From now on the header says that the hub is alive, every `heartbeatMs` and with every write. */
@@ -343,11 +349,11 @@ export class Journal {
       this.#freeSlots.push(index)
       done()
     }
-    for (const { index, record } of records) {
+    for (const { index, record, json } of records) {
       const cached = this.#cached < this.#limits.cacheMax
       if (cached) this.#cached += 1
       this.#indexes.set(record.seq, index)
-      this.#waiting.push({ seq: record.seq, index, record: cached ? record : null })
+      this.#waiting.push({ seq: record.seq, index, kept: cached ? { record, json } : null })
       this.#durable = { seq: record.seq, hash: record.hash }
     }
     if (records.length > 0) this.onDurable(records.map(({ record }) => record))
@@ -361,13 +367,14 @@ export class Journal {
     this.#toEmpty = []
   }
 
-  async #readBack(index: number, seq: number): Promise<CdrRecord> {
+  async #readBack(index: number, seq: number): Promise<Kept> {
     const found = await this.#file.readSlot(index)
     const slot = found.state === 'used' ? found.slot : null
     if (slot === null || slot.seq !== seq) {
       throw new HubError('HUB_JOURNAL', `record ${seq} cannot be read back from the journal`)
     }
-    return JSON.parse(partsOf(slot.body).json) as CdrRecord
+    const { json } = partsOf(slot.body)
+    return { record: JSON.parse(json) as CdrRecord, json }
   }
 }
 

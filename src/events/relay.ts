@@ -89,13 +89,15 @@ export class Relay {
     const { journal, log, onRelayed } = this.#options
     while (!this.#stopping.signal.aborted) {
       try {
-        const records = await journal.peek(this.#limits.batchMax)
-        if (records.length === 0) {
+        const kept = await journal.peek(this.#limits.batchMax)
+        if (kept.length === 0) {
           for (const tell of this.#onCaughtUp) tell()
           await this.#pause(null)
           continue
         }
-        await this.#append(records)
+        const records = kept.map(({ record }) => record)
+        const texts = kept.map(({ json }) => json)
+        await this.#append(records, texts)
         journal.shift(records.length)
         onRelayed(records)
         if (this.#failingSince !== null) log.info({ waiting: journal.waiting }, 'the event log takes records again')
@@ -126,7 +128,7 @@ export class Relay {
     return fullMs * (1 - chance() / 2)
   }
 
-  async #append(records: readonly CdrRecord[]): Promise<void> {
+  async #append(records: readonly CdrRecord[], texts: readonly string[]): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -134,7 +136,7 @@ export class Relay {
       }, this.#limits.appendMs)
     })
     try {
-      await Promise.race([this.#options.eventLog.append(records), late])
+      await Promise.race([this.#options.eventLog.append(records, texts), late])
     } finally {
       clearTimeout(timer)
     }

@@ -9,6 +9,8 @@ import type { SlotFile } from './slots.ts'
 export interface Pending {
   readonly index: number
   readonly record: CdrRecord
+  /** The same as text. */
+  readonly json: string
   readonly elapsedMs: number
   readonly body: Buffer
   readonly resolve: (record: CdrRecord) => void

@@ -53,6 +53,7 @@ export function encodeSlot(into: Buffer, at: number, kind: Kind, { seq, since, b
   into.writeUInt32BE(crc32(body), at + 24)
   into.writeUInt32BE(crc32(into.subarray(at, at + 28)), at + 28)
   body.copy(into, at + headBytes)
+  into.fill(0, at + headBytes + body.length, at + slotBytes)
 }
 
 export function decodeSlot(from: Buffer, at: number, kind: Kind): Found {
@@ -136,6 +137,8 @@ export class SlotFile {
   readonly #disk: Disk
   #headers = 0
   #headerWritten = false
+  /** What is written next: one write at a time. */
+  readonly #run = Buffer.alloc(slotBytes * runSlotsMax)
 
   constructor(disk: Disk, slots: number) {
     this.#disk = disk
@@ -171,12 +174,11 @@ export class SlotFile {
     slots: readonly { readonly index: number; readonly kind: 'record' | 'note'; readonly content: Slot }[]
   ): Promise<void> {
     for (const run of runsOf(slots.map(({ index }) => index))) {
-      const buffer = Buffer.alloc(run.count * slotBytes)
       for (let i = 0; i < run.count; i++) {
         const slot = slots[run.at + i]
-        if (slot !== undefined) encodeSlot(buffer, i * slotBytes, slot.kind, slot.content)
+        if (slot !== undefined) encodeSlot(this.#run, i * slotBytes, slot.kind, slot.content)
       }
-      await this.#write(buffer, headerSlots + run.first)
+      await this.#write(this.#run.subarray(0, run.count * slotBytes), headerSlots + run.first)
     }
   }
 
@@ -189,10 +191,9 @@ export class SlotFile {
 
   /** Into the older of the two header slots, so that a torn write leaves the newer one. */
   async writeHeader(body: Buffer): Promise<void> {
-    const buffer = Buffer.alloc(slotBytes)
     const seq = this.#headers + 1
-    encodeSlot(buffer, 0, 'header', { seq, since: 0, body })
-    await this.#write(buffer, seq % headerSlots)
+    encodeSlot(this.#run, 0, 'header', { seq, since: 0, body })
+    await this.#write(this.#run.subarray(0, slotBytes), seq % headerSlots)
     this.#headerWritten = true
   }
 

@@ -148,11 +148,15 @@ const measured = (value: number | null, max: number): number | null =>
 
 /** The E.164 number of a tel or sip URI; anything else stays as it is. */
 export function numberOf(uri: string): string {
+  // Canonical already, as nearly all are.
+  if (canonical.test(uri)) return uri.slice('tel:'.length)
   const [, scheme = '', user = ''] = /^(tel|sips?):([^@;?>]*)/i.exec(uri.trim()) ?? []
   if (scheme === '' || (scheme.toLowerCase() !== 'tel' && !uri.includes('@'))) return uri
   const number = decoded(user).replaceAll(/[-.() ]/g, '')
   return /^\+[1-9][0-9]{1,14}$/.test(number) ? number : uri
 }
+
+const canonical = /^tel:\+[1-9][0-9]{1,14}$/
 
 function decoded(user: string): string {
   try {

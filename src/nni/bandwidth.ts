@@ -61,18 +61,26 @@ export const rtcpBps = (kbps: number): { readonly senders: number; readonly rece
 
 /** The description with bandwidth for every audio line that says none. What is there already is its maker's. */
 export function withBandwidth(sdp: string): string {
-  const [session = '', ...sections] = sdp.split(/^(?=m=)/m)
-  if (/^b=/m.test(session)) return sdp
+  const [session = '', ...sections] = sectionsOf(sdp)
+  if (session.includes('\nb=')) return sdp
   return [session, ...sections.map(section => sized(section, session))].join('')
 }
 
+/** What comes before the first m= line, and each media section. */
+function sectionsOf(sdp: string): readonly string[] {
+  const sections: string[] = []
+  let from = 0
+  for (let at = sdp.indexOf('\nm='); at >= 0; at = sdp.indexOf('\nm=', from)) {
+    sections.push(sdp.slice(from, at + 1))
+    from = at + 1
+  }
+  return [...sections, sdp.slice(from)]
+}
+
 function sized(section: string, session: string): string {
-  if (!/^m=audio [1-9]\d* RTP\/AVP/.test(section) || /^b=/m.test(section)) return section
-  const family: Family = (/^c=IN IP6/m.exec(section) ??
-    /^c=/m.exec(section) ??
-    /^c=IN IP6/m.exec(session))?.[0].endsWith('IP6')
-    ? 'IP6'
-    : 'IP4'
+  if (!/^m=audio [1-9]\d* RTP\/AVP/.test(section) || section.includes('\nb=')) return section
+  const placed = section.includes('\nc=') ? section : session
+  const family: Family = placed.includes('\nc=IN IP6') ? 'IP6' : 'IP4'
   const largest = Math.max(...codecsOf(section).map(([name, fmtp]) => payloadBytes(name, fmtp) ?? 0), 0)
   if (largest === 0) return section
   const ptime = Number(/^a=ptime:(\d{1,3})/m.exec(section)?.[1] ?? 20)
@@ -85,14 +93,23 @@ function sized(section: string, session: string): string {
 
 function codecsOf(section: string): readonly (readonly [string, string])[] {
   const formats = /^m=\S+ \S+ \S+ ([^\r\n]*)/.exec(section)?.[1]?.split(' ') ?? []
-  const names = byFormat(section, /^a=rtpmap:(\S+) ([^/\r\n]+)/gm)
-  const parameters = byFormat(section, /^a=fmtp:(\S+) ([^\r\n]*)/gm)
-  return formats.map(format => [names.get(format) ?? staticNames[format] ?? '', parameters.get(format) ?? ''])
+  const lines = section.split('\n')
+  const names = byFormat(lines, 'a=rtpmap:')
+  const parameters = byFormat(lines, 'a=fmtp:')
+  return formats.map(format => [
+    names.get(format)?.split('/')[0] ?? staticNames[format] ?? '',
+    parameters.get(format) ?? ''
+  ])
 }
 
 /** The first line of each format counts. */
-function byFormat(section: string, lines: RegExp): ReadonlyMap<string, string> {
+function byFormat(lines: readonly string[], kind: 'a=rtpmap:' | 'a=fmtp:'): ReadonlyMap<string, string> {
   const found = new Map<string, string>()
-  for (const [, format = '', value = ''] of section.matchAll(lines)) if (!found.has(format)) found.set(format, value)
+  for (const line of lines) {
+    const space = line.startsWith(kind) ? line.indexOf(' ') : -1
+    if (space < 0) continue
+    const format = line.slice(kind.length, space)
+    if (!found.has(format)) found.set(format, line.slice(space + 1).trimEnd())
+  }
   return found
 }

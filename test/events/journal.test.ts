@@ -7,7 +7,7 @@ import { chainFault, genesis } from '../../src/events/chain.ts'
 import { Journal } from '../../src/events/journal.ts'
 import type { Opened } from '../../src/events/journal.ts'
 import type { JournalOptions } from '../../src/events/journal-options.ts'
-import { bodyBytesMax, openDisk, slotBytes } from '../../src/events/slots.ts'
+import { bodyBytesMax, headBytes, openDisk, slotBytes } from '../../src/events/slots.ts'
 import { createLog } from '../../src/log.ts'
 import { answeredAt, bodyOf } from '../support/cdrs.ts'
 import { eventually } from '../support/child.ts'
@@ -143,12 +143,27 @@ describe('the journal', () => {
     expect(journal.free).toBe(62)
   })
 
+  it('leaves nothing of an earlier record behind a shorter one', async () => {
+    const dir = folder()
+    const { journal } = await open(dir)
+    await journal.append({ ...bodyOf(), reason: 'long '.repeat(400) })
+    await journal.append({ ...bodyOf(), reason: null })
+    const bytes = readFileSync(fileOf(dir)).subarray(slotAt(1), slotAt(2))
+    const length = bytes.readUInt32BE(4)
+    expect(bytes.subarray(headBytes, headBytes + length).toString()).toContain('"seq":2')
+    expect(bytes.subarray(headBytes + length).every(byte => byte === 0)).toBe(true)
+  })
+
   it('hands out durable records in order until they are shifted, from memory or from the file', async () => {
     const { journal } = await open(folder(), { limits: { cacheMax: 2 } })
     const written = await Promise.all(Array.from({ length: 5 }, () => journal.append(bodyOf())))
-    expect(await journal.peek(3)).toEqual(written.slice(0, 3))
+    const first = await journal.peek(3)
+    expect(first.map(({ record }) => record)).toEqual(written.slice(0, 3))
     journal.shift(3)
-    expect(await journal.peek(10)).toEqual(written.slice(3))
+    const rest = await journal.peek(10)
+    expect(rest.map(({ record }) => record)).toEqual(written.slice(3))
+    // Their text too, those that were read from the file again as well.
+    expect([...first, ...rest].map(({ json }) => JSON.parse(json) as unknown)).toEqual(written)
     expect(journal.waiting).toBe(2)
   })
 
