@@ -14,7 +14,7 @@ import { secretOf } from './config.ts'
 import type { Config } from './config.ts'
 import { createTableLog } from './events/embedded.ts'
 import type { EventSink } from './events/event-log.ts'
-import { createKafkaClient } from './events/kafka-client.ts'
+import { createKafkaClient, patientRetry } from './events/kafka-client.ts'
 import { chargeTopic, createKafkaLog, rejectedTopic, topics } from './events/kafka.ts'
 import { ensureTopics } from './events/kafka-topics.ts'
 import { createTopicWriter } from './events/kafka-writer.ts'
@@ -23,12 +23,12 @@ import { createParking } from './events/parked.ts'
 import type { Logger } from './log.ts'
 import type { Database } from './store/database.ts'
 
-/** The client of the configured Kafka; null: the table. */
-export function kafkaOf({ events: { kafka }, hub }: Config, log: Logger): Kafka | null {
+/** The client of the configured Kafka; null: the table. `retry`: patient unless named. */
+export function kafkaOf({ events: { kafka }, hub }: Config, log: Logger, retry = patientRetry): Kafka | null {
   if (kafka === undefined) return null
   const { sasl } = kafka
   const password = sasl === undefined ? null : secretOf({ env: sasl.passwordEnv, file: sasl.passwordFile })
-  return createKafkaClient({ config: kafka, password, clientId: `isthmus-${hub.id}`, log })
+  return createKafkaClient({ config: kafka, password, clientId: `isthmus-${hub.id}`, log, retry })
 }
 
 const parkingOf = ({ hub }: Config): ReturnType<typeof createParking> => {

@@ -22,6 +22,9 @@ export const patientRetry: RetryOptions = {
   maxRetryTime: clientLimits.retryMsMax
 }
 
+/** For what somebody waits for: a Kafka that is away is an error after some seconds. */
+export const briefRetry: RetryOptions = { ...patientRetry, retries: 5 }
+
 export interface KafkaAccess {
   readonly config: Pick<KafkaConfig, 'brokers' | 'tls' | 'sasl'>
   /** Of `sasl`. */
@@ -30,10 +33,19 @@ export interface KafkaAccess {
   readonly log: Logger
   /** What opens connections, where that is not left to kafkajs. */
   readonly socketFactory?: ISocketFactory
+  /** Patient unless named. */
+  readonly retry?: RetryOptions
 }
 
 /** Connects to nothing yet. Throws HUB_CONFIG for a certificate that cannot be read. */
-export function createKafkaClient({ config, password, clientId, log, socketFactory }: KafkaAccess): Kafka {
+export function createKafkaClient({
+  config,
+  password,
+  clientId,
+  log,
+  socketFactory,
+  retry = patientRetry
+}: KafkaAccess): Kafka {
   const { brokers, tls, sasl } = config
   return new Kafka({
     clientId,
@@ -43,7 +55,7 @@ export function createKafkaClient({ config, password, clientId, log, socketFacto
     ...(socketFactory === undefined ? {} : { socketFactory }),
     connectionTimeout: clientLimits.connectMs,
     requestTimeout: clientLimits.requestMs,
-    retry: patientRetry,
+    retry,
     logLevel: logLevel.WARN,
     logCreator: () => entry => tell(log, entry)
   })

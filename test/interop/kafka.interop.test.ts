@@ -23,14 +23,17 @@ import { HubError } from '../../src/errors.ts'
 import type { CdrRecord } from '../../src/events/cdr.ts'
 import { chargeMessage, rejectedMessage } from '../../src/events/charge.ts'
 import { cdrTopic } from '../../src/events/event-log.ts'
-import { createKafkaClient } from '../../src/events/kafka-client.ts'
+import { briefRetry, createKafkaClient } from '../../src/events/kafka-client.ts'
 import { ensureTopics } from '../../src/events/kafka-topics.ts'
+import { readTopic as readWhole } from '../../src/events/kafka-read.ts'
 import { createTopicWriter, partitionOf } from '../../src/events/kafka-writer.ts'
 import type { Entry, TopicWriter } from '../../src/events/kafka-writer.ts'
 import { chargeTopic, createKafkaLog, rejectedTopic, topics } from '../../src/events/kafka.ts'
 import type { KafkaLog } from '../../src/events/kafka.ts'
 import { createParking } from '../../src/events/parked.ts'
 import { createLog } from '../../src/log.ts'
+import { verifyLedger } from '../../src/clearing/verify/verify.ts'
+import { chainOf } from '../support/chains.ts'
 import { bookOf, callRecords, dumpOf, failedCall, memoryLog } from '../support/clearing.ts'
 import { createConsumer } from '../../src/clearing/consumer.ts'
 import { traffic, trafficAgreements } from '../support/clearing-traffic.ts'
@@ -317,6 +320,77 @@ describe('TLS and SCRAM', () => {
         ({ key }) => key === callRecords(1)[0].call_id
       )
       equal(new Set(own.map(({ value }) => (value as CdrRecord).seq)).size, 2)
+    },
+    2 * generousMs
+  )
+})
+
+describe('verification', () => {
+  const impatient = () =>
+    createKafkaClient({ config: settings(), password: null, clientId: 'look', log, retry: briefRetry })
+
+  it(
+    "EOS-04 follows each node's chain through all partitions, once, in bounded parts, and finds what was changed there",
+    async () => {
+      const chain = chainOf([1, 2, 3, 4, 5].flatMap(n => callRecords(n)))
+      // A part of it twice, as after a lost acknowledgement.
+      for (const part of [chain.slice(0, 6), chain.slice(4), chain.slice(8)]) await writerOf().write(entriesOf(part))
+      const { database, consumer } = await clearingOf()
+      await caughtUp({ database })
+      await consumer.stop()
+      let largest = 0
+      const verify = () =>
+        verifyLedger(
+          database,
+          () => undefined,
+          take =>
+            readWhole({
+              kafka: clientOf(settings()),
+              topic: cdrTopic,
+              group: 'verification',
+              limits: { recordsMax: 2 },
+              take: records => {
+                largest = Math.max(largest, records.length)
+                return take(records)
+              }
+            })
+        )
+      const first = await verify()
+      deepEqual(
+        first.checks.map(({ name, wrong }) => [name, wrong]),
+        ['balances', 'daily sums', 'entries', 'charges', 'records', 'statements'].map(name => [name, 0])
+      )
+      deepEqual([first.checks[4]?.looked, first.checks[4]?.skipped, largest], [14, null, 2])
+      await writerOf().write(entriesOf([{ ...chain[3], called: 'tel:+4915199999' }]))
+      const { checks, ok: right } = await verify()
+      deepEqual([right, checks[4]?.faults], [false, [`${chain[3]?.node_id}: record 4 was changed`]])
+    },
+    2 * generousMs
+  )
+
+  it(
+    'of an empty topic is over at once, and where Kafka is away it is an error to try again',
+    async () => {
+      await ensureTopics(clientOf(settings()), topics, settings())
+      const read = () =>
+        readWhole({
+          kafka: impatient(),
+          topic: cdrTopic,
+          group: 'v',
+          take: () => Promise.reject(new Error('no'))
+        })
+      // A topic that is new has no leader for a moment.
+      await eventually(
+        () =>
+          read().then(
+            missing => missing.length === 0,
+            () => false
+          ),
+        generousMs
+      )
+      await kafka.nodes[0]!.kill()
+      await rejects(read(), (error: unknown) => error instanceof HubError && error.retryable)
+      await kafka.nodes[0]!.start()
     },
     2 * generousMs
   )

@@ -91,7 +91,7 @@ function firstFault(record: CdrRecord): string | null {
 }
 
 /** What the book keeps of each final is what the record says. */
-async function compare(sql: Sql, finals: readonly Final[], found: Findings): Promise<void> {
+export async function compare(sql: Sql, finals: readonly Final[], found: Findings): Promise<void> {
   if (finals.length === 0) return
   const { rows } = await sql.query<{ cdr_id: string }>(
     `select g.cdr_id::text from json_populate_recordset(null::cdr_final, $1::json) g join cdr_final f using (cdr_id)

@@ -8,11 +8,11 @@ import { rerate } from '../../../src/clearing/rerate.ts'
 import { postTransfers } from '../../../src/clearing/settlement/post.ts'
 import { verifyLedger } from '../../../src/clearing/verify/verify.ts'
 import { recomputed } from '../../../src/clearing/verify/charges.ts'
-import { chained, genesis } from '../../../src/events/chain.ts'
 import type { CdrRecord } from '../../../src/events/cdr.ts'
 import { createTableLog, eventMigrations } from '../../../src/events/embedded.ts'
 import { cdrTopic } from '../../../src/events/event-log.ts'
 import { createLog } from '../../../src/log.ts'
+import { chainOf } from '../../support/chains.ts'
 import { traffic, trafficAgreements } from '../../support/clearing-traffic.ts'
 import { failedCall } from '../../support/clearing.ts'
 import { startTestPostgres } from '../../support/database.ts'
@@ -44,14 +44,7 @@ agreements:
 
 /** Records in the chain of one node, in the event log. */
 async function logged(database: TestDatabase, records: readonly CdrRecord[]): Promise<void> {
-  let previous = genesis
-  const numbered = records.map((record, n) => {
-    const { schema_version: _v, hub_id, node_id, seq: _s, prev_hash: _p, hash: _h, ...body } = record
-    const made = chained(body, { hubId: hub_id, nodeId: node_id, seq: n + 1, previous }).record
-    previous = made.hash
-    return made
-  })
-  await createTableLog(database).append(numbered)
+  await createTableLog(database).append(chainOf(records))
 }
 
 async function filled(): Promise<TestDatabase> {
