@@ -5,8 +5,9 @@ import { hash } from 'node:crypto'
 import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import { sqlStateOf } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
+import type { Agreement } from './agreements.ts'
 import { accountsOf } from './charging.ts'
-import type { Charge } from './charging.ts'
+import type { Charge, ChargeSide } from './charging.ts'
 import { oneRate, termsMark, termsOf } from './explanation.ts'
 import { printRate } from './money.ts'
 
@@ -15,12 +16,19 @@ export const limits = {
   basesOfRowMax: 64
 } as const
 
+/** The same object for one side of one agreement. */
+export interface Accounts {
+  readonly debit: string
+  readonly credit: string
+  readonly currency: string
+}
+
 export interface Basis {
   /** 32 hexadecimal digits: the same content has the same ones, whoever names it. */
   readonly id: string
   readonly charge: Pick<Charge, 'side' | 'rule' | 'agreement' | 'row'>
-  /** Debit and credit; null: no agreement, so nothing can be owed. */
-  readonly accounts: readonly [debit: string, credit: string] | null
+  /** Null: no agreement, so nothing can be owed. */
+  readonly accounts: Accounts | null
   readonly rateNanos: bigint | null
   /** What the model adds to the terms. */
   readonly mark: string
@@ -43,12 +51,25 @@ export function basisOf(charge: Charge): Basis {
     if (its.side !== side || its.rule !== rule || its.agreement !== agreement) continue
     if (basis.rateNanos === rateNanos && basis.mark === mark) return basis
   }
-  const accounts = agreement === null ? null : accountsOf(side, agreement)
+  const accounts = agreement === null ? null : accountsFor(side, agreement)
   const made = { charge: { side, rule, agreement, row }, accounts, rateNanos, mark }
   const basis = { ...made, id: hash('sha256', JSON.stringify(rowOf(made, charge)), 'buffer').toString('hex', 0, 16) }
   if (own.length >= limits.basesOfRowMax) own.length = 0
   own.push(basis)
   return basis
+}
+
+const knownAccounts = new WeakMap<Agreement, Map<ChargeSide, Accounts>>()
+
+function accountsFor(side: ChargeSide, agreement: Agreement): Accounts {
+  let own = knownAccounts.get(agreement)
+  if (own === undefined) knownAccounts.set(agreement, (own = new Map()))
+  const found = own.get(side)
+  if (found !== undefined) return found
+  const [debit, credit] = accountsOf(side, agreement)
+  const accounts = { debit, credit, currency: agreement.currency }
+  own.set(side, accounts)
+  return accounts
 }
 
 /** As it is stored, without its name. */
@@ -61,8 +82,8 @@ function rowOf({ accounts, rateNanos }: Omit<Basis, 'id'>, charge: Charge) {
     rate_id: row?.id ?? null,
     destination: row?.destination ?? null,
     currency: agreement?.currency ?? null,
-    debit: accounts?.[0] ?? null,
-    credit: accounts?.[1] ?? null,
+    debit: accounts?.debit ?? null,
+    credit: accounts?.credit ?? null,
     rate: rateNanos === null ? null : printRate(rateNanos),
     terms: termsOf(charge)
   }
@@ -72,13 +93,12 @@ function rowOf({ accounts, rateNanos }: Omit<Basis, 'id'>, charge: Charge) {
 export type StoredBases = WeakSet<Basis>
 
 /**
- * Adds those that the book does not have; once there, none ever changes or goes. To be called at the end of a
- * transaction: another one that adds the same waits for it. `stored` is kept from batch to batch of one database.
+ * Adds those of `used` that the book does not have, and remembers in `stored` those that it has: once there, none ever
+ * changes or goes. To be called at the end of a transaction: another one that adds the same waits for it.
  */
 export async function addBases(sql: Sql, used: ReadonlyMap<Basis, Charge>, stored: StoredBases): Promise<void> {
-  const asked = [...used].filter(([basis]) => !stored.has(basis))
-  if (asked.length === 0) return
-  const missing = await missingOf(sql, asked, stored)
+  if (used.size === 0) return
+  const missing = await missingOf(sql, [...used], stored)
   if (missing.length === 0) return
   await sql.query('savepoint bases')
   try {

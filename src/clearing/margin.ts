@@ -4,7 +4,8 @@ import type { Sql } from '../store/sql.ts'
 import type { Due } from './postings.ts'
 
 interface Sides {
-  readonly currencies: Set<string>
+  readonly currency: string
+  isMixed: boolean
   sell: bigint | null
   buy: bigint | null
 }
@@ -19,15 +20,16 @@ export async function addMarginAlarms(sql: Sql, due: readonly Due[]): Promise<nu
     if (charge.side === 'bilateral' || charge.agreement === null) continue
     addSide(calls, record.call_id, charge.side, charge.agreement.currency, charge.amountMicros)
   }
-  const half = [...calls].filter(([, { sell, buy }]) => sell === null || buy === null).map(([callId]) => callId)
+  const half: string[] = []
+  for (const [callId, { sell, buy }] of calls) if (sell === null || buy === null) half.push(callId)
   for (const { call_id, side, currency, amount } of await chargedBefore(sql, half)) {
     addSide(calls, call_id, side, currency, BigInt(amount))
   }
-  const losses = [...calls].flatMap(([callId, { sell, buy, currencies }]) => {
-    if (sell === null || buy === null || buy <= sell || currencies.size !== 1) return []
-    const [currency = ''] = currencies
-    return [{ callId, currency, sell: sell.toString(), buy: buy.toString() }]
-  })
+  const losses: { callId: string; currency: string; sell: string; buy: string }[] = []
+  for (const [callId, { currency, isMixed, sell, buy }] of calls) {
+    if (sell === null || buy === null || buy <= sell || isMixed) continue
+    losses.push({ callId, currency, sell: sell.toString(), buy: buy.toString() })
+  }
   if (losses.length > 0) {
     await sql.query(
       `insert into margin_alarm (call_id, currency, sell_micros, buy_micros)
@@ -47,10 +49,10 @@ function addSide(
   currency: string,
   amount: bigint
 ): void {
-  const sides = calls.get(callId) ?? { currencies: new Set<string>(), sell: null, buy: null }
-  sides.currencies.add(currency)
+  let sides = calls.get(callId)
+  if (sides === undefined) calls.set(callId, (sides = { currency, isMixed: false, sell: null, buy: null }))
+  if (sides.currency !== currency) sides.isMixed = true
   sides[side] = (sides[side] ?? 0n) + amount
-  calls.set(callId, sides)
 }
 
 interface Charged {

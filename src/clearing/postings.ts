@@ -4,7 +4,7 @@ import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import { addBases, basisOf } from './bases.ts'
-import type { Basis, StoredBases } from './bases.ts'
+import type { Accounts, Basis, StoredBases } from './bases.ts'
 import { chargeOf } from './charging.ts'
 import type { Chargeable, Charge, SuspenseReason, Transfer } from './charging.ts'
 import { debitOf, takeDebits } from './credit/posting.ts'
@@ -56,7 +56,13 @@ export async function addCharged(
     due.map(debitOf).filter(debit => debit !== null)
   )
   await addToRollup(sql, due, shard)
-  await addBases(sql, new Map(due.map(({ basis, charge }) => [basis, charge])), stored)
+  await addBases(sql, newBases(due, stored), stored)
+}
+
+function newBases(due: readonly Due[], stored: StoredBases): ReadonlyMap<Basis, Charge> {
+  const found = new Map<Basis, Charge>()
+  for (const { basis, charge } of due) if (!stored.has(basis)) found.set(basis, charge)
+  return found
 }
 
 export async function addWaiting(sql: Sql, waiting: readonly Waiting[]): Promise<void> {
@@ -80,17 +86,15 @@ export async function addTransfers(sql: Sql, entries: readonly Entry[], shard: n
   await addBalances(sql, entries, shard)
 }
 
-/** What the charges of each basis move between its accounts. */
+/** What charges move between their accounts. */
 function movedBy(due: readonly Due[]): readonly Omit<Transfer, 'entryId'>[] {
-  const sums = new Map<Basis, bigint>()
+  const sums = new Map<Accounts, bigint>()
   for (const { basis, charge } of due) {
-    if (charge.amountMicros > 0n) sums.set(basis, (sums.get(basis) ?? 0n) + charge.amountMicros)
+    const { accounts } = basis
+    if (accounts === null || charge.amountMicros === 0n) continue
+    sums.set(accounts, (sums.get(accounts) ?? 0n) + charge.amountMicros)
   }
-  return [...sums].flatMap(([{ accounts, charge }, amountMicros]) => {
-    if (accounts === null || charge.agreement === null) return []
-    const [debit, credit] = accounts
-    return [{ debit, credit, amountMicros, currency: charge.agreement.currency }]
-  })
+  return [...sums].map(([accounts, amountMicros]) => ({ ...accounts, amountMicros }))
 }
 
 async function addBalances(sql: Sql, moved: readonly Omit<Transfer, 'entryId'>[], shard: number): Promise<void> {
@@ -203,13 +207,9 @@ export interface DaySum {
 
 async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promise<void> {
   const sums = new Map<string, DaySum>()
-  // Of most bases one record after the other is of the same day and parties.
-  const last = new Map<Basis, { readonly record: Chargeable; readonly day: string; readonly sum: DaySum }>()
-  for (const { record, charge, basis } of due) {
-    const before = last.get(basis)
-    const isSame = before !== undefined && before.day === charge.day && isOfSame(before.record, record)
-    const sum = isSame ? before.sum : daySumOf(sums, record, summed(charge))
-    if (!isSame) last.set(basis, { record, day: charge.day, sum })
+  const last = new LastSums()
+  for (const { record, charge } of due) {
+    const sum = last.of(record, charge) ?? last.keep(record, charge, daySumOf(sums, record, summed(charge)))
     sum.attempts += 1
     sum.billed_units += charge.billedUnits
     sum.amount_micros += charge.amountMicros
@@ -218,6 +218,30 @@ async function addToRollup(sql: Sql, due: readonly Due[], shard: number): Promis
     sum.duration_ms += record.duration_ms
   }
   await addDaySums(sql, [...sums.values()], shard)
+}
+
+interface LastSum {
+  readonly record: Chargeable
+  readonly charge: Charge
+  readonly sum: DaySum
+}
+
+/** Of one agreement and destination most records are of the day and the parties of the one before. */
+class LastSums {
+  readonly #last = new Map<Charge['agreement'], Map<string | null, LastSum>>()
+
+  of(record: Chargeable, charge: Charge): DaySum | null {
+    const last = this.#last.get(charge.agreement)?.get(charge.row?.destination ?? null)
+    if (last === undefined || last.charge.day !== charge.day || !isOfSame(last.record, record)) return null
+    return last.charge.side === charge.side && last.charge.rule === charge.rule ? last.sum : null
+  }
+
+  keep(record: Chargeable, charge: Charge, sum: DaySum): DaySum {
+    let own = this.#last.get(charge.agreement)
+    if (own === undefined) this.#last.set(charge.agreement, (own = new Map()))
+    own.set(charge.row?.destination ?? null, { record, charge, sum })
+    return sum
+  }
 }
 
 const isOfSame = (a: Chargeable, b: Chargeable): boolean =>

@@ -18,15 +18,16 @@ const nullLength = -1
 const epochMs = Date.UTC(2000)
 const dayMs = 86_400_000
 const twoTo32 = 2 ** 32
-const firstBytes = 262_144
+const firstBytes = 65_536
 /** No character of UTF-16 takes more in UTF-8. */
 const bytesOfUnit = 3
 /** Up to here a loop over ASCII is quicker than a call of the runtime's. */
 const loopedChars = 64
 
 /** The whole stream of a COPY ... FROM STDIN (FORMAT binary). Throws RangeError for what a column cannot hold. */
-export function binaryRows({ columns }: CopyTable, rows: Iterable<readonly CopyValue[]>): Buffer {
-  const out = new Writer()
+export function binaryRows(table: CopyTable, rows: Iterable<readonly CopyValue[]>): Buffer {
+  const { columns } = table
+  const out = new Writer(lastBytes.get(table) ?? firstBytes)
   const write = columns.map(([, type]) => writers[type])
   for (const row of rows) {
     out.int16(columns.length)
@@ -39,8 +40,14 @@ export function binaryRows({ columns }: CopyTable, rows: Iterable<readonly CopyV
     }
   }
   out.int16(trailer)
-  return out.done()
+  const bytes = out.done()
+  lastBytes.set(table, Math.min(bytes.length + firstBytes, rememberedBytesMax))
+  return bytes
 }
+
+/** How much a table took last time and some more: a batch is mostly like the one before, and growing copies it all. */
+const lastBytes = new WeakMap<CopyTable, number>()
+const rememberedBytesMax = 8_388_608
 
 /** The value of a hexadecimal digit by its character code; 255: it is none. */
 const digits = new Uint8Array(128).fill(255)
@@ -52,8 +59,13 @@ const noDigit = 255
 const hyphen = 45
 
 class Writer {
-  #bytes = Buffer.allocUnsafe(firstBytes)
-  #at = header.copy(this.#bytes)
+  #bytes: Buffer
+  #at: number
+
+  constructor(bytes: number) {
+    this.#bytes = Buffer.allocUnsafe(bytes)
+    this.#at = header.copy(this.#bytes)
+  }
 
   int16(value: number): void {
     this.#room(2)
