@@ -259,7 +259,8 @@ const receiveCommand = (): Command =>
     .requiredOption('--date <day>', 'its day', dayArgument)
     .option('--due <day>', 'when it is due; by the payment term unless named', dayArgument)
     .option('--net <amount>', 'before tax; the sum of the lines unless named', amountArgument)
-    .option('--tax <amount>', 'the tax it asks for', amountArgument, 0n)
+    // With a text for the help: it cannot print a BigInt.
+    .addOption(new Option('--tax <amount>', 'the tax it asks for').argParser(amountArgument).default(0n, '0'))
     .option('--lines <file>', 'its lines, CSV: destination, units, amount')
     .option('--dispute', 'what is not accepted will be disputed', false)
     .action((options: ReceiveOptions) =>

@@ -66,7 +66,7 @@ const simulateCommand = (): Command =>
       })
     )
 
-export const rateCommand = (): Command => new Command('rate').description('prices').addCommand(simulateCommand())
+export const rateCommand = (): Command => new Command('rate').description('what calls would cost').addCommand(simulateCommand())
 
 interface RerateAsked extends Common {
   readonly from: string
