@@ -68,6 +68,8 @@ const refusedMethods: ReadonlySet<string> = new Set(['REGISTER', 'SUBSCRIBE', 'N
 /** Methods that mean something inside a dialog only. */
 const dialogMethods: ReadonlySet<string> = new Set(['BYE', 'PRACK', 'UPDATE', 'INFO', 'CANCEL'])
 
+const done: Promise<void> = Promise.resolve()
+
 class Border implements Nni {
   readonly access = 'nni'
   readonly #parts: Omit<NniParts, 'connect'>
@@ -288,9 +290,14 @@ class Border implements Nni {
   }
 
   /** A leg that has ended hears nothing: the core is on its way to knowing. */
-  async #tell(ref: LegRef, run: (leg: Leg) => void): Promise<void> {
+  #tell(ref: LegRef, run: (leg: Leg) => void): Promise<void> {
     const leg = this.#legs.get(ref)
-    if (leg !== undefined) run(leg)
+    try {
+      if (leg !== undefined) run(leg)
+      return done
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   alert(ref: LegRef): Promise<void> {

@@ -54,6 +54,17 @@ export interface Owner {
   forgotten(leg: LegRef): void
 }
 
+const done: Promise<void> = Promise.resolve()
+
+/** A throw is a rejection. */
+function started<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work()
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
 export const failure = (cause: ReleaseCause, text: string): Reason => ({ cause, text })
 
 export class Carrier {
@@ -79,28 +90,34 @@ export class Carrier {
 
   end(id: SessionId, access: Access, leg: LegRef, cause: ReleaseCause, text: string): void {
     const release = { ...failure(cause, text), from: 'hub' } as const
-    void this.ask(id, 'leg.end', () => this.adapter(access).end(leg, release))
+    this.ask(id, 'leg.end', () => this.adapter(access).end(leg, release))
   }
 
   releaseMedia(id: SessionId, attempt: number): void {
-    void this.ask(id, 'media.release', () => this.#parts.media.release(id, attempt))
+    this.ask(id, 'media.release', () => this.#parts.media.release(id, attempt))
   }
 
-  async ask<T>(
+  /** What comes of it is put later, never before this returns. By callbacks: a call asks some forty times. */
+  ask<T>(
     id: SessionId,
     doing: string,
     work: () => Promise<T>,
     onDone: ((value: T) => Unstamped) | null = null,
     onFail: (() => Unstamped | null) | null = null
-  ): Promise<void> {
-    try {
-      const value = await work()
-      if (onDone !== null) this.#owner.put(id, onDone(value))
-    } catch (error) {
+  ): void {
+    const failed = (error: unknown): void => {
       this.fault(id, doing, error)
       const event = onFail?.() ?? null
       if (event !== null) this.#owner.put(id, event)
     }
+    const settled = (value: T): void => {
+      try {
+        if (onDone !== null) this.#owner.put(id, onDone(value))
+      } catch (error) {
+        failed(error)
+      }
+    }
+    started(work).then(onDone === null ? null : settled, failed)
   }
 
   fault(sessionId: SessionId, doing: string, error: unknown): void {
@@ -125,9 +142,9 @@ export class Carrier {
       case 'policy.ask':
         return this.#admit(id, live, command.attempt)
       case 'policy.free':
-        return void this.ask(id, command.type, () => policy.free(command.grantId))
+        return this.ask(id, command.type, () => policy.free(command.grantId))
       case 'credit.refresh':
-        return void this.ask(
+        return this.ask(
           id,
           command.type,
           () => credit.refresh(command.reservationId, command.usedMs),
@@ -135,7 +152,7 @@ export class Carrier {
           () => ({ type: 'credit.answered', verdict: 'silent' })
         )
       case 'credit.settle':
-        return void this.ask(id, command.type, () => credit.settle(command.reservationId, command.usedMs))
+        return this.ask(id, command.type, () => credit.settle(command.reservationId, command.usedMs))
       case 'timer.set':
         return this.#setTimer(id, live, command)
       case 'timer.clear':
@@ -143,10 +160,13 @@ export class Carrier {
         live.timers.delete(command.timer)
         return
       case 'cdr.note':
-        return void this.ask(id, command.type, async () => cdrs.note(command.cdr))
+        return this.ask(id, command.type, () => {
+          cdrs.note(command.cdr)
+          return done
+        })
       case 'cdr.write': {
         const key = keyOf(command.cdr)
-        return void this.ask(
+        return this.ask(
           id,
           command.type,
           () => cdrs.write(command.cdr),
@@ -166,7 +186,7 @@ export class Carrier {
   }
 
   #route(id: SessionId, { called, caller, service, facts }: Session): void {
-    void this.ask(
+    this.ask(
       id,
       'route.ask',
       () => this.#parts.router.route(called, caller, service, facts.caller),
@@ -177,7 +197,7 @@ export class Carrier {
   }
 
   #admit(id: SessionId, live: Carried, attempt: number): void {
-    void this.ask(
+    this.ask(
       id,
       'policy.ask',
       () => this.#decide(id, live, attempt),
@@ -207,7 +227,7 @@ export class Carrier {
     const { media } = this.#parts
     if (command.type === 'media.release') {
       const { attempt } = command
-      return void this.ask(
+      return this.ask(
         id,
         command.type,
         () => media.release(id, attempt),
@@ -217,8 +237,8 @@ export class Carrier {
     }
     const { exchange } = command
     const at = anchorage(live.session, exchange)
-    if (command.type === 'media.abandon') return void this.ask(id, command.type, () => media.abandon(at))
-    void this.ask<Anchored>(
+    if (command.type === 'media.abandon') return this.ask(id, command.type, () => media.abandon(at))
+    this.ask<Anchored>(
       id,
       command.type,
       () => {
@@ -243,13 +263,13 @@ export class Carrier {
     const { side, type } = command
     const { session, refs } = live
     const leg = refs[side]
-    void this.ask(
+    this.ask(
       id,
       type,
-      async () => {
+      () => {
         if (type === 'leg.invite') return this.#invite(id, live, command)
         assert(leg !== null, `${type} before the ${side} has a leg`)
-        await perform(this.adapter(accessOf(session, side)), leg, command)
+        return perform(this.adapter(accessOf(session, side)), leg, command)
       },
       null,
       () => {
@@ -268,7 +288,7 @@ export class Carrier {
     this.end(id, access, leg, 'peer-failed', 'the leg could not be commanded')
   }
 
-  #invite(id: SessionId, live: Carried, { from, target, sdp }: CommandOf<'leg.invite'>): void {
+  #invite(id: SessionId, live: Carried, { from, target, sdp }: CommandOf<'leg.invite'>): Promise<void> {
     const { session } = live
     if (live.refs.callee !== null) this.#owner.forgotten(live.refs.callee)
     live.refs.callee = null
@@ -287,6 +307,7 @@ export class Carrier {
     })
     live.refs.callee = leg
     this.#owner.named(leg, id, 'callee')
+    return done
   }
 
   #setTimer(id: SessionId, live: Carried, { timer, afterMs }: CommandOf<'timer.set'>): void {
