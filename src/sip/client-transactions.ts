@@ -17,6 +17,9 @@ import type { Wire } from './wire.ts'
 
 type Event = ClientInviteEvent | ClientOtherEvent
 
+/** A CANCEL has the branch of its INVITE; for all others that is enough, and needs no text of its own. */
+const keyOf = (branch: string, method: string): string => (method === 'CANCEL' ? `${branch}|CANCEL` : branch)
+
 /** What both transaction tables need from their stack. */
 export interface Runtime {
   readonly wire: Wire
@@ -41,6 +44,7 @@ class ClientRecord implements Timed {
   flow: Flow | null = null
   state: string
   readonly key: string
+  readonly method: string
   readonly #owner: ClientTransactions
   readonly #invite: boolean
   readonly #branch: string
@@ -52,13 +56,16 @@ class ClientRecord implements Timed {
   #cancelHeaders: readonly HeaderLine[] | null = null
   #cancelSent = false
   #starting = true
+  /** The listener that our Via names. */
+  #stamped: Address | null = null
 
   constructor(owner: ClientTransactions, request: SipRequest, branch: string, on: ClientHandler) {
     this.#owner = owner
     this.#invite = request.method === 'INVITE'
     this.state = this.#invite ? 'calling' : 'trying'
     this.#branch = branch
-    this.key = `${branch}|${request.method}`
+    this.method = request.method
+    this.key = keyOf(branch, this.method)
     this.#slots = new TimerSlots(owner.runtime.clock, owner.runtime.timers)
     this.#request = request
     this.#on = on
@@ -228,7 +235,8 @@ class ClientRecord implements Timed {
   }
 
   #stamp(transport: TransportName, local: Address | null): void {
-    if (local === null || this.#request === null) return
+    if (local === null || local === this.#stamped || this.#request === null) return
+    this.#stamped = local
     this.#owner.stamp(
       this.#request,
       viaOf(transport, local, this.#branch, this.#owner.runtime.wire.viaParams(transport))
@@ -333,8 +341,8 @@ export class ClientTransactions {
 
   /** False where no transaction waits for it. */
   receive(response: SipResponse, branch: string, method: string, flow: Flow): boolean {
-    const record = this.#records.get(`${branch}|${method}`)
-    if (record === undefined) return false
+    const record = this.#records.get(keyOf(branch, method))
+    if (record?.method !== method) return false
     record.apply(answerEvent(response.status), response, flow)
     return true
   }
@@ -350,7 +358,8 @@ export class ClientTransactions {
       .slice(1)
       .some(text => {
         const branch = parseVia(text)?.params.get('branch') ?? ''
-        return this.#records.get(`${branch}|${method}`)?.uri === uri
+        const record = this.#records.get(keyOf(branch, method))
+        return record?.method === method && record.uri === uri
       })
   }
 

@@ -2,6 +2,7 @@
 
 import { hash, randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
+import { ownText } from './characters.ts'
 import { paramIn, parseCSeq, printVia } from './message.ts'
 import type { SipRequest, Via } from './message.ts'
 import { defaultPorts, hostPort } from './transport/transport.ts'
@@ -60,12 +61,12 @@ export function answerPort(via: Via, flow: Flow): number {
  */
 export function serverKey(request: SipRequest, via: Via, method: string): string {
   const branch = via.params.get('branch') ?? ''
-  if (branch.startsWith(cookie)) return `${branch}|${via.host.toLowerCase()}|${via.port ?? 0}|${method}`
+  if (branch.startsWith(cookie)) return ownText(`${branch}|${via.host.toLowerCase()}|${via.port ?? 0}|${method}`)
   const { headers, uri } = request
   const from = tagOf(headers.get('From'))
   const number = parseCSeq(headers.get('CSeq') ?? '')?.number ?? 0
   const top = printVia({ ...via, params: sentBy(via) })
-  return `|${uri}|${from}|${headers.get('Call-ID') ?? ''}|${number}|${top}|${method}`
+  return ownText(`|${uri}|${from}|${headers.get('Call-ID') ?? ''}|${number}|${top}|${method}`)
 }
 
 /** The top Via without what a hop adds to it. */
@@ -81,7 +82,8 @@ export const hasCookie = (via: Via): boolean => via.params.get('branch')?.starts
 export function mergeKey(request: SipRequest): string | null {
   const { headers, uri } = request
   if (tagOf(headers.get('To')) !== '') return null
-  return `${headers.get('Call-ID') ?? ''}|${tagOf(headers.get('From'))}|${headers.get('CSeq') ?? ''}|${uri}`
+  const [callId, cseq] = [headers.get('Call-ID') ?? '', headers.get('CSeq') ?? '']
+  return ownText(`${callId}|${tagOf(headers.get('From'))}|${cseq}|${uri}`)
 }
 
 /** The tag of a From or To value, '' where there is none. */

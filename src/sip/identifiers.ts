@@ -18,8 +18,14 @@ function randomHex(bytes: number): string {
 /** A From or To tag: 64 random bits. */
 export const newTag = (): string => randomHex(8)
 
-/** A Via branch with the magic cookie of RFC 3261: 96 random bits. */
-export const newBranch = (): string => `z9hG4bK${randomHex(12)}`
+const cookie = 'z9hG4bK'
+const branch = Buffer.from(cookie.padEnd(cookie.length + 24))
+
+/** A Via branch with the magic cookie of RFC 3261: 96 random bits. One piece of text, since it is a key in a table. */
+export function newBranch(): string {
+  branch.write(randomHex(12), cookie.length, 'latin1')
+  return branch.toString('latin1')
+}
 
 /** A Call-ID that says nothing about the host: 128 random bits. */
 export const newCallId = (): string => randomHex(16)

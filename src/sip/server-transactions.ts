@@ -71,7 +71,7 @@ class ServerRecord implements Timed {
     if (this.#row(event)?.actions.includes('send') !== true) return
     const to = response.headers.get('To') ?? ''
     const tag = tagOf(to)
-    if (tag !== '') this.toTag = tag
+    if (tag !== '') this.toTag = ownText(tag)
     else if (response.status > 100) response.headers.set('To', `${to};tag=${this.toTag}`)
     this.#bytes = null
     this.#answer = response
@@ -253,13 +253,12 @@ export class ServerTransactions {
   create(request: SipRequest, key: string, flow: Flow, back: AnswerPath, bytes: number): ServerTransaction | null {
     const merge = mergeKey(request)
     if (merge !== null && this.#merges.has(merge)) return null
-    const own = ownText(key)
-    const keys = { own, merge: merge === null ? null : ownText(merge) }
+    const keys = { own: key, merge }
     const record = new ServerRecord(this, keys, request.method === 'INVITE', back, bytes)
     this.heldBytes += bytes
     record.handle = new ServerHandle(request, flow, record)
-    this.#records.set(own, record)
-    if (keys.merge !== null) this.#merges.set(keys.merge, record)
+    this.#records.set(key, record)
+    if (merge !== null) this.#merges.set(merge, record)
     return record.handle
   }
 

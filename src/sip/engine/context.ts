@@ -66,6 +66,8 @@ export interface Outbound {
   readonly usage: Usage | null
   /** The application has asked to cancel it. */
   cancelled: boolean
+  /** RSeq of the last reliable 1xx to a re-INVITE. */
+  rseq?: number
 }
 
 /** Outbound mode: who is asked which application takes a request. */

@@ -53,10 +53,14 @@ export function pathOf(tx: ClientTransaction | null, to: Destination | null): Pa
   return to === null || 'flow' in to ? ['udp', { host: '', port: 0 }] : [to.transport, to]
 }
 
-/** ACK to the 2xx that has none yet; can be made again for its retransmissions. Null where there is nothing to acknowledge. */
-export function acknowledge(ctx: Context, usage: Usage, parts: Parts = {}): SentAck | null {
+/** ACK to the 2xx that has none yet, made again for its retransmissions. Null where nothing is to be acknowledged. */
+export function acknowledge(
+  ctx: Context,
+  usage: Usage,
+  parts: Parts = {},
+  to: Destination | null = wayTo(ctx, usage)
+): SentAck | null {
   const { dialog, owedAck } = usage
-  const to = wayTo(ctx, usage)
   if (dialog === null || owedAck === null || to === null) return null
   usage.owedAck = null
   const request = dialog.ack(owedAck, parts)

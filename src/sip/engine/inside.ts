@@ -94,9 +94,9 @@ function requestIn({ message }: Inside, dialog: Dialog | null, headers: readonly
   return request === null || !literal ? request : { ...request, uri: message.uri }
 }
 
-function ack(ctx: Context, { app, command, message, usage }: Inside, headers: readonly HeaderLine[]): void {
+function ack(ctx: Context, { app, command, message, usage, to }: Inside, headers: readonly HeaderLine[]): void {
   const { body } = message.rest
-  const sent = acknowledge(ctx, usage, { headers, body })
+  const sent = acknowledge(ctx, usage, { headers, body }, to)
   if (sent === null) {
     app.refused(command.id, 'the ACK could not be sent')
     return
@@ -171,10 +171,19 @@ function launch(ctx: Context, { app, command, usage, to }: Inside, request: SipR
   echoRequest(app, command.id, outbound, to)
 }
 
+/** False for a reliable 1xx that came before, or that is one too far: both are discarded (RFC 3262, 4). */
+function isNext(outbound: Outbound, response: SipResponse): boolean {
+  const rseq = Number.parseInt(response.headers.get('RSeq') ?? '', 10)
+  if (Number.isNaN(rseq)) return true
+  if (outbound.rseq !== undefined && rseq !== outbound.rseq + 1) return false
+  outbound.rseq = rseq
+  return true
+}
+
 function answered(ctx: Context, usage: Usage, outbound: Outbound, response: SipResponse, flow: Flow | null): void {
   const { status } = response
   const { request } = outbound.tx
-  if (status === 100) return
+  if (status === 100 || (status < 200 && !isNext(outbound, response))) return
   if (status >= 200) final(ctx, usage, outbound, response)
   // The dialog of an answered BYE is gone, but it was this one's.
   tellResponse(outbound, response, flow, request.method === 'BYE' && status >= 200 ? '' : usage.id)

@@ -45,7 +45,6 @@ const noForks: ReadonlyMap<string, Fork> = new Map()
 const noAcks: ReadonlyMap<string, SentAck> = new Map()
 const noRequests: ReadonlySet<Inbound> = new Set()
 const noBody = Buffer.alloc(0)
-const forkFields = ['From', 'Call-ID', 'CSeq', 'Contact'] as const
 
 export interface UsageInit {
   readonly role: 'uas' | 'uac'
@@ -132,10 +131,12 @@ export class Usage {
     this.forks = noForks
     const { method, uri, headers } = this.opening
     const kept = createHeaders()
-    const names = this.role === 'uac' ? forkFields : []
-    for (const name of names) {
-      const value = headers.get(name)
-      if (value !== undefined) kept.add(name, ownText(value))
+    if (this.role === 'uac') {
+      // The dialog has them already.
+      kept.add('From', this.dialog?.local ?? headers.get('From') ?? '')
+      kept.add('Call-ID', this.callId)
+      kept.add('CSeq', ownText(headers.get('CSeq') ?? ''))
+      if (this.contact !== null) kept.add('Contact', this.contact)
     }
     this.opening = {
       kind: 'request',

@@ -47,7 +47,7 @@ describe('dialogs of applications', () => {
     expect(usages.size).toBe(0)
   })
 
-  it('a confirmed one keeps of its request what the 2xx of a further fork needs, and nothing that its peer wrote', () => {
+  it('a confirmed one keeps of its request only what the 2xx of a further fork needs', () => {
     const headers = [
       ['Via', 'SIP/2.0/UDP h;branch=z9hG4bK1'],
       ['From', '<sip:a@h>;tag=1'],
@@ -60,6 +60,7 @@ describe('dialogs of applications', () => {
     const init = { callId: 'c', localTag: '1', fromTag: '1', app }
     const request = makeRequest({ method: 'INVITE', uri: 'sip:b@h', headers, body: 'v=0' })
     const [caller, called] = (['uac', 'uas'] as const).map(role => new Usage({ ...init, role, opening: request }))
+    caller!.contact = request.headers.get('Contact')!
     caller!.confirm()
     called!.confirm()
     const kept = (one: Usage): readonly string[] => one.opening.headers.lines().map(({ name }) => name)
