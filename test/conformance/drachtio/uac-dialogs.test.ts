@@ -64,6 +64,40 @@ describe('requests inside a dialog', () => {
     expect(bench.engine.counts.dialogs).toBe(1)
   })
 
+  it('a reliable 1xx to a re-INVITE that comes again, or skips one, goes up no more; each has one PRACK', async () => {
+    const { id } = await placed()
+    await inside(id, 'INVITE', 'supported: 100rel\r\n', sdp(2))
+    const again = await bench.peer.next('INVITE')
+    for (const [status, rseq] of [
+      [183, 7],
+      [183, 7],
+      [182, 9],
+      [180, 8],
+      [183, 7]
+    ] as const) {
+      bench.peer.answer(again, status, [
+        ['Require', '100rel'],
+        ['RSeq', String(rseq)]
+      ])
+    }
+    for (const [status, rseq] of [
+      ['183', 7],
+      ['180', 8]
+    ] as const) {
+      expect((await bench.app.sip('SIP/2.0 18')).message.slice(8, 11)).toBe(status)
+      await inside(id, 'PRACK', `rack: ${rseq} ${again.request.headers.get('CSeq')}\r\n`)
+      const prack = await bench.peer.next('PRACK')
+      expect(prack.request.headers.get('RAck')).toBe(`${rseq} ${again.request.headers.get('CSeq')}`)
+      bench.peer.answer(prack, 200)
+      await bench.app.sip('SIP/2.0 200')
+    }
+    bench.peer.answer(again, 200, [], sdp(2))
+    await bench.app.sip('SIP/2.0 200')
+    expect(bench.app.frames.filter(({ message }) => message.startsWith('SIP/2.0 18'))).toEqual([])
+    await inside(id, 'ACK')
+    await bench.peer.ack()
+  })
+
   it('crossing re-INVITEs: the one of the peer is 491', async () => {
     const { id, dialog } = await placed()
     await inside(id, 'INVITE', '', sdp(2))
