@@ -95,10 +95,18 @@ export function appFields(
   return {
     fields,
     skipped,
-    body: typeof body !== 'string' ? body : body === '' ? emptyBody : keepable(Buffer.from(body))
+    body: typeof body === 'string' ? bytesOf(body) : body
   }
 }
 const emptyBody = Buffer.alloc(0)
+
+/** In memory of its own: a view into Node's pool would keep all of that. */
+function bytesOf(text: string): Buffer {
+  if (text === '') return emptyBody
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
+  bytes.write(text)
+  return bytes
+}
 
 /**
  * A peer's phrase as applications can read it: drachtio-srf takes U+2028 for the end of the status line, drops the

@@ -128,6 +128,8 @@ export const transportLimits = {
   headerBytesMax: 65_536,
   /** Header block and body of a message on a stream or in a frame. */
   messageBytesMax: 1_048_576,
+  /** IP addresses whose last UDP path is remembered; beyond it all are forgotten and made anew. */
+  udpFlowsMax: 256,
   /** Bytes waiting in one connection; a peer that reads slower is cut off. */
   sendBufferBytesMax: 8_388_608,
   /** Messages a second from one IP address, and the burst on top of silence: UDP and frames drop, streams wait. */

@@ -12,7 +12,7 @@ const noNames: readonly string[] = []
 /** What the kernel may hold while a burst is worked off; it clamps this to its own maximum. */
 const socketBufferBytes = 4_194_304
 
-/** The path between one local socket and one remote address; made for each datagram, so it holds nothing. */
+/** The path between one local socket and one remote address. */
 class UdpFlow implements Flow {
   readonly id = newFlowId()
   readonly transport = 'udp'
@@ -51,6 +51,8 @@ export class UdpListener {
   readonly listening: Listening
   readonly #socket: Socket
   readonly #port: TransportPort
+  /** The last path from each address. */
+  readonly #flows = new Map<string, UdpFlow>()
 
   private constructor(socket: Socket, local: Address, port: TransportPort) {
     this.#socket = socket
@@ -124,6 +126,16 @@ export class UdpListener {
       if (answer !== null) this.send(answer, remote)
       return
     }
-    this.#port.message(bytes, new UdpFlow(this, remote, verdict.peerId))
+    this.#port.message(bytes, this.#flowFrom(remote, verdict.peerId))
+  }
+
+  #flowFrom(remote: Address, peerId: string | null): UdpFlow {
+    const { host, port } = remote
+    const known = this.#flows.get(host)
+    if (known !== undefined && known.remote.port === port && known.peerId === peerId) return known
+    const flow = new UdpFlow(this, remote, peerId)
+    if (this.#flows.size >= this.#port.limits.udpFlowsMax) this.#flows.clear()
+    this.#flows.set(host, flow)
+    return flow
   }
 }
