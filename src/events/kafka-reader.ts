@@ -10,12 +10,12 @@ import { createWatch } from './kafka-watch.ts'
 import type { Watch } from './kafka-watch.ts'
 
 export const readerLimits = {
-  /** Records handed over at once. */
-  recordsMax: 2_000,
+  /** Records handed over at once: large batches cost the ledger least. */
+  recordsMax: 8_000,
   /** Of one partition in one answer of Kafka: about as many records. */
-  partitionBytesMax: 2_097_152,
-  /** Of one answer. */
-  fetchBytesMax: 4_194_304,
+  partitionBytesMax: 8_388_608,
+  /** Of one answer, and the next is asked for when it is worked off: what a broker's records take of our memory. */
+  fetchBytesMax: 12_582_912,
   /** Kafka gathers so many bytes, or so long: under load that makes batches. */
   gatherBytes: 65_536,
   gatherMs: 200,
