@@ -49,6 +49,9 @@ const groupOf = ({ prefix, origin, quality }: DeckRow): string => `${prefix} ${o
 
 type Of = Pick<AgreementConfig, 'id' | 'timeClasses'>
 
+/** Of nearly all rows: one for all of them. */
+const unbanded: RateRow['bands'] = Object.freeze([])
+
 /** The rate rows of a version: the time classes of a prefix become bands of one row. */
 export function rateRowsOf(agreement: Of, version: number, rows: readonly DeckRow[]): readonly RateRow[] {
   const grouped = new Map<string, DeckRow[]>()
@@ -56,7 +59,8 @@ export function rateRowsOf(agreement: Of, version: number, rows: readonly DeckRo
   const classed = new Set(rows.filter(({ timeClass }) => timeClass !== offTime).map(groupOf))
   for (const row of rows) {
     const group = classed.size === 0 ? '' : groupOf(row)
-    if (!classed.has(group)) made.push(rateRowOf(agreement, version, row, row.effectiveFrom ?? 0, row.effectiveTo, []))
+    if (!classed.has(group))
+      made.push(rateRowOf(agreement, version, row, row.effectiveFrom ?? 0, row.effectiveTo, unbanded))
     else grouped.set(group, [...(grouped.get(group) ?? []), row])
   }
   for (const group of grouped.values()) made.push(...bandedRowsOf(agreement, version, group))

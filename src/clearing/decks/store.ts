@@ -104,11 +104,12 @@ const pageRows = 5_000
 
 /** The rows of a stored version. `sql` is a transaction; between two pages others get their turn. */
 export async function rowsOf(sql: Sql, agreementId: string, version: number): Promise<readonly DeckRow[]> {
-  const known = new Map<string, string>()
-  const same = (text: string): string => {
-    const kept = known.get(text)
-    if (kept === undefined) known.set(text, text)
-    return kept ?? text
+  // Decks repeat their names and prices: each is kept once.
+  const known = new Map<unknown, unknown>()
+  const same = <T>(value: T): T => {
+    const kept = known.get(value) as T | undefined
+    if (kept === undefined) known.set(value, value)
+    return kept ?? value
   }
   const rows: DeckRow[] = []
   // A cursor takes no parameters.
@@ -119,21 +120,21 @@ export async function rowsOf(sql: Sql, agreementId: string, version: number): Pr
   )
   for (;;) {
     const { rows: page } = await sql.query<StoredRow>(`fetch ${pageRows} from deck_rows`)
-    for (const row of page) rows.push({ ...fromStored(row), destination: same(row.destination) })
+    for (const row of page) rows.push(fromStored(row, same))
     if (page.length < pageRows) break
   }
   await sql.query('close deck_rows')
   return rows
 }
 
-const fromStored = (row: StoredRow): DeckRow => ({
+const fromStored = (row: StoredRow, same: <T>(value: T) => T): DeckRow => ({
   prefix: row.prefix,
-  destination: row.destination,
-  origin: row.origin,
-  quality: row.quality,
-  timeClass: row.time_class,
-  rateNanos: row.rate_nanos,
-  setupFeeNanos: row.setup_fee_nanos,
+  destination: same(row.destination),
+  origin: same(row.origin),
+  quality: same(row.quality),
+  timeClass: same(row.time_class),
+  rateNanos: same(row.rate_nanos),
+  setupFeeNanos: same(row.setup_fee_nanos),
   minimumSeconds: Number(row.minimum_seconds),
   initialSeconds: Number(row.initial_seconds),
   nextSeconds: Number(row.next_seconds),

@@ -1,6 +1,6 @@
 // A document as a page to send: A4, drawn by pdfkit with its built-in fonts.
 
-import { PDFDocument } from 'pdfkit'
+import type { PDFDocument } from 'pdfkit'
 import { HubError } from '../../errors.ts'
 import { printAmount } from '../money.ts'
 import { printMoney } from './currency.ts'
@@ -54,6 +54,8 @@ export async function documentPdf(document: Document, lines: readonly DocumentLi
     Author: document.sellerParty.name,
     CreationDate: new Date(`${document.issuedOn}T00:00:00Z`)
   }
+  // Thirteen megabytes that only who prints needs.
+  const { PDFDocument } = await import('pdfkit')
   const pdf = new PDFDocument({ size: 'A4', margin: 0, bufferPages: true, info })
   const chunks: Buffer[] = []
   const done = new Promise<Buffer>((resolve, reject) => {

@@ -1,6 +1,6 @@
 // A statement as a PDF for people: who owes what, for what, and how to check it. Fonts of every reader, no pictures.
 
-import { PDFDocument } from 'pdfkit'
+import type { PDFDocument } from 'pdfkit'
 import { barChart } from './pdf-chart.ts'
 import { columnsOf, groupLines, noteOfLine } from './pdf-lines.ts'
 import type { Column, PdfRow } from './pdf-lines.ts'
@@ -26,6 +26,8 @@ type Pdf = PDFDocument
 export async function statementPdf(file: StatementFile): Promise<Buffer> {
   const { statement } = file
   const made = new Date(statement.closedAt ?? file.draft?.asOf ?? 0)
+  // Thirteen megabytes that only who prints needs.
+  const { PDFDocument } = await import('pdfkit')
   const pdf = new PDFDocument({
     size: 'A4',
     margin: 0,
