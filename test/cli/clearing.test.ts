@@ -17,6 +17,19 @@ describe('isthmus clearing', () => {
     })
 
   it(
+    'bounds its heap',
+    async () => {
+      const tell = 'data:text/javascript,console.log(String(process.execArgv))'
+      const child = startProgram(join(import.meta.dirname, '../../bin/isthmus'), ['clearing', '--help'], {
+        env: { PATH: process.env['PATH'] ?? '', NODE_OPTIONS: `--import ${tell}` }
+      })
+      equal(await child.ended, 0)
+      equal(child.lines[0], '--max-semi-space-size=16,--heap-growing-percent=80')
+    },
+    generousMs
+  )
+
+  it(
     'explains itself, and refuses arguments it does not know',
     async () => {
       const help = isthmus(['--help'])

@@ -10,11 +10,11 @@ import { kafka as kafkaSchema } from '../../src/config/events.ts'
 import type { KafkaConfig } from '../../src/config/events.ts'
 import { createKafkaClient, patientRetry } from '../../src/events/kafka-client.ts'
 import { createLog } from '../../src/log.ts'
-import { startChild } from './child.ts'
+import { startProgram } from './child.ts'
 import type { Child } from './child.ts'
 
 const quiet = createLog('silent')
-const isthmus = resolve(import.meta.dirname, '../../src/cli/isthmus.ts')
+const isthmus = resolve(import.meta.dirname, '../../bin/isthmus')
 
 /** For `events.kafka`: brokers without copies unless there are three. */
 export const kafkaConfig = (brokers: readonly string[], over: Partial<KafkaConfig> = {}): KafkaConfig =>
@@ -41,7 +41,7 @@ export async function startClearingProcess(
 ): Promise<Child> {
   const file = join(folder, `${name}.yaml`)
   await writeFile(file, stringify(config))
-  return startChild(isthmus, ['clearing', '--config', file, '--json', '--every', '1'], {
+  return startProgram(isthmus, ['clearing', '--config', file, '--json', '--every', '1'], {
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...env }
   })
 }
