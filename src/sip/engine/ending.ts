@@ -64,7 +64,7 @@ export function acknowledge(
   if (dialog === null || owedAck === null || to === null) return null
   usage.owedAck = null
   const request = dialog.ack(owedAck, parts)
-  usage.lastAck = { cseq: owedAck, parts, to }
+  usage.lastAck = { cseq: owedAck, at: Date.now(), parts, to }
   ctx.stack.sendAck(request, to)
   return { request, to }
 }

@@ -36,6 +36,8 @@ export interface Fork {
 
 export interface LastAck {
   readonly cseq: number
+  /** When it was first sent; the clock that `Usages.end` is told. */
+  readonly at: number
   readonly parts: Parts
   readonly to: Destination
 }
@@ -185,7 +187,7 @@ interface Ended {
   readonly at: number
 }
 
-/** All dialogs of the engine. An ended one stays for late 2xx and retransmissions, but has no name any more. */
+/** All dialogs of the engine. An ended one stays for late 2xx, if one may still come, but has no name any more. */
 export class Usages {
   readonly #byId = new Map<string, Usage>()
   readonly #byTag = new Map<string, Usage>()
@@ -229,7 +231,9 @@ export class Usages {
     usage.stopSession()
     if (this.#byId.get(usage.id) === usage) this.#byId.delete(usage.id)
     const key = keyOf(usage.callId, usage.localTag)
-    if (usage.role === 'uac' && usage.opening.method === 'INVITE') {
+    const { lastAck } = usage
+    const late = lastAck === null || now - lastAck.at < this.#keepMs
+    if (late && usage.role === 'uac' && usage.opening.method === 'INVITE') {
       usage.forget()
       this.#ended.push({ key, at: now })
     } else this.#byTag.delete(key)

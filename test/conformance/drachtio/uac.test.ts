@@ -229,7 +229,8 @@ describe('an INVITE of the application', () => {
     await bench.app.sip('SIP/2.0 180')
     expect((await bench.app.sip('SIP/2.0 487')).tokens[8]).toBe(txn)
     expect(bench.peer.cancels[0]?.headers.get('Reason')).toBe('SIP;cause=200')
-    expect(bench.app.frames).toEqual([])
+    // An INVITE that was sent again before its 180 came is answered 180 again.
+    expect(bench.app.frames.filter(({ message }) => !message.startsWith('SIP/2.0 180'))).toEqual([])
     expect(await nok(`sip|${txn}|`, text('CANCEL', bench.peer.uri, ''))).toContain('unknown transaction')
   })
 

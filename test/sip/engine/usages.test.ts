@@ -47,6 +47,18 @@ describe('dialogs of applications', () => {
     expect(usages.size).toBe(0)
   })
 
+  it('an ended one does not stay where the 2xx was acknowledged too long ago to come again', () => {
+    const usages = new Usages(1_000)
+    const [long, short] = [usage('1'), usage('2')]
+    for (const each of [long, short]) {
+      each.lastAck = { cseq: 1, at: each === long ? 0 : 4_500, parts: {}, to: { transport: 'udp', host: 'h', port: 1 } }
+      usages.add(each)
+      usages.end(each, 5_000)
+    }
+    expect(usages.tagged('1', 'local')).toBeUndefined()
+    expect(usages.tagged('2', 'local')).toBe(short)
+  })
+
   it('a confirmed one keeps of its request only what the 2xx of a further fork needs', () => {
     const headers = [
       ['Via', 'SIP/2.0/UDP h;branch=z9hG4bK1'],
