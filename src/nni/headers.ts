@@ -8,7 +8,7 @@ import type { Headers } from '../sip/message.ts'
 import { q850Of } from './causes.ts'
 import type { Told } from './causes.ts'
 import { limits } from './limits.ts'
-import { e164Of, identityOf, isAnonymous, numberParamsOf, numberUri, telUri } from './numbers.ts'
+import { e164Of, identityOf, isAnonymous, noParams, numberParamsOf, numberUri, telUri } from './numbers.ts'
 import type { NumberParams } from './numbers.ts'
 import { perPeer } from './peers.ts'
 import type { HubFace, Peer } from './peers.ts'
@@ -86,12 +86,12 @@ export const isWithheld = ({ privacy }: Shown): boolean =>
 
 /** What the caller's network says of its number, on the tel URI among the asserted ones (TS 24.229, 7.2A.12). */
 export function callerParamsOf(headers: Headers, peer: Peer): NumberParams {
-  if (!peer.heard.has('P-Asserted-Identity')) return new Map()
+  if (!peer.heard.has('P-Asserted-Identity')) return noParams
   for (const value of headers.all('P-Asserted-Identity').slice(0, 4)) {
     const params = numberParamsOf(parseNameAddr(value)?.uri ?? '', peer, ['cpc', 'oli'])
     if (params.size > 0) return params
   }
-  return new Map()
+  return noParams
 }
 
 /**
@@ -103,7 +103,7 @@ export function identityFields(
   shown: Shown,
   peer: Peer,
   hub: HubFace,
-  callerParams: NumberParams = new Map()
+  callerParams: NumberParams = noParams
 ): Fields & { readonly From: string } {
   const withheld = isWithheld(shown)
   const asserted = assertedTo(shown, peer, hub, callerParams)
@@ -135,12 +135,12 @@ function presentedTo({ asserted, presented }: Shown, peer: Peer, hub: HubFace, p
   if (number === null) return null
   const said = params.get('verstat')
   const checked = said !== undefined && (asserted.length === 0 || asserted.some(one => e164Of(one) === number))
-  return numberUri(number, hub.domain, peer, checked ? new Map([['verstat', said]]) : new Map())
+  return numberUri(number, hub.domain, peer, checked ? new Map([['verstat', said]]) : noParams)
 }
 
 /** Who has answered, as far as the caller may know (NUM-09). */
 export function connectedFields(shown: Shown | null, peer: Peer, hub: HubFace): Fields {
-  const asserted = shown === null ? null : assertedTo(shown, peer, hub, new Map())
+  const asserted = shown === null ? null : assertedTo(shown, peer, hub, noParams)
   if (shown === null || asserted === null || !peer.told.has('P-Asserted-Identity')) return {}
   const fields = { 'P-Asserted-Identity': `<${asserted}>` }
   return shown.privacy.length === 0 ? fields : { ...fields, Privacy: shown.privacy.join(';') }
