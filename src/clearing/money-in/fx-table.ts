@@ -48,7 +48,7 @@ function rateOf(cell: (column: (typeof columns)[number]) => string, given: strin
   if (base === quote) return `base and quote are both ${base}`
   const source = given ?? cell('source')
   if (source === '') return 'source: it is empty; who fixed the rate?'
-  if (source.length > 120) return 'source: more than 120 characters'
+  if (source.length > limits.sourceCharsMax) return `source: more than ${limits.sourceCharsMax} characters`
   try {
     return { base, quote, ratePicos: parseFx(cell('rate')), fixedOn, source }
   } catch (error) {

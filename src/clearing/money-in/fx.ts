@@ -36,6 +36,7 @@ export const limits = {
   picosMax: 9_000_000n * powerOfTen(fxScale),
   /** Lines of one file. */
   rowsMax: 200_000,
+  sourceCharsMax: 120,
   fileBytesMax: 16 * 1024 * 1024
 } as const
 

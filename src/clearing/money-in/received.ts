@@ -28,9 +28,12 @@ import { taxOn } from './tax.ts'
 const columns = ['destination', 'units', 'amount'] as const
 
 export const limits = {
+  /** Lines of one file. */
   rowsMax: 100_000,
   fileBytesMax: 16 * 1024 * 1024,
-  numberCharsMax: 80
+  numberCharsMax: 80,
+  /** Of one line, and of an invoice. */
+  amountMicrosMax: 1_000_000_000_000_000_000n
 } as const
 
 /**
@@ -46,7 +49,9 @@ export function readClaims(name: string, bytes: Buffer): readonly Claim[] {
     else if (!/^([0-9]{1,18})?$/.test(units)) problems.add(line, `units: "${units.slice(0, 40)}" is no whole number`)
     else {
       try {
-        return [{ destination, units: units === '' ? null : BigInt(units), netMicros: parseAmount(amount) }]
+        const netMicros = parseAmount(amount)
+        if (isTooLarge(netMicros)) throw new RangeError('it is too large')
+        return [{ destination, units: units === '' ? null : BigInt(units), netMicros }]
       } catch (error) {
         problems.add(line, `amount: ${(error as RangeError).message}`)
       }
@@ -57,6 +62,8 @@ export function readClaims(name: string, bytes: Buffer): readonly Claim[] {
   problems.check(name)
   return claims
 }
+
+const isTooLarge = (micros: bigint): boolean => micros > limits.amountMicrosMax || -micros > limits.amountMicrosMax
 
 export interface ReceiveAsked {
   readonly statementId: string
@@ -201,11 +208,12 @@ async function leftOf(sql: Sql, statementId: string): Promise<bigint | null> {
 function requireFields(asked: ReceiveAsked, netMicros: bigint, currency: string): void {
   const { number, issuedOn, dueOn, taxMicros, claims } = asked
   if (number.trim() === '' || number.length > limits.numberCharsMax)
-    throw wrong('an invoice needs a number, up to 80 characters')
+    throw wrong(`an invoice needs a number, up to ${limits.numberCharsMax} characters`)
   if (!isDay(issuedOn)) throw wrong(`${issuedOn} is no day such as 2026-12-05`)
   if (dueOn !== null && (!isDay(dueOn) || dueOn < issuedOn)) throw wrong(`${dueOn} is no day on or after ${issuedOn}`)
   if (netMicros < 0n || taxMicros < 0n) throw wrong('an invoice below zero is a credit note')
   for (const amount of [netMicros, taxMicros]) {
+    if (isTooLarge(amount)) throw wrong('an invoice over so much cannot be recorded')
     if (toMinor(amount, currency) !== amount) throw wrong(`an invoice in ${currency} has no such fractions`)
   }
   const expected = taxOn(netMicros, taxTermsOf(asked.agreement), currency)
