@@ -295,6 +295,8 @@ describe('other client transactions', () => {
     if (message.kind !== 'request') throw new Error('no request')
     expect(clients.receive(makeResponse(message, 200), branch, 'INVITE', flow)).toBe(false)
     expect(clients.receive(makeResponse(message, 200), `${branch}x`, 'OPTIONS', flow)).toBe(false)
+    expect(clients.receive(makeResponse(message, 200), `${branch}|CANCEL`, 'OPTIONS', flow)).toBe(false)
+    expect(clients.receive(makeResponse(message, 200), branch, 'CANCEL', flow)).toBe(false)
     expect(heard).toEqual([])
   })
 
