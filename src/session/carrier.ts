@@ -97,7 +97,7 @@ export class Carrier {
     this.ask(id, 'media.release', () => this.#parts.media.release(id, attempt))
   }
 
-  /** What comes of it is put later, never before this returns. By callbacks: a call asks some forty times. */
+  /** What comes of it is put later, never before this returns. By callbacks: a call asks some fifteen times. */
   ask<T>(
     id: SessionId,
     doing: string,
