@@ -8,6 +8,8 @@ const printed = (micros: string): string =>
   `((${micros} / 1000000) || '.' || lpad((${micros} % 1000000)::text, 6, '0'))`
 
 const tables = `
+  -- What is carried over takes as long as it takes.
+  set local statement_timeout = 0;
   drop view charge_now;
   alter table charge rename to charge_before;
   alter table transfer rename to transfer_before;

@@ -153,10 +153,11 @@ const chargeTable: CopyTable = {
 
 function* chargeRows(due: readonly Due[]): Iterable<readonly CopyValue[]> {
   for (const { record, charge, basis } of due) {
-    const { row, billedUnits, amountMicros, day } = charge
+    const { billedUnits, amountMicros, day } = charge
+    const durationMs = charge.row === null ? null : record.duration_ms
     const detail = detailOf(charge)
-    const price = [amountMicros, billedUnits, row === null ? null : record.duration_ms] as const
-    yield [record.cdr_id, basis.id, ...price, day, detail === null ? null : JSON.stringify(detail)]
+    const own = detail === null ? null : JSON.stringify(detail)
+    yield [record.cdr_id, basis.id, amountMicros, billedUnits, durationMs, day, own]
   }
 }
 
