@@ -2,6 +2,8 @@
 
 import type { Sql } from '../../store/sql.ts'
 import { printAmount } from '../money.ts'
+import { readDeclared } from './declared.ts'
+import type { DeclaredRow } from './declared.ts'
 import type { ClosedStatement } from './model.ts'
 
 export const limits = {
@@ -35,6 +37,8 @@ export interface SinceClose {
     readonly amount: string
     readonly state: string
   }[]
+  /** By destination, of the newest reconciliation. */
+  readonly declared: readonly DeclaredRow[]
 }
 
 export async function readSince(
@@ -101,7 +105,8 @@ export async function readSince(
       type,
       amount: printAmount(amount),
       state
-    }))
+    })),
+    declared: await readDeclared(sql, { agreementId, period: period.name })
   }
 }
 

@@ -3,6 +3,7 @@
 import { stringify } from 'csv-stringify/sync'
 import writeXlsxFile from 'write-excel-file/node'
 import { HubError } from '../../errors.ts'
+import type { DeclaredRow } from './declared.ts'
 import type { DocumentLine, StatementFile } from './document.ts'
 import { sinceWords } from './since.ts'
 
@@ -43,6 +44,26 @@ const lineColumns = [
 ] as const satisfies readonly (keyof DocumentLine)[]
 type LineColumn = (typeof lineColumns)[number]
 
+/** What the counterparty has declared of a destination stands on its first line, for all of them. */
+const declaredColumns = [
+  'counterpartyDeclaredUnits',
+  'counterpartyDeclaredAmount',
+  'diffUnits',
+  'diffPercent',
+  'status',
+  'disputeId'
+] as const satisfies readonly (keyof DeclaredRow)[]
+
+/** The cells of each line; none was declared of most. */
+function declaredCells({ statement, since }: StatementFile): readonly (readonly string[])[] {
+  const left = new Map((since?.declared ?? []).map(row => [row.destination, row]))
+  return statement.lines.map(({ kind, destination }) => {
+    const row = kind === 'usage' && destination !== null ? left.get(destination) : undefined
+    if (row !== undefined) left.delete(row.destination)
+    return declaredColumns.map(column => row?.[column] ?? '')
+  })
+}
+
 /** `billedUnits` is `billed_units` in a file. */
 const headingOf = (name: string): string => name.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
 
@@ -59,11 +80,18 @@ function cellOf(line: DocumentLine, column: LineColumn): string {
 }
 
 /** All lines, each with the statement and the period it belongs to; amounts to the last digit. */
-export function statementCsv({ statement }: StatementFile): string {
+export function statementCsv(file: StatementFile): string {
+  const { statement } = file
   const { statementId, agreementId, period, currency } = statement
   const place = [statementId, agreementId, period.name, currency]
-  const rows = statement.lines.map(line => [...place, ...lineColumns.map(column => cellOf(line, column))])
-  const heading = ['statement_id', 'agreement_id', 'period', 'currency', ...lineColumns.map(headingOf)]
+  const declared = declaredCells(file)
+  const rows = statement.lines.map((line, n) => [
+    ...place,
+    ...lineColumns.map(column => cellOf(line, column)),
+    ...(declared[n] ?? [])
+  ])
+  const columns = [...lineColumns, ...declaredColumns].map(headingOf)
+  const heading = ['statement_id', 'agreement_id', 'period', 'currency', ...columns]
   return stringify([heading, ...rows])
 }
 
@@ -108,13 +136,18 @@ export async function statementXlsx(file: StatementFile): Promise<Buffer> {
   }
   const head = headOf(file).map(([name, value]) => [bold(name), text(harmless(value))])
   const totals = Object.entries(statement.totals).map(([name, value]) => [bold(headingOf(name)), amount(value)])
-  const lines = statement.lines.map(line =>
-    lineColumns.map(column => (numeric.has(column) ? amount(cellOf(line, column)) : text(cellOf(line, column))))
-  )
-  const widths = lineColumns.map(column => ({ width: column === 'destination' || column === 'rateId' ? 28 : 14 }))
+  const declared = declaredCells(file)
+  const lines = statement.lines.map((line, n) => [
+    ...lineColumns.map(column => (numeric.has(column) ? amount(cellOf(line, column)) : text(cellOf(line, column)))),
+    ...(declared[n] ?? []).map((cell, at) => (declaredColumns[at] === 'status' ? text(cell) : amount(cell)))
+  ])
+  const heading = [...lineColumns, ...declaredColumns].map(column => bold(headingOf(column)))
+  const widths = [...lineColumns, ...declaredColumns].map(column => ({
+    width: column === 'destination' || column === 'rateId' ? 28 : 14
+  }))
   return writeXlsxFile([
     { data: head, sheet: 'Statement', columns: [{ width: 24 }, { width: 72 }] },
-    { data: [lineColumns.map(column => bold(headingOf(column))), ...lines], sheet: 'Lines', columns: widths },
+    { data: [heading, ...lines], sheet: 'Lines', columns: widths },
     { data: totals, sheet: 'Totals', columns: [{ width: 18 }, { width: 24 }] }
   ]).toBuffer()
 }
