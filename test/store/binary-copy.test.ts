@@ -89,6 +89,24 @@ describe('rows in binary', () => {
     ])
   })
 
+  it('texts are the same bytes whatever stands where in them, and ids in any spelling', () => {
+    const lengths = [0, 1, 63, 64, 65, 200]
+    const texts = lengths.flatMap(length =>
+      ['', 'ü', '\0', '😀', '\ud800'].flatMap(odd => [odd + 'x'.repeat(length), 'x'.repeat(length) + odd, `x${odd}y`])
+    )
+    for (const text of texts) {
+      const expected = Buffer.from(text.replaceAll('\0', '\ufffd'))
+      const bytes = binaryRows({ name: 't', columns: [['c', 'text']] }, [[text]])
+      // After the header and the number of columns; before the trailer.
+      equal(bytes.readInt32BE(21), expected.length)
+      deepEqual(bytes.subarray(25, -2), expected)
+    }
+    for (const spelt of [id, id.toUpperCase(), id.replaceAll('-', '')]) {
+      const bytes = binaryRows({ name: 't', columns: [['c', 'uuid']] }, [[spelt]])
+      equal(bytes.subarray(25, -2).toString('hex'), id.replaceAll('-', ''))
+    }
+  })
+
   it('more than one piece of the connection, and none at all, are taken', async () => {
     const rows = Array.from({ length: 5_000 }, (_, n): readonly CopyValue[] => [
       `019b0000-0000-7000-8000-${String(n).padStart(12, '0')}`,
@@ -116,6 +134,8 @@ describe('rows in binary', () => {
     ['uuid', 'no uuid'],
     ['uuid', '019a'],
     ['uuid', `${id}00`],
+    ['uuid', id.replace('9', 'ü')],
+    ['uuid', id.slice(0, -1)],
     ['bigint', 1.5],
     ['bigint', '1'],
     ['time', 2 ** 60],
