@@ -16,7 +16,7 @@ import { activationsOf, clockOf, deckLock, rowsOf, versionAt } from './store.ts'
 import type { Activation } from './store.ts'
 
 export const limits = {
-  /** Rows kept in memory, about 350 bytes each; versions that nobody asked for lately go first. */
+  /** Rows kept in memory, about 400 bytes each; versions that nobody asked for lately go first. */
   rowsMax: 1_000_000,
   /** Between two looks for activations of other processes. */
   refreshMs: 5_000,
