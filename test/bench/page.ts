@@ -131,15 +131,15 @@ const kamailioVersion = (): string => {
 /** By hand, from profiles of the hub under load: `--cpu-prof`, `perf record`, and the counters of the collector. */
 const costPart = `## What a call costs
 
-A call through the hub is seven messages in and seven out, two dialogs, four records and two rated
-charges. With \`nni.link: direct\` at 300 calls/s the time of the main thread is, about: a third SIP
-(reading and writing messages, transactions, dialogs, engine), an eighth the system's sending of datagrams, an eighth
-records (made, chained, written to the journal, sent to the event log), an eighth the border to the operators
-(identities, header fields, session descriptions), a tenth clearing with its database connection, a twelfth the core,
-a fifteenth collecting garbage; policy, routing, timers and the log share the rest. V8's own threads add an eighth to
-it, half of that compiling in the first minutes and half collecting. drachtio-srf adds 30 to 40 %: each message becomes
-text once more and is read twice more. A call allocates about 350 kB, and what lives as long as a call is copied
-twice by the collector: so less kept for a call is also less work. Nothing walks over all live calls.
+A call through the hub is seven messages in and seven out, two dialogs, four records and two rated charges. With
+\`nni.link: direct\` at 300 calls/s the time of the main thread is, about: a third SIP (reading and writing messages,
+transactions, dialogs, engine), a twelfth the system's sending of datagrams, an eighth records (made, chained, written
+to the journal, sent to the event log), an eighth the border to the operators (identities, header fields, session
+descriptions), a fourteenth the core, a sixteenth clearing with its database connection, a twelfth collecting garbage;
+policy, routing, timers and the log share the rest. V8's own threads add an eighth to it, half of that compiling in
+the first minutes and half collecting. drachtio-srf adds 30 to 40 %: each message becomes text once more and is read
+twice more. A call allocates about 350 kB, and what lives as long as a call is copied twice by the collector: so less
+kept for a call is also less work. Nothing walks over all live calls.
 `
 
 const livePart = (live: LiveFigures): string => `## Live calls
