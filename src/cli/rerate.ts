@@ -66,7 +66,8 @@ const simulateCommand = (): Command =>
       })
     )
 
-export const rateCommand = (): Command => new Command('rate').description('what calls would cost').addCommand(simulateCommand())
+export const rateCommand = (): Command =>
+  new Command('rate').description('what calls would cost').addCommand(simulateCommand())
 
 interface RerateAsked extends Common {
   readonly from: string

@@ -83,7 +83,7 @@ const invoicedSql = `
   from invoice i join statement s using (statement_id)
   where i.credits is null and i.agreement_id in (select jsonb_array_elements_text($1::jsonb))`
 
-/** Set off against what the buyer owes: more is left. Paid out of what is owed to it: less. Interest counts in neither. */
+/** Set off against what the buyer owes: more is left. Paid out of what is owed to it: less. Interest is in neither. */
 const paidSql = `
   select i.agreement_id, 'allocation-' || a.id as reference, a.day::text as day,
     case when i.fx is null then 0 else i.gross_micros end as gross,
