@@ -15,7 +15,8 @@ import type { Common } from './clearing-commands.ts'
 const after = `
 Balances and daily sums are added up again from the entries and charges, each charge is computed again from its
 explanation, the chain of each node's records is followed in the event log (the table, or Kafka), and each closed
-statement is compared with its records, postings and seal. Nothing is changed; the hub may be running. Run it every night.
+statement is compared with its records, postings and seal. Nothing is changed; the hub may be running. Run it every
+night.
 Exit codes: 0 all is as it should be, 1 something differs, 2 bad arguments.`
 
 const verifyCommand = (): Command =>
