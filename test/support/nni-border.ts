@@ -72,6 +72,8 @@ export async function startBorder(options: BorderOptions = {}): Promise<Border> 
       { transport: 'tcp', host: '127.0.0.1', port: 0 }
     ],
     log,
+    // A busy machine is not what these tests are about.
+    limits: { lagMsMax: 60_000 },
     ...(options.unscreened === true
       ? {}
       : { screen: screenPeers([{ id: 'alpha', addresses: ['127.0.0.1'], certificateNames: [] }]) }),
