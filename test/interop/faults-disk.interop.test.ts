@@ -153,6 +153,7 @@ describe("the hub's data folder on a full disk, its PostgreSQL with it", () => {
       await hangUp(live)
       ok([402, 503].includes((await refusal(place(running, west, numbers.west))).status))
       equal((await refusal(place(running))).status, 503)
+      await eventually('the probe', () => running.logged().some(({ alarm }) => alarm === 'database-away'))
 
       disk.free()
       await callsAgain(running)
