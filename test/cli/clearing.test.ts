@@ -24,7 +24,7 @@ describe('isthmus clearing', () => {
         env: { PATH: process.env['PATH'] ?? '', NODE_OPTIONS: `--import ${tell}` }
       })
       equal(await child.ended, 0)
-      equal(child.lines[0], '--max-semi-space-size=16,--heap-growing-percent=80')
+      equal(child.lines[0], '--max-semi-space-size=16,--heap-growing-percent=130')
     },
     generousMs
   )
