@@ -94,7 +94,8 @@ function contentOf(r: CdrRecord): string {
   const end = `${r.final_code ?? ''} ${r.q850 ?? ''}`
   const who = told(r.node_id) + told(r.service) + told(r.provider) + told(r.other_provider) + told(r.trunk)
   const numbers = told(r.access) + told(r.calling) + told(r.called) + told(r.dialled)
-  return `${leg} ${times} ${end}${who}${numbers}${told(r.cause)}${told(r.release_side)}${told(r.rn)}${told(r.quality_class)}`
+  const why = told(r.cause) + told(r.release_side) + told(r.rn) + told(r.quality_class)
+  return `${leg} ${times} ${end}${who}${numbers}${why}`
 }
 
 /** Whatever a text holds: its length stands before it. */
