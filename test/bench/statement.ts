@@ -123,6 +123,7 @@ agreements:
     await timed('draftAsPdf', () => statementPdf(file), 3)
     const asked = { agreement, period, by: 'bench', override: null, dryRun: false, key: passingKey() }
     const now = Date.parse('2026-12-02T00:00:00Z')
+    seconds['beforeMb'] = Math.round(process.resourceUsage().maxRSS / 1_024)
     const outcome = await timed('closed', () => closePeriod(database, book, { ...asked, now }))
     if (!outcome.closed) throw new Error(outcome.refusals.map(({ detail }) => detail).join('; '))
     const read = async () => {

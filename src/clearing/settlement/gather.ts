@@ -145,7 +145,7 @@ async function outdatedIn(
   return rows[0] ?? none
 }
 
-const leavesPage = 20_000
+const leavesPage = 2_000
 
 /** The root over the leaves of a statement, in the order of their records. `sql` is a transaction. */
 export async function rootOf(sql: Sql, statementId: string): Promise<string> {

@@ -7,7 +7,7 @@ import type { ViewedRecord } from './view.ts'
 
 export const limits = {
   /** Records of one read. */
-  pageMax: 5_000
+  pageMax: 1_000
 } as const
 
 /** A charge with its record, as it is counted in a statement. */
