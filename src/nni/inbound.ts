@@ -17,7 +17,8 @@ import type { LegParts } from './leg.ts'
 import { limits } from './limits.ts'
 
 export class InboundLeg extends Leg {
-  readonly #invite: Received
+  /** Until the ACK: nothing answers it any more, and with it goes the whole text of the request. */
+  #invite: Received | null
   readonly #abilities: Abilities
   readonly #facts: LegFacts
   /** For the leg that the call goes out by, if that is one of this border, and what that brings back. */
@@ -92,7 +93,7 @@ export class InboundLeg extends Leg {
       if (this.#abilities.earlyMedia && told.has('P-Early-Media')) headers['P-Early-Media'] = 'sendrecv'
       if (this.preconditioned) headers['Require'] = reliably ? '100rel, precondition' : 'precondition'
     }
-    this.#invite.respond(status, { headers, body })
+    this.#invite?.respond(status, { headers, body })
   }
 
   protected pracked(request: Received): void {
@@ -123,11 +124,12 @@ export class InboundLeg extends Leg {
     this.#final = true
     this.state = 'answered'
     // The engine does not know the transaction any more: CANCEL was faster, and its word is on the way or lost.
-    this.#invite.respond(200, { headers, body }, () => this.over({ cause: 'cancelled' }))
+    this.#invite?.respond(200, { headers, body }, () => this.over({ cause: 'cancelled' }))
   }
 
   protected override acknowledged(request: Received): void {
     if (this.state === 'answered') this.state = 'confirmed'
+    if (this.#final) this.#invite = null
     if (this.#hangUp !== null) return this.end(this.#hangUp)
     super.acknowledged(request)
   }
@@ -154,7 +156,7 @@ export class InboundLeg extends Leg {
   #refuse(status: number, headers: Fields = {}, words: string | null = null, body = ''): void {
     if (this.#final) return
     this.#final = true
-    this.#invite.respond(status, { headers: { ...this.#fields(), ...headers }, reason: words ?? undefined, body })
+    this.#invite?.respond(status, { headers: { ...this.#fields(), ...headers }, reason: words ?? undefined, body })
   }
 
   /** Of every answer to the INVITE: what the called side's network has sent along as well. */

@@ -214,6 +214,8 @@ export class OutboundLeg extends Leg {
     if (this.ended) return
     this.#learnFrom(message)
     this.state = offers ? 'answered' : 'confirmed'
+    // Nothing to cancel any more: the text of the request is let go of.
+    this.#sent = null
     if (offers) this.#offered = answer
     else answer.ack()
     if (offers) this.after(limits.ackMs, () => this.#unanswered())
