@@ -3,7 +3,7 @@
 
 import { hash } from 'node:crypto'
 import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
-import { sqlStateOf } from '../store/sql.ts'
+import { copyIfNew } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
 import type { Agreement } from './agreements.ts'
 import { accountsOf } from './charging.ts'
@@ -100,19 +100,13 @@ export async function addBases(sql: Sql, used: ReadonlyMap<Basis, Charge>, store
   if (used.size === 0) return
   const missing = await missingOf(sql, [...used], stored)
   if (missing.length === 0) return
-  await sql.query('savepoint bases')
-  try {
-    await sql.copy(basisTable, basisRows(missing))
-  } catch (error) {
-    // Another transaction has added some of them since.
-    if (sqlStateOf(error) !== uniqueViolation) throw error
-    await sql.query('rollback to savepoint bases')
-    await sql.query(
-      `insert into charge_basis select b.* from json_populate_recordset(null::charge_basis, $1::json) as b
-       order by basis_id on conflict do nothing`,
-      [JSON.stringify(missing.map(([basis, charge]) => ({ basis_id: basis.id, ...rowOf(basis, charge) })))]
-    )
-  }
+  if (await copyIfNew(sql, basisTable, basisRows(missing))) return
+  // Another transaction has added some of them since.
+  await sql.query(
+    `insert into charge_basis select b.* from json_populate_recordset(null::charge_basis, $1::json) as b
+     order by basis_id on conflict do nothing`,
+    [JSON.stringify(missing.map(([basis, charge]) => ({ basis_id: basis.id, ...rowOf(basis, charge) })))]
+  )
 }
 
 type Used = readonly [basis: Basis, charge: Charge]
@@ -129,8 +123,6 @@ async function missingOf(sql: Sql, asked: readonly Used[], stored: StoredBases):
   for (const [basis] of asked) if (found.has(basis.id)) stored.add(basis)
   return missing
 }
-
-const uniqueViolation = '23505'
 
 const basisTable: CopyTable = {
   name: 'charge_basis',

@@ -7,7 +7,7 @@ import { KafkaReader } from '../events/kafka-reader.ts'
 import type { ReaderLimits, ReaderStatus, Slice } from '../events/kafka-reader.ts'
 import type { Logger } from '../log.ts'
 import type { Database } from '../store/database.ts'
-import { sqlStateOf } from '../store/sql.ts'
+import { isUniqueViolation } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import type { StoredBases } from './bases.ts'
 import { tell } from './consumer.ts'
@@ -119,14 +119,12 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): KafkaConsume
   }
 }
 
-const uniqueViolation = '23505'
-
 async function colliding<T>(post: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await post()
     } catch (error) {
-      if (sqlStateOf(error) !== uniqueViolation || tries >= kafkaConsumerLimits.collisionsMax) throw error
+      if (!isUniqueViolation(error) || tries >= kafkaConsumerLimits.collisionsMax) throw error
     }
   }
 }

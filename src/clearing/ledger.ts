@@ -1,7 +1,7 @@
 // The book: one batch of the event log becomes charges, transfers, balances and the new position, in one transaction.
 
 import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
-import { sqlStateOf } from '../store/sql.ts'
+import { copyIfNew } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
 import type { AgreementBook } from './agreements.ts'
 import type { StoredBases } from './bases.ts'
@@ -186,20 +186,11 @@ export async function mergeArrivals(sql: Sql): Promise<void> {
  */
 async function addFinals(sql: Sql, finals: readonly Final[]): Promise<Sorted> {
   if (finals.length === 0) return { fresh: [], refused: [], repeated: 0 }
-  await sql.query('savepoint finals')
-  try {
-    await sql.copy(finalTable, finalRows(finals))
-    return { fresh: finals, refused: [], repeated: 0 }
-  } catch (error) {
-    if (sqlStateOf(error) !== uniqueViolation) throw error
-    await sql.query('rollback to savepoint finals')
-  }
+  if (await copyIfNew(sql, finalTable, finalRows(finals))) return { fresh: finals, refused: [], repeated: 0 }
   const sorted = sortOut(finals, await knownOf(sql, finals))
   await sql.copy(finalTable, finalRows(sorted.fresh))
   return sorted
 }
-
-const uniqueViolation = '23505'
 
 /** What the ledger has already of some finals: by their ids, and by their legs. */
 interface Known {

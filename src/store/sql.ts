@@ -60,3 +60,19 @@ export function sqlError(error: unknown): HubError {
 /** The state that PostgreSQL gave an error (23505 unique violation), or null. */
 export const sqlStateOf = (error: unknown): string | null =>
   error instanceof HubError && typeof error.facts['sqlState'] === 'string' ? error.facts['sqlState'] : null
+
+/** A key of some row is there already (23505). */
+export const isUniqueViolation = (error: unknown): boolean => sqlStateOf(error) === '23505'
+
+/** Adds the rows of a table unless a key of one is there already: false then, and none of them is. In a transaction. */
+export async function copyIfNew(sql: Sql, table: CopyTable, rows: Iterable<readonly CopyValue[]>): Promise<boolean> {
+  await sql.query('savepoint copied')
+  try {
+    await sql.copy(table, rows)
+    return true
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error
+    await sql.query('rollback to savepoint copied')
+    return false
+  }
+}

@@ -2,7 +2,7 @@
 
 import { HubError } from '../../errors.ts'
 import type { Sql } from '../../store/sql.ts'
-import { sqlStateOf } from '../../store/sql.ts'
+import { isUniqueViolation } from '../../store/sql.ts'
 import { issueCreditNote } from '../money-in/credit-note.ts'
 import { addDays } from '../money-in/days.ts'
 import { lockMoney } from '../money-in/open-items.ts'
@@ -103,7 +103,7 @@ async function addStep(sql: Sql, { id, step, state: before }: Dispute, made: Ste
       [id, step + 1, state, concededMicros, document, reason, day, dueDay, by]
     )
   } catch (error) {
-    if (sqlStateOf(error) !== '23505') throw error
+    if (!isUniqueViolation(error)) throw error
     throw new HubError('HUB_CONFIG', `dispute ${id} is no longer ${before}: somebody else has moved it`, {
       cause: error
     })
