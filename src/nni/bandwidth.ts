@@ -2,10 +2,10 @@
 // anchor takes them out and they are said anew for the codecs and the address family of this leg (SDP-05, SDP-06).
 
 /** Bits of a frame of 20 ms by mode (TS 26.101, TS 26.201). */
-const frameBits: Readonly<Record<string, readonly number[]>> = {
+const frameBits = {
   amr: [95, 103, 118, 134, 148, 159, 204, 244],
   'amr-wb': [132, 177, 253, 285, 317, 365, 397, 461, 477]
-}
+} as const
 /** Bytes of a frame of 20 ms at most. EVS: 24.4 kbit/s with its header, unless `br` says less. */
 const frameBytes: Readonly<Record<string, number>> = { pcma: 160, pcmu: 160, g722: 160, g729: 20, gsm: 33, opus: 160 }
 const staticNames: Readonly<Record<string, string>> = {
@@ -30,8 +30,8 @@ const parameter = (fmtp: string, name: keyof typeof named): string | null => nam
 /** Bytes of payload in 20 ms at the codec's highest rate; null for one that is not known. */
 export function payloadBytes(name: string, fmtp: string): number | null {
   const codec = name.toLowerCase()
+  if (codec !== 'amr' && codec !== 'amr-wb') return codec === 'evs' ? evsBytes(fmtp) : (frameBytes[codec] ?? null)
   const modes = frameBits[codec]
-  if (modes === undefined) return codec === 'evs' ? evsBytes(fmtp) : (frameBytes[codec] ?? null)
   const set = parameter(fmtp, 'mode-set')?.split(',').map(Number)
   const highest = Math.max(...(set ?? []).filter(mode => Number.isInteger(mode) && mode >= 0 && mode < modes.length))
   const bits = (Number.isFinite(highest) ? modes[highest] : modes.at(-1)) ?? 0
@@ -61,55 +61,58 @@ export const rtcpBps = (kbps: number): { readonly senders: number; readonly rece
 
 /** The description with bandwidth for every audio line that says none. What is there already is its maker's. */
 export function withBandwidth(sdp: string): string {
-  const [session = '', ...sections] = sectionsOf(sdp)
-  if (session.includes('\nb=')) return sdp
-  return [session, ...sections.map(section => sized(section, session))].join('')
-}
-
-/** What comes before the first m= line, and each media section. */
-function sectionsOf(sdp: string): readonly string[] {
-  const sections: string[] = []
-  let from = 0
-  for (let at = sdp.indexOf('\nm='); at >= 0; at = sdp.indexOf('\nm=', from)) {
-    sections.push(sdp.slice(from, at + 1))
-    from = at + 1
+  const media = sdp.indexOf('\nm=') + 1
+  const session = sdp.slice(0, media)
+  if (media === 0 || session.includes('\nb=')) return sdp
+  let text = session
+  for (let from = media; from > 0;) {
+    const next = sdp.indexOf('\nm=', from) + 1
+    text += sized(next === 0 ? sdp.slice(from) : sdp.slice(from, next), session)
+    from = next
   }
-  return [...sections, sdp.slice(from)]
+  return text
 }
 
 function sized(section: string, session: string): string {
-  if (!/^m=audio [1-9]\d* RTP\/AVP/.test(section) || section.includes('\nb=')) return section
+  if (!section.startsWith('m=audio ') || section.includes('\nb=')) return section
+  const formats = /^m=audio [1-9]\d* RTP\/AVP\S* ?([^\r\n]*)/.exec(section)?.[1]
+  if (formats === undefined) return section
+  let largest = 0
+  for (const format of formats.split(' ')) largest = Math.max(largest, payloadOf(section, format))
+  if (largest === 0 || !section.includes('\n')) return section
   const placed = section.includes('\nc=') ? section : session
   const family: Family = placed.includes('\nc=IN IP6') ? 'IP6' : 'IP4'
-  const largest = Math.max(...codecsOf(section).map(([name, fmtp]) => payloadBytes(name, fmtp) ?? 0), 0)
-  if (largest === 0) return section
-  const ptime = Number(/^a=ptime:(\d{1,3})/m.exec(section)?.[1] ?? 20)
+  const ptime = Number(section.includes('\na=ptime:') ? (/\na=ptime:(\d{1,3})/.exec(section)?.[1] ?? 20) : 20)
   const kbps = kbpsOf(largest, family, ptime > 0 ? ptime : 20)
   const { senders, receivers } = rtcpBps(kbps)
-  const lines = `b=AS:${kbps}\r\nb=RS:${senders}\r\nb=RR:${receivers}\r\n`
-  // After m=, i= and c= (RFC 8866, 5).
-  return section.replace(/^(m=[^\n]*\n(?:[ic]=[^\n]*\n)*)/, `$1${lines}`)
+  const at = afterConnection(section)
+  return `${section.slice(0, at)}b=AS:${kbps}\r\nb=RS:${senders}\r\nb=RR:${receivers}\r\n${section.slice(at)}`
 }
 
-function codecsOf(section: string): readonly (readonly [string, string])[] {
-  const formats = /^m=\S+ \S+ \S+ ([^\r\n]*)/.exec(section)?.[1]?.split(' ') ?? []
-  const lines = section.split('\n')
-  const names = byFormat(lines, 'a=rtpmap:')
-  const parameters = byFormat(lines, 'a=fmtp:')
-  return formats.map(format => [
-    names.get(format)?.split('/')[0] ?? staticNames[format] ?? '',
-    parameters.get(format) ?? ''
-  ])
-}
-
-/** The first line of each format counts. */
-function byFormat(lines: readonly string[], kind: 'a=rtpmap:' | 'a=fmtp:'): ReadonlyMap<string, string> {
-  const found = new Map<string, string>()
-  for (const line of lines) {
-    const space = line.startsWith(kind) ? line.indexOf(' ') : -1
-    if (space < 0) continue
-    const format = line.slice(kind.length, space)
-    if (!found.has(format)) found.set(format, line.slice(space + 1).trimEnd())
+/** Behind m=, i= and c= (RFC 8866, 5). */
+function afterConnection(section: string): number {
+  let at = section.indexOf('\n') + 1
+  while (section.startsWith('i=', at) || section.startsWith('c=', at)) {
+    const feed = section.indexOf('\n', at)
+    if (feed < 0) break
+    at = feed + 1
   }
-  return found
+  return at
+}
+
+/** Bytes of payload of one format; 0 where nothing is known of it. */
+function payloadOf(section: string, format: string): number {
+  const mapped = attributeOf(section, 'rtpmap', format)
+  const slash = mapped?.indexOf('/') ?? -1
+  const name = (slash < 0 ? mapped : mapped?.slice(0, slash)) ?? staticNames[format] ?? ''
+  return payloadBytes(name, attributeOf(section, 'fmtp', format) ?? '') ?? 0
+}
+
+/** What the first such line of a format says. */
+function attributeOf(section: string, kind: 'rtpmap' | 'fmtp', format: string): string | null {
+  const start = `\na=${kind}:${format} `
+  const at = section.indexOf(start)
+  if (at < 0) return null
+  const end = section.indexOf('\n', at + 1)
+  return section.slice(at + start.length, end < 0 ? section.length : end).trimEnd()
 }

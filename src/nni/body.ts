@@ -15,7 +15,8 @@ const partsMax = 16
 const besides: ReadonlySet<string> = new Set([pidfType])
 
 /** The type in lower case without its parameters. */
-export const typeOf = (text: string): string => (text.split(';')[0] ?? '').trim().toLowerCase()
+export const typeOf = (text: string): string =>
+  text === sdpType ? text : (text.split(';')[0] ?? '').trim().toLowerCase()
 
 /** Bytes that were no UTF-8 when the control protocol decoded them. */
 export const isBroken = (body: Buffer): boolean => body.includes('\uFFFD')
@@ -23,8 +24,10 @@ export const isBroken = (body: Buffer): boolean => body.includes('\uFFFD')
 /** `ok: false`: there is a body that must be understood and is not (415). Null SDP: none was sent. */
 export function sdpOf({ headers, body }: SipMessage): Body {
   if (body.length === 0) return { ok: true, sdp: null }
-  if (isBroken(body)) return { ok: false }
-  return inPart(headers.get('Content-Type') ?? '', headers.get('Content-Disposition') ?? '', body.toString(), 0)
+  const text = body.toString()
+  // Bytes are searched only where their text has reason to.
+  if (text.includes('\uFFFD') && isBroken(body)) return { ok: false }
+  return inPart(headers.get('Content-Type') ?? '', headers.get('Content-Disposition') ?? '', text, 0)
 }
 
 function inPart(contentType: string, disposition: string, text: string, depth: number): Body {

@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net'
 import type { AgreedField } from '../config/operators.ts'
-import { parseVia } from '../sip/message.ts'
+import { fieldSet, parseVia } from '../sip/message.ts'
 import type { Headers } from '../sip/message.ts'
 import type { Fields } from './headers.ts'
 import { crossingFields } from './header-rules.ts'
@@ -54,14 +54,20 @@ const telling: ReadonlySet<AgreedField> = new Set([
   'Subject'
 ])
 
+/** Identity crosses byte by byte, and with the names of other networks in it: src/nni/stir. */
+const carriable = crossingFields.filter(field => field !== 'Identity')
+const crossing = fieldSet(carriable)
+const nothing: Carried = []
+
 /** What a message of the peer brings that may cross. What is too long, or names places, is left out. */
 export function carriedOf(headers: Headers, peer: Peer, hub: HubFace): Carried {
+  // Most messages bring nothing of it.
+  if (!headers.hasAny(crossing)) return nothing
   const carried: [AgreedField, string][] = []
   let room: number = limits.crossingBytesMax
   let places: readonly string[] | null = null
-  for (const field of crossingFields) {
-    // Byte by byte, and with the names of other networks in them: src/nni/stir.
-    if (field === 'Identity' || !peer.heard.has(field) || !headers.has(field)) continue
+  for (const field of carriable) {
+    if (!peer.heard.has(field) || !headers.has(field)) continue
     places ??= placesIn(headers, peer, hub)
     const values = headers.all(field).slice(0, limits.crossingValuesMax)
     const hidden = withUsers.has(field) ? values.map(value => hosted(value, hub.domain)) : values

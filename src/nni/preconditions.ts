@@ -14,7 +14,8 @@ export type Preconditions = readonly (Wanted | null)[]
 const line = /^a=(?:curr|des|conf):qos\b/
 const linesOf = (sdp: string): readonly string[] => sdp.split(/\r?\n/).filter(text => text !== '')
 
-export const hasPreconditions = (sdp: string): boolean => linesOf(sdp).some(text => line.test(text))
+export const hasPreconditions = (sdp: string): boolean =>
+  sdp.includes(':qos') && linesOf(sdp).some(text => line.test(text))
 
 /** Null: it asks for what the hub cannot meet alone: something end to end, or a status nobody knows (580). */
 export function preconditionsIn(sdp: string): Preconditions | null {

@@ -95,6 +95,24 @@ export function fieldAt(text: string, at: number, end: number): FieldName | null
   return isToken(name) ? fieldNamed(name) : null
 }
 
+/** Names of fields, to look for all of them at once in a message. */
+export interface FieldSet {
+  /** 1 at the id of each known field. */
+  readonly ids: Uint8Array
+  /** Of all the others. */
+  readonly keys: ReadonlySet<string>
+}
+
+export function fieldSet(names: readonly string[]): FieldSet {
+  const ids = new Uint8Array(known.size)
+  const keys = new Set<string>()
+  for (const { id, key } of names.map(fieldNamed)) {
+    if (id >= 0) ids[id] = 1
+    else keys.add(key)
+  }
+  return { ids, keys }
+}
+
 /** The name that all spellings of a field share: lower case, never compact. */
 export const fieldKey = (name: string): string => fieldNamed(name).key
 

@@ -3,7 +3,7 @@
 import { HubError } from '../errors.ts'
 import { isToken, oneLine, skipQuoted, trimSpace } from './characters.ts'
 import { fieldNamed } from './field-names.ts'
-import type { FieldName } from './field-names.ts'
+import type { FieldName, FieldSet } from './field-names.ts'
 
 /** One header field line; `name` as it was written, `value` unfolded and trimmed. */
 export interface HeaderLine {
@@ -18,6 +18,7 @@ export interface HeaderLine {
  *  all(name)        every value, comma lists split where the field's grammar allows lists
  *  lines()          every line in order, as it will be printed
  *  has / count
+ *  hasAny(fields)   whether a field of that set is there
  *  set(name, value | values)   replaces all lines of that name, in place of the first one, else at the end
  *  add(name, value)            appends a line
  *  prepend(name, value)        puts a line before the first one of that name (Via, Record-Route), else on top
@@ -31,6 +32,7 @@ export interface Headers {
   all(name: string): readonly string[]
   lines(): readonly HeaderLine[]
   has(name: string): boolean
+  hasAny(fields: FieldSet): boolean
   count(name: string): number
   set(name: string, value: string | readonly string[]): void
   add(name: string, value: string): void
@@ -134,6 +136,11 @@ export class HeaderFields implements Headers {
     return this.#find(fieldNamed(name), 0) >= 0
   }
 
+  hasAny({ ids, keys }: FieldSet): boolean {
+    for (const { id, key } of this.#fields) if (id >= 0 ? ids[id] === 1 : keys.has(key)) return true
+    return false
+  }
+
   count(name: string): number {
     return this.all(name).length
   }
@@ -157,6 +164,11 @@ export class HeaderFields implements Headers {
 
   add(name: string, value: string): void {
     this.#insert(this.#fields.length, checkedField(name), value)
+  }
+
+  /** As `add`, where the name has been looked up before; it must be a token. */
+  addField(field: FieldName, value: string): void {
+    this.#insert(this.#fields.length, field, value)
   }
 
   prepend(name: string, value: string): void {

@@ -1,7 +1,15 @@
 // Header fields: names and compact forms, comma lists, order, and that no value can bring in a line.
 
 import { describe, expect, it } from '@jest/globals'
-import { createHeaders, fieldKey, isListField, parseMessage, printMessage, splitList } from '../../src/sip/message.ts'
+import {
+  createHeaders,
+  fieldKey,
+  fieldSet,
+  isListField,
+  parseMessage,
+  printMessage,
+  splitList
+} from '../../src/sip/message.ts'
 import type { Headers } from '../../src/sip/message.ts'
 
 const shown = (headers: Headers): string[] => headers.lines().map(({ name, value }) => `${name}: ${value}`)
@@ -21,6 +29,24 @@ describe('field names', () => {
       ['V', 'two']
     ])
     expect(headers.all('VIA')).toEqual(['one', 'two'])
+  })
+
+  it('finds any of a set of fields, whatever their spelling and whether they are well known', () => {
+    const wanted = fieldSet(['Subject', 'X-Rare'])
+    const withField = (name: string): boolean =>
+      createHeaders([
+        ['Via', 'v'],
+        [name, '1'],
+        ['X-Other', '2']
+      ]).hasAny(wanted)
+    expect(['Subject', 's', 'SUBJECT', 'x-rare', 'Date', 'X-Rarest'].map(withField)).toEqual([
+      true,
+      true,
+      true,
+      true,
+      false,
+      false
+    ])
   })
 
   it('knows which fields are lists', () => {
