@@ -1,6 +1,5 @@
 // The border's SIP engine from the configuration: listeners, certificates, who may send and where answers may lead.
 
-import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import { fileOf, secretOf } from './config.ts'
 import type { Config } from './config.ts'
@@ -19,14 +18,13 @@ export async function startEngine({ nni, operators }: Config, log: Logger, parts
     const connect = { host, port, secret: secretOf({ env: secretEnv }) }
     return { connect, listening: [{ what: 'drachtio-server', where: `${host}:${port}` }] }
   }
-  const secret = randomBytes(16).toString('hex')
   const listen: EngineOptions['listen'] = nni.listen.map(({ tls, ...place }) => ({
     ...place,
     ...(tls === undefined ? {} : { tls: { ...material(tls), named: tls.named.map(namedMaterial) } })
   }))
   const vouching = listen.find(({ tls }) => tls?.ca !== undefined)?.tls?.ca
   const engine = createEngine({
-    control: nni.link === 'direct' ? null : { host: '127.0.0.1', port: 0, secret },
+    control: null,
     listen,
     screen: screenPeers(
       operators.map(operator => ({
@@ -57,9 +55,8 @@ export async function startEngine({ nni, operators }: Config, log: Logger, parts
   })
   await engine.start()
   parts.defer(() => engine.close())
-  const { host, port } = engine.control
   return {
-    connect: nni.link === 'direct' ? engine : { host, port, secret },
+    connect: nni.link === 'direct' ? engine : { engine },
     listening: engine.listening.map(({ transport, host, port }) => ({
       what: `operators, SIP/${transport.toUpperCase()}`,
       where: `sip:${host.includes(':') ? `[${host}]` : host}:${port};transport=${transport}`

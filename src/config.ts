@@ -108,7 +108,7 @@ export const configSchema = z.strictObject({
           z.strictObject({ host, port, secretEnv: z.string().default('DRACHTIO_SECRET') })
         ])
         .default('embedded'),
-      /** To the embedded engine: in memory, or by drachtio-srf over its control port as to a drachtio-server. */
+      /** To the embedded engine, in memory: through drachtio-srf, as to a drachtio-server, or directly. */
       link: z.enum(['drachtio-srf', 'direct']).default('drachtio-srf'),
       sessionExpiresSeconds: z.int().min(90).default(1_800),
       /** Longer requests go by TCP rather than UDP where the hub listens on TCP (RFC 3261, 18.1.1). */

@@ -8,7 +8,7 @@ import type { Told } from './causes.ts'
 import { DirectControl } from './direct.ts'
 import type { Fields, Lines } from './headers.ts'
 import { SrfControl } from './srf-control.ts'
-import type { ControlPlace } from './srf-control.ts'
+import type { SrfOptions } from './srf-control.ts'
 
 /** The methods that the engine hands to us; everything else it answers itself. */
 const methods = [
@@ -100,8 +100,8 @@ export interface Control {
 }
 
 export interface ControlOptions {
-  /** The control port of an engine, or the engine of this process. */
-  readonly connect: ControlPlace | Joinable
+  /** By drachtio-srf to the control port of an engine or to the engine of this process, or to that one without it. */
+  readonly connect: SrfOptions['connect'] | Joinable
   readonly log: Logger
   readonly clock: Clock
 }

@@ -46,7 +46,7 @@ export interface NniParts {
   readonly newId?: () => string
   /** Signs and checks callers' numbers; neither unless given. */
   readonly stir?: Stir
-  /** The control port of the SIP engine. */
+  /** The SIP engine, and how it is spoken to. */
   readonly connect: ControlOptions['connect']
   /** By keepalive, on changes only; a peer counts as up until then. */
   readonly onHealth: (peerId: string, up: boolean) => void

@@ -1,104 +1,56 @@
-// The connection to the control port of a SIP engine, ours or a drachtio-server: the small part of drachtio-srf that
-// the NNI uses. Nothing that srf calls may throw into it, and nothing that waits for srf waits for ever.
+// The SIP engine through drachtio-srf, ours in memory or a drachtio-server at its control port: the small part of srf
+// that the NNI uses. Nothing that srf calls may throw into it, and nothing that waits for srf waits for ever.
 
 import Srf from 'drachtio-srf'
 import { HubError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Clock } from '../session/ports.ts'
-import { parseMessage, reasonPhrase } from '../sip/message.ts'
+import type { Joinable } from '../sip/link.ts'
+import { reasonPhrase } from '../sip/message.ts'
+import type { SipResponse } from '../sip/message.ts'
 import type { AnswerHandler, Control, ControlHandler, Parts, Received, Sent, ToSend } from './control.ts'
 import { toldIn } from './headers.ts'
-import type { Fields, Lines } from './headers.ts'
+import type { Fields } from './headers.ts'
 import { limits } from './limits.ts'
-
-export interface ControlPlace {
-  readonly host: string
-  readonly port: number
-  readonly secret: string
-}
+import { MemoryPort } from './srf-memory.ts'
+import { RemotePort } from './srf-remote.ts'
+import type { ControlPlace } from './srf-remote.ts'
+import type { SrfAck, SrfHandler, SrfLike, SrfPort, SrfRequest, SrfResponse } from './srf-types.ts'
 
 export interface SrfOptions {
-  readonly connect: ControlPlace
+  /** The control port of an engine, or the engine of this process. */
+  readonly connect: ControlPlace | { readonly engine: Joinable }
   /** Those that are handed to us, lower case. */
   readonly methods: readonly string[]
   readonly log: Logger
   readonly clock: Clock
 }
 
-interface SrfMessage {
-  readonly raw: string
-}
-interface SrfRequest {
-  readonly msg: SrfMessage
-  readonly method: string
-  readonly source: string
-  readonly source_address: string
-  readonly source_port: number
-  readonly stackDialogId?: string
-  readonly sessionToken?: string
-  readonly socket: SrfSocket
-  on(event: 'cancel', run: (cancel: { get(name: string): string | undefined }) => void): void
-  on(event: 'update', run: (request: SrfRequest, response: SrfResponse) => void): void
-  on(event: 'response', run: (response: SrfResponse, ack: SrfAck) => void): void
-  cancel(options: { headers: Fields }, done: (error: unknown) => void): void
-}
-/** The connection to the engine. */
-interface SrfSocket {
-  readonly writableCorked: number
-  cork(): void
-  uncork(): void
-}
-type SrfAck = (options: { body?: string; headers?: Fields }) => void
-interface SrfResponse {
-  readonly msg: SrfMessage & { status?: number; reason?: string }
-  readonly source_address: string
-  readonly agent: SrfAgent
-  readonly req: SrfRequest
-  finished: boolean
-}
-interface SrfAgent {
-  sendResponse(response: SrfResponse, options: object, done?: (error: unknown) => void): void
-}
-type SrfHandler = (request: SrfRequest, response: SrfResponse, next: () => void) => void
-
-/** What of srf we touch; its own declarations are too loose to check anything. */
-interface SrfLike {
-  connect(options: object): unknown
-  disconnect(): void
-  use(method: string, handler: SrfHandler): void
-  use(handler: SrfHandler): void
-  on(event: 'connect', run: (error: unknown, hostport?: string, version?: string) => void): void
-  on(event: 'close' | 'error' | 'reconnecting', run: (detail: unknown) => void): void
-  readonly app: {
-    readonly client: { request(options: object, done: (error: unknown, request?: SrfRequest) => void): void }
-  }
-}
-
 export class SrfControl implements Control {
   readonly #options: SrfOptions
   readonly #srf = new Srf() as unknown as SrfLike
-  /** srf keeps this very object, so closing can stop its attempts. */
-  readonly #reconnect: { retryMaxDelay: number; maxAttempts?: number } = { retryMaxDelay: limits.reconnectMs }
+  readonly #port: SrfPort
   /** What srf forgets without a word when the connection is lost. */
   readonly #pending = new Set<(why: string) => void>()
   #handler: ControlHandler | null = null
   #started: ((error: HubError | null) => void) | null = null
   #closed = false
-  /** Known from the first message on. */
-  #socket: SrfSocket | null = null
   up = false
 
   constructor(options: SrfOptions) {
     this.#options = options
+    const { connect, methods, log } = options
+    this.#port = 'engine' in connect ? new MemoryPort({ ...connect, methods, log }) : new RemotePort(connect)
   }
 
   start(handler: ControlHandler): Promise<void> {
-    const { connect, methods, clock } = this.#options
+    const { methods, clock } = this.#options
     this.#handler = handler
     const srf = this.#srf
     const receive: SrfHandler = (request, response) => this.#receive(request, response)
-    for (const method of methods) srf.use(method, receive)
+    // The first takes them all; the others say what is wanted.
     srf.use(receive)
+    for (const method of methods) srf.use(method, receive)
     srf.on('connect', (error, hostport, version) => this.#connected(error, { hostport, version }))
     srf.on('close', () => this.#lost())
     srf.on('error', error => this.#options.log.warn({ error: messageOf(error) }, 'SIP engine: connection failed'))
@@ -112,7 +64,7 @@ export class SrfControl implements Control {
         this.close()
         reject(error)
       }
-      srf.connect({ ...connect, reconnect: this.#reconnect, enablePing: true })
+      this.#port.connect(srf)
     })
   }
 
@@ -135,7 +87,6 @@ export class SrfControl implements Control {
   #lost(): void {
     if (!this.up) return
     this.up = false
-    this.#socket = null
     if (!this.#closed) this.#options.log.error({ pending: this.#pending.size }, 'SIP engine: connection lost')
     for (const fail of Array.from(this.#pending)) fail('the connection to the SIP engine was lost')
     this.#safely('lost', () => this.#handler?.lost())
@@ -144,7 +95,7 @@ export class SrfControl implements Control {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#reconnect.maxAttempts = 1
+    this.#port.close()
     this.#disconnect()
   }
 
@@ -157,7 +108,6 @@ export class SrfControl implements Control {
   }
 
   #receive(request: SrfRequest, response: SrfResponse): void {
-    this.#socket = request.socket
     this.#safely(request.method, () => {
       const received = this.#read(request, response)
       if (received !== null) this.#handler?.received(received)
@@ -166,7 +116,7 @@ export class SrfControl implements Control {
 
   /** Null for what our own parser does not take: srf's is laxer. */
   #read(request: SrfRequest, response: SrfResponse): Received | null {
-    const parsed = parseMessage(Buffer.from(request.msg.raw))
+    const parsed = this.#port.read(request.msg, request.socket)
     const unsolicited = request.source === 'application'
     const respond: Received['respond'] = (status, parts = {}, failed) => {
       if (request.method !== 'ACK' && !unsolicited) this.#respond(response, status, parts, failed)
@@ -189,8 +139,10 @@ export class SrfControl implements Control {
     }
     if (request.method === 'INVITE') {
       request.on('cancel', cancel => {
-        const reason = cancel.get('reason')
-        this.#safely('CANCEL', () => received.onCancel?.(toldIn(reason === undefined ? [] : reason.split(/,\s*/))))
+        this.#safely('CANCEL', () => {
+          const read = this.#port.read(cancel)
+          received.onCancel?.(toldIn(read.ok ? read.message.headers.all('Reason') : []))
+        })
       })
       request.on('update', (update, answer) => this.#update(update, answer, received.onUpdate))
     }
@@ -218,14 +170,13 @@ export class SrfControl implements Control {
       const told = (error: unknown): void => {
         if (error !== null && error !== undefined) failed?.(messageOf(error))
       }
-      this.#gather()
-      response.agent.sendResponse(response, body === '' ? { headers } : { headers, body }, failed && told)
+      response.agent.sendResponse(response, this.#port.parts(headers, body, failed !== undefined), failed && told)
       response.finished = status >= 200
     })
   }
 
   send(request: ToSend, on: AnswerHandler): Sent {
-    const { method, uri, headers, body, nextHop, dialogId } = request
+    const { method, uri, headers, body = '', nextHop, dialogId } = request
     let sent: SrfRequest | null = null
     let cancelled: Readonly<Fields> | null = null
     let timer = (): void => {}
@@ -241,23 +192,23 @@ export class SrfControl implements Control {
       else if (this.#pending.has(fail)) this.#cancel(sent, fields)
     }
     this.#pending.add(fail)
-    timer = this.#options.clock.after(limits.controlReplyMs, () => fail('the SIP engine did not answer'))
+    const { clock } = this.#options
+    const { guarded } = this.#port
+    if (guarded) timer = clock.after(limits.controlReplyMs, () => fail('the SIP engine did not answer'))
     const options = {
       method,
-      headers: joined(headers),
+      ...this.#port.parts(headers, body, true),
       ...(uri === undefined ? {} : { uri }),
-      ...(body === undefined || body === '' ? {} : { body }),
       ...(nextHop === undefined ? {} : { proxy: nextHop }),
       ...(dialogId === undefined ? {} : { stackDialogId: dialogId })
     }
     try {
-      this.#gather()
       this.#srf.app.client.request(options, (error, made) => {
         if (made === undefined || (error !== null && error !== undefined)) return fail(messageOf(error))
         timer()
         // A first INVITE may ring for long: the core's own timer ends it.
-        const invites = method === 'INVITE' && dialogId === undefined
-        timer = invites ? () => {} : this.#options.clock.after(limits.requestMs, () => fail('no final answer'))
+        const rings = method === 'INVITE' && dialogId === undefined
+        timer = rings || !guarded ? () => {} : clock.after(limits.requestMs, () => fail('no final answer'))
         sent = made
         made.on('update', (update, response) => this.#update(update, response, one => on.updated(one)))
         made.on('response', (response, ack) => this.#answered(response, ack, on, settle))
@@ -267,26 +218,18 @@ export class SrfControl implements Control {
     } catch (error) {
       // srf asserts that there is a connection. Later, since nobody expects an answer before this returns.
       timer()
-      timer = this.#options.clock.after(0, () => fail(messageOf(error)))
+      timer = clock.after(0, () => fail(messageOf(error)))
     }
     return { cancel }
   }
 
-  /** What is sent in one turn of the event loop leaves in one write. */
-  #gather(): void {
-    const socket = this.#socket
-    if (socket === null || socket.writableCorked > 0) return
-    socket.cork()
-    setImmediate(() => socket.uncork())
-  }
-
   #cancel(sent: SrfRequest, headers: Readonly<Fields>): void {
-    this.#safely('CANCEL', () => sent.cancel({ headers: { ...headers } }, () => {}))
+    this.#safely('CANCEL', () => sent.cancel({ ...this.#port.parts(headers, '', true) }, () => {}))
   }
 
   #answered(response: SrfResponse, ack: SrfAck, on: AnswerHandler, settle: () => boolean): void {
     this.#safely('answer', () => {
-      const parsed = parseMessage(Buffer.from(response.msg.raw))
+      const parsed = this.#port.read(response.msg, response.socket)
       if (!parsed.ok || parsed.message.kind !== 'response') {
         return this.#options.log.warn({ reason: parsed.ok ? 'a request' : parsed.reason }, 'SIP answer that is none')
       }
@@ -295,14 +238,18 @@ export class SrfControl implements Control {
       on.answered({
         message,
         local: response.source_address === '',
-        ack: body => {
-          const acknowledges = message.status < 300
-          if (!acknowledges) return
-          this.#gather()
-          this.#safely('ACK', () => ack(body === undefined ? {} : sdpBody(body)))
-        }
+        ack: body => this.#acknowledge(message, ack, body)
       })
     })
+  }
+
+  /** srf makes nothing of it unless the answer to INVITE is a 2xx or wants PRACK. */
+  #acknowledge({ status, headers }: SipResponse, ack: SrfAck, body?: string): void {
+    const rseq = headers.get('RSeq')
+    if (status >= 300 || (status < 200 && rseq === undefined)) return
+    const fields: Fields = body === undefined ? {} : { 'Content-Type': 'application/sdp' }
+    if (status < 200) fields['RAck'] = `${rseq ?? ''} ${headers.get('CSeq') ?? ''}`
+    this.#safely('ACK', () => ack(this.#port.parts(fields, body ?? '', false)))
   }
 
   #safely(doing: string, run: () => void): void {
@@ -314,15 +261,5 @@ export class SrfControl implements Control {
   }
 }
 
-/** srf writes one value for a field: it brings the lines of the others along. */
-const joined = (lines: Lines): Fields =>
-  Object.fromEntries(
-    Object.entries(lines).map(([name, value]) => [
-      name,
-      typeof value === 'string' ? value : value.join(`\r\n${name}: `)
-    ])
-  )
-
-const sdpBody = (body: string) => ({ body, headers: { 'Content-Type': 'application/sdp' } })
 const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined)
 const engineError = (message: string): HubError => new HubError('HUB_SIP_ENGINE', message, { retryable: true })

@@ -53,11 +53,14 @@ export interface BorderOptions {
   readonly secondMs?: number
   readonly stir?: Stir
   /** To the engine; `borderDefaults` unless named. */
-  readonly link?: 'direct' | 'drachtio-srf'
+  readonly link?: BorderLink
 }
 
-/** `over-srf.test.ts` runs the same tests over drachtio-srf. */
-export const borderDefaults: { link: 'direct' | 'drachtio-srf' } = { link: 'direct' }
+/** To the engine: in memory, through drachtio-srf in memory, or through drachtio-srf over its control port. */
+type BorderLink = 'direct' | 'srf-in-memory' | 'drachtio-srf'
+
+/** `over-srf.test.ts` and `over-srf-in-memory.test.ts` run the same tests over drachtio-srf. */
+export const borderDefaults: { link: BorderLink } = { link: 'direct' }
 
 const log = createLog('silent')
 
@@ -91,7 +94,12 @@ export async function startBorder(options: BorderOptions = {}): Promise<Border> 
     config: { hub: hubFace, peers, sessionExpiresSeconds: options.sessionExpiresSeconds ?? 1_800 },
     log,
     clock,
-    connect: link === 'direct' ? engine : { host: '127.0.0.1', port: relay.port, secret: 'cymru' },
+    connect:
+      link === 'direct'
+        ? engine
+        : link === 'srf-in-memory'
+          ? { engine }
+          : { host: '127.0.0.1', port: relay.port, secret: 'cymru' },
     ...(options.stir === undefined ? {} : { stir: options.stir }),
     onHealth: (id, up) => void health.push([id, up])
   })
