@@ -136,7 +136,7 @@ const nothing: Carried = { headers: {}, body: '', awaited: false }
 const nobody: CommandEnd = {}
 const notHeard: Parsed = { ok: false, status: null, reason: 'nothing was heard', request: null }
 
-/** `<transport>|<host>|<port>|<time>|<txn>|<dialog>|[<host>|<port>|<peer>]`; the id of a peer has no separator in it. */
+/** `<transport>|<host>|<port>|<time>|<txn>|<dialog>|[<host>|<port>|<peer>]`; no id of a peer has a separator in it. */
 function tokensOf({ txn, dialog, flow, opening }: Told): string {
   if (flow === null) return `||0||${txn}|${dialog}|`
   const { transport, remote, local, peerId } = flow
