@@ -3,7 +3,7 @@
 
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { Joinable, Link, LinkListener, Told as Hint } from '../sip/link.ts'
+import type { CommandEnd, Joinable, Link, LinkListener, Told as Hint } from '../sip/link.ts'
 import { reasonPhrase } from '../sip/message.ts'
 import type { SipMessage, SipRequest, SipResponse } from '../sip/message.ts'
 import type { AnswerHandler, Control, ControlHandler, Parts, Received, Sent, ToSend } from './control.ts'
@@ -16,31 +16,88 @@ export interface DirectOptions {
   readonly log: Logger
 }
 
-/** A request of ours on its way. */
-class Pending implements Sent {
+/** What requests on their way, in and out, want of the connection. */
+interface Port {
+  sent(pending: Pending, txn: string): void
+  failed(pending: Pending, why: string): void
+  cancel(txn: string, headers: Readonly<Fields>): void
+  respond(incoming: Incoming, status: number, parts: Parts, failed?: (why: string) => void): void
+}
+
+/** A request of ours on its way, and the end of the command that sends it. */
+class Pending implements Sent, CommandEnd {
+  readonly method: string
   readonly on: AnswerHandler
-  readonly #cancel: (txn: string, headers: Readonly<Fields>) => void
+  readonly #port: Port
   /** Null until it is out. */
   txn: string | null = null
   ended = false
   #cancelled: Readonly<Fields> | null = null
 
-  constructor(on: AnswerHandler, cancel: (txn: string, headers: Readonly<Fields>) => void) {
+  constructor(method: string, on: AnswerHandler, port: Port) {
+    this.method = method
     this.on = on
-    this.#cancel = cancel
+    this.#port = port
+  }
+
+  sent(txn: string): void {
+    this.#port.sent(this, txn)
+  }
+
+  failed(why: string): void {
+    this.#port.failed(this, why)
   }
 
   out(txn: string): void {
     this.txn = txn
-    if (this.#cancelled !== null) this.#cancel(txn, this.#cancelled)
+    if (this.#cancelled !== null) this.#port.cancel(txn, this.#cancelled)
   }
 
   cancel(headers: Readonly<Fields>): void {
     if (this.ended) return
     if (this.txn === null) this.#cancelled = headers
-    else this.#cancel(this.txn, headers)
+    else this.#port.cancel(this.txn, headers)
   }
 }
+
+/** A request of the network. */
+class Incoming implements Received {
+  readonly message: SipRequest
+  readonly txn: string
+  readonly dialogId: string
+  readonly address: string
+  readonly port: number
+  readonly peerId: string | null
+  readonly unsolicited: boolean
+  onCancel: Received['onCancel'] = null
+  onUpdate: Received['onUpdate'] = null
+  readonly #port: Port
+  #finished: boolean
+
+  constructor(message: SipRequest, told: Pick<Hint, 'txn' | 'dialog'>, from: Source, port: Port) {
+    this.message = message
+    this.txn = told.txn
+    this.dialogId = told.dialog
+    this.address = from.address
+    this.port = from.port
+    this.peerId = from.peerId
+    this.unsolicited = from.unsolicited
+    this.#port = port
+    this.#finished = message.method === 'ACK' || from.unsolicited
+  }
+
+  get method(): string {
+    return this.message.method
+  }
+
+  respond(status: number, parts: Parts = {}, failed?: (why: string) => void): void {
+    if (this.#finished) return
+    this.#finished = status >= 200
+    this.#port.respond(this, status, parts, failed)
+  }
+}
+
+type Source = Pick<Received, 'address' | 'port' | 'peerId' | 'unsolicited'>
 
 export class DirectControl implements Control {
   readonly #options: DirectOptions
@@ -48,6 +105,12 @@ export class DirectControl implements Control {
   readonly #byTxn = new Map<string, Pending>()
   /** INVITEs of the network without a final answer, for CANCEL. */
   readonly #invites = new Map<string, Received>()
+  readonly #port: Port = {
+    sent: (pending, txn) => this.#sent(pending, txn),
+    failed: (pending, why) => this.#fail(pending, why),
+    cancel: (txn, headers) => this.#link?.send({ method: 'CANCEL', headers, txn }, nobody),
+    respond: (incoming, status, parts, failed) => this.#respond(incoming, status, parts, failed)
+  }
   #handler: ControlHandler | null = null
   #link: Link | null = null
 
@@ -65,7 +128,7 @@ export class DirectControl implements Control {
     const listener: LinkListener = {
       heard: (message, told) => this.#heard(message, told),
       ended: (request, dialog, [, { host, port }]) =>
-        this.#receive(request, { txn: '', dialog, address: host, port, peerId: null, unsolicited: true })
+        this.#receive(request, { txn: '', dialog }, { address: host, port, peerId: null, unsolicited: true })
     }
     this.#link = engine.join(listener, methods)
     log.info('SIP engine: joined')
@@ -91,37 +154,13 @@ export class DirectControl implements Control {
     if (message.method === 'CANCEL') return this.#cancelled(message, told.txn)
     const { host = '', port = 0 } = told.flow?.remote ?? {}
     const peerId = told.opening === true ? (told.flow?.peerId ?? null) : null
-    this.#receive(message, { txn: told.txn, dialog: told.dialog, address: host, port, peerId, unsolicited: false })
+    this.#receive(message, told, { address: host, port, peerId, unsolicited: false })
   }
 
-  #receive(
-    message: SipRequest,
-    from: Pick<Received, 'address' | 'port' | 'peerId' | 'unsolicited'> & {
-      readonly txn: string
-      readonly dialog: string
-    }
-  ): void {
-    const { txn, dialog: dialogId, ...rest } = from
-    const { method } = message
-    const isInvite = method === 'INVITE'
-    const answerable = method !== 'ACK' && !from.unsolicited
-    let finished = false
-    const received: Received = {
-      ...rest,
-      method,
-      dialogId,
-      message,
-      respond: (status, parts = {}, failed) => {
-        if (finished || !answerable) return
-        finished = status >= 200
-        if (isInvite && finished) this.#invites.delete(txn)
-        this.#respond(txn, status, parts, failed)
-      },
-      onCancel: null,
-      onUpdate: null
-    }
-    if (isInvite) this.#invites.set(txn, received)
-    this.#safely(method, () => this.#handler?.received(received))
+  #receive(message: SipRequest, told: Pick<Hint, 'txn' | 'dialog'>, from: Source): void {
+    const incoming = new Incoming(message, told, from, this.#port)
+    if (message.method === 'INVITE') this.#invites.set(told.txn, incoming)
+    this.#safely(message.method, () => this.#handler?.received(incoming))
   }
 
   #cancelled(cancel: SipRequest, txn: string): void {
@@ -134,56 +173,43 @@ export class DirectControl implements Control {
     const pending = this.#byTxn.get(txn)
     if (pending === undefined) return
     if (message.status >= 200) this.#settle(pending)
-    const acknowledges = message.headers.get('CSeq')?.endsWith('INVITE') === true
     const ack = (body?: string): void => {
       const { status, headers } = message
+      const cseq = headers.get('CSeq') ?? ''
+      if (status >= 300 || !cseq.endsWith('INVITE')) return
+      if (status >= 200) return this.#inside('ACK', dialog, sdpFields(body), body)
       const rseq = headers.get('RSeq')
-      if (status >= 300 || !acknowledges) return
-      if (status >= 200) this.#inside('ACK', dialog, sdpFields(body), body)
-      else if (rseq !== undefined) this.#inside('PRACK', dialog, { RAck: `${rseq} ${headers.get('CSeq') ?? ''}` })
+      if (rseq !== undefined) this.#inside('PRACK', dialog, { RAck: `${rseq} ${cseq}` })
     }
     this.#safely('answer', () => pending.on.answered({ message, local: flow === null, ack }))
   }
 
   // To the engine
 
-  #respond(txn: string, status: number, parts: Parts, failed?: (why: string) => void): void {
+  #respond({ method, txn }: Incoming, status: number, parts: Parts, failed?: (why: string) => void): void {
+    if (status >= 200 && method === 'INVITE') this.#invites.delete(txn)
     const { reason = reasonPhrase(status), headers = {}, body = '' } = parts
     const end = failed === undefined ? nobody : { failed: (why: string) => this.#safely('answer', () => failed(why)) }
     this.#link?.answer(txn, { status, reason, headers, body }, end)
   }
 
   send({ method, uri, headers, body, nextHop, dialogId }: ToSend, on: AnswerHandler): Sent {
-    const pending = new Pending(on, (txn, fields) =>
-      this.#link?.send({ method: 'CANCEL', headers: fields, txn }, nobody)
-    )
+    const pending = new Pending(method, on, this.#port)
     this.#pending.add(pending)
-    const request = {
-      method,
-      headers,
-      ...(uri === undefined ? {} : { uri }),
-      ...(body === undefined ? {} : { body }),
-      ...(nextHop === undefined ? {} : { nextHop }),
-      ...(dialogId === undefined ? {} : { dialog: dialogId })
-    }
-    const end = {
-      sent: (txn: string) => this.#sent(pending, txn, method),
-      failed: (why: string) => this.#fail(pending, why)
-    }
     // Later, since nobody expects an answer before this returns.
     if (this.#link === null) queueMicrotask(() => this.#fail(pending, 'there is no connection to the SIP engine'))
-    else this.#link.send(request, end)
+    else this.#link.send({ method, uri, headers, body, nextHop, dialog: dialogId }, pending)
     return pending
   }
 
-  #sent(pending: Pending, txn: string, method: string): void {
+  #sent(pending: Pending, txn: string): void {
     this.#byTxn.set(txn, pending)
-    this.#safely(method, () => pending.on.sent?.())
+    this.#safely(pending.method, () => pending.on.sent?.())
     pending.out(txn)
   }
 
   #inside(method: string, dialog: string, headers: Fields, body?: string): void {
-    this.#link?.send({ method, headers, dialog, ...(body === undefined ? {} : { body }) }, nobody)
+    this.#link?.send({ method, headers, dialog, body }, nobody)
   }
 
   #settle(pending: Pending): void {

@@ -103,6 +103,9 @@ export interface FieldSet {
   readonly keys: ReadonlySet<string>
 }
 
+export const isInSet = ({ ids, keys }: FieldSet, { id, key }: FieldName): boolean =>
+  id >= 0 ? ids[id] === 1 : keys.has(key)
+
 export function fieldSet(names: readonly string[]): FieldSet {
   const ids = new Uint8Array(known.size)
   const keys = new Set<string>()

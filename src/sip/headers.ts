@@ -2,7 +2,7 @@
 
 import { HubError } from '../errors.ts'
 import { isToken, oneLine, skipQuoted, trimSpace } from './characters.ts'
-import { fieldNamed } from './field-names.ts'
+import { fieldNamed, isInSet } from './field-names.ts'
 import type { FieldName, FieldSet } from './field-names.ts'
 
 /** One header field line; `name` as it was written, `value` unfolded and trimmed. */
@@ -21,6 +21,7 @@ export interface HeaderLine {
  *  hasAny(fields)   whether a field of that set is there
  *  set(name, value | values)   replaces all lines of that name, in place of the first one, else at the end
  *  add(name, value)            appends a line
+ *  addField(field, value)      the same, where the name has been looked up before; it must be a token
  *  prepend(name, value)        puts a line before the first one of that name (Via, Record-Route), else on top
  *  removeFirst(name)           drops the first VALUE (not line) of that field
  *  remove(name)
@@ -36,6 +37,7 @@ export interface Headers {
   count(name: string): number
   set(name: string, value: string | readonly string[]): void
   add(name: string, value: string): void
+  addField(field: FieldName, value: string): void
   prepend(name: string, value: string): void
   removeFirst(name: string): void
   remove(name: string): void
@@ -136,8 +138,8 @@ export class HeaderFields implements Headers {
     return this.#find(fieldNamed(name), 0) >= 0
   }
 
-  hasAny({ ids, keys }: FieldSet): boolean {
-    for (const { id, key } of this.#fields) if (id >= 0 ? ids[id] === 1 : keys.has(key)) return true
+  hasAny(wanted: FieldSet): boolean {
+    for (const field of this.#fields) if (isInSet(wanted, field)) return true
     return false
   }
 
@@ -166,7 +168,6 @@ export class HeaderFields implements Headers {
     this.#insert(this.#fields.length, checkedField(name), value)
   }
 
-  /** As `add`, where the name has been looked up before; it must be a token. */
   addField(field: FieldName, value: string): void {
     this.#insert(this.#fields.length, field, value)
   }

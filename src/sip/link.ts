@@ -30,14 +30,14 @@ export type FieldsToSend = Readonly<Record<string, string | readonly string[]>>
 export interface RequestToSend {
   readonly method: string
   /** Not needed inside a dialog, nor for CANCEL. */
-  readonly uri?: string
+  readonly uri?: string | undefined
   readonly headers: FieldsToSend
-  readonly body?: string | Buffer
+  readonly body?: string | Buffer | undefined
   /** CANCEL: the transaction of its INVITE. */
   readonly txn?: string
-  readonly dialog?: string
+  readonly dialog?: string | undefined
   /** A URI: where the first request of a dialog goes, whatever its Request-URI says. */
-  readonly nextHop?: string
+  readonly nextHop?: string | undefined
 }
 
 export interface ResponseToSend {

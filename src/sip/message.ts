@@ -28,7 +28,7 @@ export {
 } from './fields.ts'
 export { printHost, printNameAddr, printParams, printVia } from './fields.ts'
 export type { CSeq, NameAddr, Params, Via } from './fields.ts'
-export { fieldKey, fieldSet, isListField } from './field-names.ts'
+export { fieldKey, fieldNamed, fieldSet, isInSet, isListField } from './field-names.ts'
 export type { FieldName, FieldSet } from './field-names.ts'
 export { createHeaders, splitList } from './headers.ts'
 export type { HeaderInit, HeaderLine, Headers } from './headers.ts'

@@ -4,19 +4,19 @@ import { randomInt } from 'node:crypto'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
 import { makeResponse } from '../message.ts'
-import type { Headers, HeaderLine, SipRequest, SipResponse } from '../message.ts'
+import type { Headers, SipRequest, SipResponse } from '../message.ts'
 import { retransmit } from '../retransmit.ts'
 import { systemClock } from '../timers.ts'
 import type { App, Command } from './app.ts'
 import { cseqOf, hasDialogRoom, reasonLine } from './context.ts'
 import type { Context, Inbound } from './context.ts'
 import { endByEngine } from './ending.ts'
-import { completeBody, contactOf, linesOf } from './fill.ts'
+import { completeBody, contactOf, linesOf, named } from './fill.ts'
 import { afterAck, expire, forget } from './inbound.ts'
 import { runSession } from './refresh.ts'
 import { grant, parseSessionExpires, printSessionExpires, termsOf } from './session-timer.ts'
-import { fieldOf } from './text.ts'
-import type { AppFields, AppMessage } from './text.ts'
+import { fieldOf, hasField } from './text.ts'
+import type { AppField, AppFields, AppMessage } from './text.ts'
 import { dialogName, Usage } from './usages.ts'
 
 export type AppResponse = Extract<AppMessage, { readonly kind: 'response' }>
@@ -63,7 +63,7 @@ const isReliable = ({ tx }: Inbound, { status, rest }: AppResponse): boolean =>
   tx.request.method === 'INVITE' &&
   status > 100 &&
   status < 200 &&
-  rest.fields.some(({ key, value }) => key === 'require' && /(^|[,\s])100rel($|[,\s])/i.test(value))
+  rest.fields.some(({ field, value }) => field.key === 'require' && /(^|[,\s])100rel($|[,\s])/i.test(value))
 
 const offers100rel = (headers: Headers): boolean =>
   [...headers.all('Supported'), ...headers.all('Require')].some(tag => tag.toLowerCase() === '100rel')
@@ -75,12 +75,9 @@ function send(ctx: Context, said: Answer): void {
   takeToTag(ctx, inbound, message.rest)
   const lines = linesFor(ctx, said)
   const toTag = status === 100 ? undefined : inbound.toTag
-  const response = makeResponse(tx.request, status, {
-    reason: message.reason,
-    headers: lines,
-    body: message.rest.body,
-    ...(toTag === undefined ? {} : { toTag })
-  })
+  const parts = { reason: message.reason, body: message.rest.body }
+  const response = makeResponse(tx.request, status, toTag === undefined ? parts : { ...parts, toTag })
+  for (const { field, value } of lines) response.headers.addField(field, value)
   const usage = usageFor(ctx, inbound, response)
   if (usage === 'full') {
     app.refused(id, 'too many dialogs')
@@ -119,26 +116,26 @@ function takeToTag(ctx: Context, inbound: Inbound, rest: AppFields): void {
 
 const refreshing: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'SUBSCRIBE'])
 
-function linesFor(ctx: Context, { inbound, message, reliable }: Answer): HeaderLine[] {
+function linesFor(ctx: Context, { inbound, message, reliable }: Answer): AppField[] {
   const { tx, usage } = inbound
   const { status, rest } = message
   const { method } = tx.request
   const lines = linesOf(rest, tx.flow.local, 'answer')
   completeBody(rest, lines)
   const isSuccess = status >= 200 && status < 300
-  if (((isSuccess && refreshing.has(method)) || reliable) && !rest.fields.some(({ key }) => key === 'contact')) {
-    lines.push({ name: 'Contact', value: usage?.contact ?? contactOf(tx.flow.local, tx.flow.transport) })
+  if (((isSuccess && refreshing.has(method)) || reliable) && !hasField(rest, 'contact')) {
+    lines.push(named('Contact', usage?.contact ?? contactOf(tx.flow.local, tx.flow.transport)))
   }
   if (reliable) {
     inbound.rseq = inbound.rseq === 0 ? randomInt(1, 1_000_000_000) : inbound.rseq + 1
-    lines.push({ name: 'RSeq', value: String(inbound.rseq) })
+    lines.push(named('RSeq', String(inbound.rseq)))
   }
   if (isSuccess && (method === 'INVITE' || method === 'UPDATE')) grantSession(ctx, inbound, rest, lines)
   return lines
 }
 
 /** Session-Expires of a 2xx: what the application said, or what the request asked for. */
-function grantSession(ctx: Context, { tx }: Inbound, rest: AppFields, lines: HeaderLine[]): void {
+function grantSession(ctx: Context, { tx }: Inbound, rest: AppFields, lines: AppField[]): void {
   const { headers, method } = tx.request
   const said = parseSessionExpires(fieldOf(rest, 'session-expires'))
   // An UPDATE before the answer, or one that does not ask, leaves the session as it is.
@@ -146,11 +143,11 @@ function grantSession(ctx: Context, { tx }: Inbound, rest: AppFields, lines: Hea
   const granted = grant(headers, said, ctx.session)
   if (granted === null) return
   const at = lines.findIndex(({ name }) => name === 'Session-Expires')
-  const line = { name: 'Session-Expires', value: printSessionExpires(granted) }
+  const line = named('Session-Expires', printSessionExpires(granted))
   if (at < 0) lines.push(line)
   else lines[at] = line
   if (granted.refresher === 'uac' && !/(^|[,\s])timer/i.test(fieldOf(rest, 'require') ?? '')) {
-    lines.push({ name: 'Require', value: 'timer' })
+    lines.push(named('Require', 'timer'))
   }
 }
 
@@ -207,8 +204,8 @@ function succeed(ctx: Context, usage: Usage, { tx }: Inbound, response: SipRespo
   if (method === 'SUBSCRIBE') return
   const answer = parseSessionExpires(response.headers.get('Session-Expires'))
   // A re-INVITE that says nothing leaves the running session as it was, but proves that the peer lives.
-  const asked = parseSessionExpires(headers.get('Session-Expires'))
-  runSession(ctx, usage, answer === null && asked === null ? usage.session : termsOf(answer, false, null))
+  const silent = answer === null && parseSessionExpires(headers.get('Session-Expires')) === null
+  runSession(ctx, usage, silent ? usage.session : termsOf(answer, false, null))
 }
 
 /** 2xx to INVITE: again until the ACK comes, whatever the transport; without one the dialog ends (13.3.1.4). */

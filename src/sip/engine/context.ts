@@ -1,7 +1,8 @@
 // What the parts of the engine share: the stack below, the applications above, the tables between.
 
 import type { Logger } from '../../log.ts'
-import type { HeaderLine, SipRequest } from '../message.ts'
+import { isDigit } from '../characters.ts'
+import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import { goesFirst } from '../overload.ts'
 import { stackLimits } from '../ports.ts'
 import type { ClientTransaction, ServerTransaction, SipStack, SipTimers } from '../ports.ts'
@@ -13,6 +14,7 @@ import { overloadLimits } from './overload.ts'
 import type { Overload } from './overload.ts'
 import type { SessionDefaults } from './session-timer.ts'
 import type { AllowTarget } from './targets.ts'
+import type { KnownHops } from './next-hop.ts'
 import type { Usage, Usages } from './usages.ts'
 
 export const engineLimits = {
@@ -31,6 +33,8 @@ export const engineLimits = {
   forksMax: 16,
   /** Contacts that are reached over the connection they registered on. */
   bindingsMax: 100_000,
+  /** Next hops named by address that are remembered; with one more all are forgotten. */
+  hopsMax: 1_000,
   /** Dialogs of a dead application ended at once, and the pause before the next ones. */
   releasesMax: 200,
   releasePauseMs: 20
@@ -95,6 +99,8 @@ export interface Context {
   /** Requests whose application is being found. */
   readonly deciding: Set<ServerTransaction>
   readonly outbound: Map<string, Outbound>
+  /** Where next hops lead that applications have named by address. */
+  readonly hops: KnownHops
 }
 
 /** Whether a request of the network may open one more dialog: what goes first has some room of its own. */
@@ -110,4 +116,14 @@ export const reasonLine = (cause: number, text: string): HeaderLine => ({
 })
 
 /** The number of a request's CSeq. */
-export const cseqOf = (request: SipRequest): number => Number.parseInt(request.headers.get('CSeq') ?? '0', 10)
+export const cseqOf = (request: SipRequest): number => numberAtStart(request.headers.get('CSeq') ?? '0')
+
+/** The RSeq of a reliable answer; not a number in the others. */
+export const rseqOf = (response: SipResponse): number => numberAtStart(response.headers.get('RSeq') ?? '')
+
+/** Not a number where no digit is. */
+function numberAtStart(text: string): number {
+  let number = Number.NaN
+  for (let at = 0; isDigit(text.charCodeAt(at)); at++) number = (at === 0 ? 0 : number) * 10 + text.charCodeAt(at) - 48
+  return number
+}

@@ -21,6 +21,7 @@ import type { HandlerOptions } from './handler.ts'
 import { acknowledged, answerFor, cancelledLate, receive } from './inbound.ts'
 import { sendInside } from './inside.ts'
 import { LinkedApp } from './link.ts'
+import { KnownHops } from './next-hop.ts'
 import { abandon, cancel, sendOutside, stray } from './outbound.ts'
 import { Overload } from './overload.ts'
 import { sessionDefaults } from './session-timer.ts'
@@ -127,7 +128,8 @@ export function createEngine(options: EngineOptions): Engine {
     handler: handlerOf(options.handler),
     deciding: new Set(),
     allowTarget: options.allowTarget ?? null,
-    outbound: new Map()
+    outbound: new Map(),
+    hops: new KnownHops(limits.hopsMax)
   }
   return engineOf(ctx)
 }

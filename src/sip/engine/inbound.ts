@@ -168,7 +168,7 @@ function receiveInside(ctx: Context, tx: ServerTransaction, toTag: string): void
 /** Whether a request may be handed up now; if not, it has been answered. */
 function admit(ctx: Context, tx: ServerTransaction, usage: Usage): boolean {
   const { request } = tx
-  const open = (method: string): boolean => [...usage.open].some(other => other.tx.request.method === method)
+  const open = (method: string): boolean => usage.open.some(other => other.tx.request.method === method)
   switch (request.method) {
     case 'INVITE':
       if (tooShort(request.headers, ctx.session)) refuse(tx, 422, [['Min-SE', String(ctx.session.minSeconds)]])

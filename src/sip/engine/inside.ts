@@ -5,15 +5,16 @@ import type { Dialog } from '../dialog.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { Address, Destination, Flow } from '../transport/transport.ts'
 import type { App, Command } from './app.ts'
-import { cseqOf } from './context.ts'
+import { cseqOf, rseqOf } from './context.ts'
 import type { Context, Outbound } from './context.ts'
 import { acknowledge, endByEngine, pathOf } from './ending.ts'
-import { completeBody, contactOf, linesOf } from './fill.ts'
+import { completeBody, contactOf, linesOf, named } from './fill.ts'
 import { echoRequest, faked, tellResponse } from './outbound.ts'
 import type { AppRequest } from './outbound.ts'
 import { heardSession, sessionLines } from './refresh.ts'
 import { wayTo } from './targets.ts'
-import { fieldOf } from './text.ts'
+import { fieldOf, hasField } from './text.ts'
+import type { AppField } from './text.ts'
 import type { Usage } from './usages.ts'
 
 interface Inside {
@@ -64,9 +65,7 @@ function dispatch(ctx: Context, inside: Inside, contact: string): void {
     app.refused(command.id, 'missing content-type')
     return
   }
-  if (withContact.has(method) && !rest.fields.some(({ key }) => key === 'contact')) {
-    lines.push({ name: 'Contact', value: usage.contact ?? contact })
-  }
+  if (withContact.has(method) && !hasField(rest, 'contact')) lines.push(named('Contact', usage.contact ?? contact))
   switch (method) {
     case 'ACK':
       ack(ctx, inside, lines)
@@ -112,7 +111,7 @@ function ack(ctx: Context, { app, command, message, usage, to }: Inside, headers
 function prack(ctx: Context, inside: Inside, lines: readonly HeaderLine[]): void {
   const { usage, message } = inside
   const rseq = Number.parseInt(fieldOf(message.rest, 'rack') ?? '', 10)
-  const fork = [...usage.forks.values()].find(candidate => candidate.rseq === rseq)
+  const fork = usage.forks.find(candidate => candidate.rseq === rseq)
   if (fork !== undefined) fork.rseq = null
   launch(ctx, inside, requestIn(inside, fork?.dialog ?? usage.dialog, lines))
 }
@@ -135,7 +134,7 @@ function bye(ctx: Context, inside: Inside, lines: readonly HeaderLine[]): void {
 }
 
 function mayInvite({ log }: Context, { app, command, usage }: Inside): boolean {
-  const open = [...usage.open].some(({ tx }) => tx.request.method === 'INVITE')
+  const open = usage.open.some(({ tx }) => tx.request.method === 'INVITE')
   if (usage.phase === 'confirmed' && usage.reinvite === null && !usage.refreshing && !open) return true
   log.debug({ dialog: usage.id }, 're-INVITE while another exchange is open')
   app.refused(command.id, usage.phase === 'early' ? 'dialog is not established' : 'another INVITE is in progress')
@@ -143,10 +142,11 @@ function mayInvite({ log }: Context, { app, command, usage }: Inside): boolean {
 }
 
 /** What the running session says about itself, unless the application does. */
-function refreshLines(ctx: Context, { message, usage }: Inside, lines: HeaderLine[]): void {
-  if (usage.session === null || message.rest.fields.some(({ key }) => key === 'session-expires')) return
-  const said = new Set(message.rest.fields.map(({ key }) => key))
-  lines.push(...sessionLines(usage.session, ctx.session).filter(({ name }) => !said.has(name.toLowerCase())))
+function refreshLines(ctx: Context, { message: { rest }, usage }: Inside, lines: AppField[]): void {
+  if (usage.session === null || hasField(rest, 'session-expires')) return
+  for (const { name, value } of sessionLines(usage.session, ctx.session)) {
+    if (!hasField(rest, name.toLowerCase())) lines.push(named(name, value))
+  }
 }
 
 function launch(ctx: Context, { app, command, usage, to }: Inside, request: SipRequest | null): void {
@@ -173,7 +173,7 @@ function launch(ctx: Context, { app, command, usage, to }: Inside, request: SipR
 
 /** False for a reliable 1xx that came before, or that is one too far: both are discarded (RFC 3262, 4). */
 function isNext(outbound: Outbound, response: SipResponse): boolean {
-  const rseq = Number.parseInt(response.headers.get('RSeq') ?? '', 10)
+  const rseq = rseqOf(response)
   if (Number.isNaN(rseq)) return true
   if (outbound.rseq !== undefined && rseq !== outbound.rseq + 1) return false
   outbound.rseq = rseq

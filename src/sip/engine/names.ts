@@ -1,13 +1,9 @@
 // Header names as they go on the wire: applications write them in lower case, many peers' eyes and logs do not.
 
-import { fieldKey } from '../message.ts'
+import { fieldNamed, isToken } from '../message.ts'
+import type { FieldName } from '../message.ts'
 
 export const nameLimits = { rememberedMax: 2_048 } as const
-
-export interface KnownName {
-  readonly name: string
-  readonly key: string
-}
 
 /** Names that the rule (a capital after each hyphen) would write wrongly. */
 const irregular: ReadonlyMap<string, string> = new Map(
@@ -18,14 +14,15 @@ const irregular: ReadonlyMap<string, string> = new Map(
     .map(name => [name.toLowerCase(), name] as const)
 )
 
-const remembered = new Map<string, KnownName>()
+const remembered = new Map<string, FieldName | null>()
 
-/** The usual spelling and the key of a name; a name that begins with `X-` stays as it was written. */
-export function headerName(name: string): KnownName {
+/** The field in its usual spelling, null for what is no token; a name that begins with `X-` stays as it was written. */
+export function headerName(name: string): FieldName | null {
   const before = remembered.get(name)
   if (before !== undefined) return before
-  const key = fieldKey(name)
-  const known = { key, name: /^x-/i.test(name) ? name : (irregular.get(key) ?? capitalised(key)) }
+  const { key } = fieldNamed(name)
+  const usual = /^x-/i.test(name) ? name : (irregular.get(key) ?? capitalised(key))
+  const known = isToken(name) ? fieldNamed(usual) : null
   if (remembered.size >= nameLimits.rememberedMax) remembered.clear()
   remembered.set(name, known)
   return known

@@ -33,6 +33,31 @@ export function nextHop(uri: string, listening: readonly Listening[]): NextHop {
   return isOwn(to, listening) ? myself : { to }
 }
 
+/** Where next hops lead that are named by address, since a peer's is named with every call. */
+export class KnownHops {
+  readonly #max: number
+  readonly #found = new Map<string, NextHop>()
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  get size(): number {
+    return this.#found.size
+  }
+
+  /** As `nextHop`. */
+  find(uri: string, stack: { readonly listening: readonly Listening[] }): NextHop {
+    const known = this.#found.get(uri)
+    if (known !== undefined) return known
+    const hop = nextHop(uri, stack.listening)
+    if (!('to' in hop)) return hop
+    if (this.#found.size >= this.#max) this.#found.clear()
+    this.#found.set(uri, hop)
+    return hop
+  }
+}
+
 /** Of the places that a name leads to, those that are not this very server. */
 export function elsewhere(
   targets: readonly RemoteDestination[],

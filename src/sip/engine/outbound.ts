@@ -5,22 +5,23 @@ import { messageOf } from '../../errors.ts'
 import { newUuid } from '../../uuid.ts'
 import { Dialog } from '../dialog.ts'
 import { tagOf } from '../hop.ts'
-import { createHeaders, isToken, makeRequest, makeResponse, newCallId, newTag } from '../message.ts'
-import { isNameAddr, parseCSeq, splitList, uriIn } from '../message.ts'
-import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
+import { createHeaders, fieldNamed, fieldSet, isInSet, isNameAddr, isToken, makeRequest } from '../message.ts'
+import { makeResponse, newCallId, newTag, parseCSeq, splitList, uriIn } from '../message.ts'
+import type { FieldName, SipRequest, SipResponse } from '../message.ts'
 import type { Address, Destination, Flow, RemoteDestination } from '../transport/transport.ts'
 import { hostPort } from '../transport/transport.ts'
 import { parseUri } from '../uri.ts'
 import type { SipUri } from '../uri.ts'
 import type { App, Command } from './app.ts'
-import { cseqOf, reasonLine } from './context.ts'
+import { cseqOf, reasonLine, rseqOf } from './context.ts'
 import type { Context, Outbound } from './context.ts'
 import { endByEngine, endFork, pathOf } from './ending.ts'
-import { completeBody, contactOf, linesOf } from './fill.ts'
+import { completeBody, contactOf, linesOf, named } from './fill.ts'
 import { elsewhere, nextHop } from './next-hop.ts'
+import type { NextHop } from './next-hop.ts'
 import { heardSession } from './refresh.ts'
-import { fieldOf, readableReason } from './text.ts'
-import type { AppMessage } from './text.ts'
+import { fieldOf, hasField, readableReason } from './text.ts'
+import type { AppField, AppMessage } from './text.ts'
 import { Usage } from './usages.ts'
 
 export type AppRequest = Extract<AppMessage, { readonly kind: 'request' }>
@@ -35,16 +36,17 @@ interface Wish {
 export function sendOutside(ctx: Context, app: App, command: Command, message: AppRequest): void {
   const wish = { app, command, message }
   const bound = ctx.bindings.find(message.method, message.uri, Date.now())
-  const hop = bound === null ? nextHop(nextUri(command, message), ctx.stack.listening) : { to: { flow: bound } }
+  const hop = bound === null ? hopOf(ctx, command, message) : { to: { flow: bound } }
   if ('refused' in hop) app.refused(command.id, hop.refused)
   else if ('name' in hop) void locateFirst(ctx, wish, hop.name)
   else leave(ctx, wish, hop.to, null)
 }
 
 /** The next hop that the application names, the first Route it preloads (RFC 3261, 8.1.2), or the Request-URI. */
-function nextUri({ proxy }: Command, { uri, rest }: AppRequest): string {
+function hopOf({ hops, stack }: Context, { proxy }: Command, { uri, rest }: AppRequest): NextHop {
+  if (proxy !== '') return hops.find(proxy, stack)
   const route = splitList(fieldOf(rest, 'route') ?? '')[0]
-  return proxy || (route === undefined ? uri : (uriIn(route) ?? route))
+  return nextHop(route === undefined ? uri : (uriIn(route) ?? route), stack.listening)
 }
 
 /** RFC 3263 for a host name; the application may be gone when the DNS has answered. */
@@ -91,37 +93,30 @@ function leave(ctx: Context, { app, command, message }: Wish, to: Destination, t
 
 const opens = (method: string): boolean => method === 'INVITE' || method === 'SUBSCRIBE'
 
-function openingLines(ctx: Context, { method, rest }: AppRequest, lines: HeaderLine[], contact: string): void {
-  const said = (key: string): boolean => rest.fields.some(field => field.key === key)
-  if (!said('contact')) lines.push({ name: 'Contact', value: contact })
-  if (method !== 'INVITE' || ctx.session.seconds === null || said('session-expires')) return
-  lines.push({ name: 'Session-Expires', value: String(ctx.session.seconds) })
-  if (!said('min-se')) lines.push({ name: 'Min-SE', value: String(ctx.session.minSeconds) })
-  lines.push({ name: 'Supported', value: 'timer' })
+function openingLines(ctx: Context, { method, rest }: AppRequest, lines: AppField[], contact: string): void {
+  if (!hasField(rest, 'contact')) lines.push(named('Contact', contact))
+  if (method !== 'INVITE' || ctx.session.seconds === null || hasField(rest, 'session-expires')) return
+  lines.push(named('Session-Expires', String(ctx.session.seconds)))
+  if (!hasField(rest, 'min-se')) lines.push(named('Min-SE', String(ctx.session.minSeconds)))
+  lines.push(named('Supported', 'timer'))
 }
 
 /** From, To, Call-ID and CSeq as the application wrote them, or made up. A text says what is wrong with them. */
-function requestOf(
-  { method, uri, rest }: AppRequest,
-  lines: readonly HeaderLine[],
-  local: Address
-): SipRequest | string {
-  const given = (name: string): string | undefined => lines.find(line => line.name === name)?.value
-  const from = given('From') ?? `<sip:${hostPort(local)}>`
-  const to = given('To') ?? `<${uri}>`
+function requestOf({ method, uri, rest }: AppRequest, lines: readonly AppField[], local: Address): SipRequest | string {
+  const from = given(lines, fields.from) ?? `<sip:${hostPort(local)}>`
+  const to = given(lines, fields.to) ?? `<${uri}>`
   if (!isNameAddr(from)) return `bad From: ${from}`
   if (!isNameAddr(to)) return `bad To: ${to}`
-  const routes = lines.filter(({ name }) => name === 'Route').flatMap(({ value }) => splitList(value))
-  const wrong = routes.find(route => !isLoose(route))
-  if (wrong !== undefined) return `bad Route: ${wrong}: a SIP URI with lr is needed`
-  const number = parseCSeq(given('CSeq') ?? '')?.number ?? randomInt(1, 1_000_000)
-  const headers = createHeaders([
-    ['From', tagOf(from) === '' ? `${from};tag=${newTag()}` : from],
-    ['To', to],
-    ['Call-ID', given('Call-ID') ?? newCallId()],
-    ['CSeq', `${number} ${method}`]
-  ])
-  for (const { name, value } of lines) if (!own.has(name)) headers.add(name, value)
+  const wrong = strictRoute(lines)
+  if (wrong !== null) return `bad Route: ${wrong}: a SIP URI with lr is needed`
+  const cseq = given(lines, fields.cseq)
+  const number = (cseq === undefined ? null : parseCSeq(cseq)?.number) ?? randomInt(1, 1_000_000)
+  const headers = createHeaders()
+  headers.addField(fields.from, tagOf(from) === '' ? `${from};tag=${newTag()}` : from)
+  headers.addField(fields.to, to)
+  headers.addField(fields.callId, given(lines, fields.callId) ?? newCallId())
+  headers.addField(fields.cseq, `${number} ${method}`)
+  for (const { field, value } of lines) if (!isInSet(own, field)) headers.addField(field, value)
   try {
     return makeRequest({ method, uri, headers, body: rest.body })
   } catch {
@@ -129,12 +124,34 @@ function requestOf(
   }
 }
 
+function given(lines: readonly AppField[], { id }: FieldName): string | undefined {
+  for (const { field, value } of lines) if (field.id === id) return value
+  return undefined
+}
+
+/** The first Route that is not loose, or null. */
+function strictRoute(lines: readonly AppField[]): string | null {
+  for (const { field, value } of lines) {
+    const wrong = field.id === fields.route.id ? splitList(value).find(route => !isLoose(route)) : undefined
+    if (wrong !== undefined) return wrong
+  }
+  return null
+}
+
 /** Strict routers want the Request-URI rewritten: nobody has them any more, and the next hop does the same. */
 function isLoose(route: string): boolean {
   const uri = parseUri(uriIn(route) ?? '')
   return uri !== null && (uri.scheme === 'sip' || uri.scheme === 'sips') && uri.params.has('lr')
 }
-const own: ReadonlySet<string> = new Set(['From', 'To', 'Call-ID', 'CSeq'])
+
+const fields = {
+  from: fieldNamed('From'),
+  to: fieldNamed('To'),
+  callId: fieldNamed('Call-ID'),
+  cseq: fieldNamed('CSeq'),
+  route: fieldNamed('Route')
+} as const
+const own = fieldSet(['From', 'To', 'Call-ID', 'CSeq'])
 
 interface Launch {
   readonly app: App
@@ -204,18 +221,18 @@ function outside(ctx: Context, outbound: Outbound, response: SipResponse, flow: 
 function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipResponse): boolean {
   const tag = tagOf(response.headers.get('To'))
   if (tag === '' || usage.phase !== 'early') return true
-  const rseq = Number.parseInt(response.headers.get('RSeq') ?? '', 10)
-  const known = usage.forks.get(tag)
+  const rseq = rseqOf(response)
+  const known = usage.forkOf(tag)
   if (known !== undefined) {
     if (Number.isNaN(rseq)) return true
     if (known.last !== null && rseq !== known.last + 1) return false
     known.rseq = known.last = rseq
     return true
   }
-  if (usage.forks.size >= ctx.limits.forksMax) return true
+  if (usage.forks.length >= ctx.limits.forksMax) return true
   const dialog = Dialog.uac(tx.request, response)
   const first = Number.isNaN(rseq) ? null : rseq
-  usage.addFork(tag, { dialog, rseq: first, last: first })
+  usage.forks = [...usage.forks, { tag, dialog, rseq: first, last: first }]
   usage.dialog ??= dialog
   return true
 }
@@ -224,7 +241,7 @@ function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipRespon
 function confirm(ctx: Context, usage: Usage, outbound: Outbound, response: SipResponse): void {
   if (usage.phase !== 'early') return
   const { request } = outbound.tx
-  const before = usage.forks.get(tagOf(response.headers.get('To')))?.dialog
+  const before = usage.forkOf(tagOf(response.headers.get('To')))?.dialog
   before?.confirm(response)
   usage.dialog = before ?? Dialog.uac(request, response)
   usage.confirm()
@@ -259,7 +276,7 @@ export function cancel(ctx: Context, app: App, command: Command, message: AppReq
     app.refused(command.id, 'CANCEL for an unknown transaction')
     return
   }
-  const lines = message.rest.fields.filter(({ key, name }) => !kept.has(key) && isToken(name))
+  const lines = message.rest.fields.filter(({ field, name }) => !isInSet(kept, field) && isToken(name))
   outbound.cancelled = true
   outbound.tx.cancel(lines)
   const { request } = outbound.tx
@@ -272,8 +289,8 @@ export function cancel(ctx: Context, app: App, command: Command, message: AppReq
   const sent: SipRequest = { ...request, method: 'CANCEL', headers, body: Buffer.alloc(0) }
   app.sent(command.id, sent, { txn: newUuid(), path: pathOf(outbound.tx, null) })
 }
-const kept: ReadonlySet<string> = new Set(
-  'from to call-id cseq contact p-asserted-identity max-forwards content-type require supported'.split(' ')
+const kept = fieldSet(
+  'From To Call-ID CSeq Contact P-Asserted-Identity Max-Forwards Content-Type Require Supported'.split(' ')
 )
 
 /** The application of these requests is gone: nobody waits for what they ring. */

@@ -64,7 +64,7 @@ function refresh(ctx: Context, usage: Usage, session: SessionTerms): void {
     usage.reinvite !== null ||
     usage.owedAck !== null ||
     usage.awaitedAck !== null ||
-    usage.open.size > 0
+    usage.open.length > 0
   if (busy) {
     schedule(ctx, usage, againSeconds)
     return

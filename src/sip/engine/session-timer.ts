@@ -31,18 +31,26 @@ const secondsMax = 4_294_967_295
 /** `1800;refresher=uac`, or null where it is absent or unreadable. */
 export function parseSessionExpires(text: string | undefined): SessionExpires | null {
   if (text === undefined) return null
-  const [number = '', ...params] = text.split(';').map(part => part.trim())
-  const seconds = parseNumber(number, secondsMax)
+  const semicolon = text.indexOf(';')
+  const seconds = parseNumber((semicolon < 0 ? text : text.slice(0, semicolon)).trim(), secondsMax)
   if (seconds === null) return null
-  const named = params.map(param => /^refresher\s*=\s*(uac|uas)$/i.exec(param)?.[1]?.toLowerCase()).find(Boolean)
-  return { seconds, refresher: named === 'uac' || named === 'uas' ? named : null }
+  return { seconds, refresher: semicolon < 0 ? null : refresherIn(text.slice(semicolon)) }
+}
+
+function refresherIn(params: string): 'uac' | 'uas' | null {
+  // As nearly everybody writes it.
+  if (params === ';refresher=uac') return 'uac'
+  if (params === ';refresher=uas') return 'uas'
+  const named = /;\s*refresher\s*=\s*(uac|uas)\s*(?:;|$)/i.exec(params)?.[1]?.toLowerCase()
+  return named === 'uac' || named === 'uas' ? named : null
 }
 
 export const printSessionExpires = ({ seconds, refresher }: SessionExpires): string =>
   refresher === null ? String(seconds) : `${seconds};refresher=${refresher}`
 
+const isTimer = (tag: string): boolean => tag === 'timer' || tag.toLowerCase() === 'timer'
 export const supportsTimer = (headers: Headers): boolean =>
-  [...headers.all('Supported'), ...headers.all('Require')].some(tag => tag.toLowerCase() === 'timer')
+  headers.all('Supported').some(isTimer) || headers.all('Require').some(isTimer)
 
 /** Whether a request asks for a shorter session than is allowed here. */
 export function tooShort(headers: Headers, { minSeconds }: SessionDefaults): boolean {

@@ -1,7 +1,7 @@
 // SIP text as applications write it: without Via, names in any case, Content-Length counted in who knows what.
 
-import { isToken, keepable, reasonPhrase } from '../message.ts'
-import type { HeaderLine } from '../message.ts'
+import { fieldSet, isInSet, isToken, keepable, reasonPhrase } from '../message.ts'
+import type { FieldName, HeaderLine } from '../message.ts'
 import { bodyEncoding, decodeBody } from './body.ts'
 import { headerName } from './names.ts'
 
@@ -13,7 +13,7 @@ export type AppMessage =
   | { readonly kind: 'response'; readonly status: number; readonly reason: string; readonly rest: AppFields }
 
 export interface AppFields {
-  /** Canonical names, lower-case keys beside them, in the order written. */
+  /** Canonical names, what is known of them beside, in the order written. */
   readonly fields: readonly AppField[]
   /** Names that are no token: left out, the message is sent all the same. */
   readonly skipped: readonly string[]
@@ -21,11 +21,11 @@ export interface AppFields {
 }
 
 export interface AppField extends HeaderLine {
-  readonly key: string
+  readonly field: FieldName
 }
 
 /** The engine's own: what an application writes there is dropped without a word. */
-const immutable: ReadonlySet<string> = new Set(['via', 'record-route', 'rseq', 'content-length'])
+const immutable = fieldSet(['Via', 'Record-Route', 'RSeq', 'Content-Length'])
 
 /** Null where this is no start line. `binary`: the application may write a body in base64. */
 export function parseAppMessage(text: Buffer, binary = false): AppMessage | null {
@@ -56,15 +56,15 @@ function fieldsOf(lines: readonly string[], body: Buffer): AppFields | null {
     const line = lines[index] ?? ''
     const colon = line.indexOf(':')
     const name = line.slice(0, Math.max(0, colon)).trim()
-    if (!isToken(name)) {
+    const field = headerName(name)
+    if (field === null) {
       if (line !== '') skipped.push(name)
       continue
     }
     let value = line.slice(colon + 1).trim()
     // A folded value: drachtio-srf hands back what it was given.
     while (/^[ \t]/.test(lines[index + 1] ?? '')) value += ` ${lines[++index]?.trim()}`
-    const known = headerName(name)
-    if (!immutable.has(known.key)) fields.push({ name: known.name, key: known.key, value })
+    if (!isInSet(immutable, field)) fields.push({ name: field.name, value, field })
   }
   return { fields, skipped, body: keepable(body) }
 }
@@ -73,7 +73,7 @@ function fieldsOf(lines: readonly string[], body: Buffer): AppFields | null {
 function decoded(rest: AppFields): AppFields | null {
   if (fieldOf(rest, encodingKey) === undefined) return rest
   const body = decodeBody(rest.body)
-  return body === null ? null : { ...rest, body, fields: rest.fields.filter(({ key }) => key !== encodingKey) }
+  return body === null ? null : { ...rest, body, fields: rest.fields.filter(({ field }) => field.key !== encodingKey) }
 }
 const encodingKey = bodyEncoding.toLowerCase()
 
@@ -85,18 +85,17 @@ export function appFields(
   const fields: AppField[] = []
   const skipped: string[] = []
   for (const name of Object.keys(headers)) {
+    const field = headerName(name)
+    if (field === null) {
+      skipped.push(name)
+      continue
+    }
+    if (isInSet(immutable, field)) continue
     const value = headers[name] ?? ''
-    const { name: usual, key } = headerName(name)
-    if (immutable.has(key)) continue
-    if (!isToken(name)) skipped.push(name)
-    else if (typeof value === 'string') fields.push({ name: usual, key, value })
-    else for (const one of value) fields.push({ name: usual, key, value: one })
+    if (typeof value === 'string') fields.push({ name: field.name, value, field })
+    else for (const one of value) fields.push({ name: field.name, value: one, field })
   }
-  return {
-    fields,
-    skipped,
-    body: typeof body === 'string' ? bytesOf(body) : body
-  }
+  return { fields, skipped, body: typeof body === 'string' ? bytesOf(body) : body }
 }
 const emptyBody = Buffer.alloc(0)
 
@@ -113,10 +112,12 @@ function bytesOf(text: string): Buffer {
  * whole answer and prints it. What holds such a character, or a control character, becomes the registry's phrase.
  */
 export const readableReason = (status: number, reason: string): string =>
-  /[\p{Cc}\p{Zl}\p{Zp}]/u.test(reason) ? reasonPhrase(status) : reason
+  reason !== reasonPhrase(status) && /[\p{Cc}\p{Zl}\p{Zp}]/u.test(reason) ? reasonPhrase(status) : reason
 
 /** The first value of a field, or undefined. */
 export function fieldOf({ fields }: AppFields, key: string): string | undefined {
-  for (const field of fields) if (field.key === key) return field.value
+  for (const { field, value } of fields) if (field.key === key) return value
   return undefined
 }
+
+export const hasField = (rest: AppFields, key: string): boolean => fieldOf(rest, key) !== undefined

@@ -29,6 +29,7 @@ export interface SentAck {
 
 /** An early dialog, the RSeq that waits for its PRACK, and the last one told. */
 export interface Fork {
+  readonly tag: string
   readonly dialog: Dialog
   rseq: number | null
   last: number | null
@@ -43,9 +44,9 @@ export interface LastAck {
 }
 
 // Most calls fork nowhere, and every one of them is kept for a while.
-const noForks: ReadonlyMap<string, Fork> = new Map()
+const noForks: readonly Fork[] = []
 const noAcks: ReadonlyMap<string, SentAck> = new Map()
-const noRequests: ReadonlySet<Inbound> = new Set()
+const noRequests: readonly Inbound[] = []
 const noBody = Buffer.alloc(0)
 
 export interface UsageInit {
@@ -69,8 +70,8 @@ export class Usage {
   phase: 'early' | 'confirmed' | 'ended' = 'early'
   /** Null until the peer's tag is known. */
   dialog: Dialog | null = null
-  /** Early dialogs of an INVITE sent, by the peer's tag; the RSeq each acknowledged last. */
-  forks: ReadonlyMap<string, Fork> = noForks
+  /** Early dialogs of an INVITE sent; the RSeq each acknowledged last. */
+  forks: readonly Fork[] = noForks
   /** The path of the peer's last message. */
   flow: Flow | null = null
   /** Reached over the connection it registered on, whatever its Contact says. */
@@ -85,7 +86,7 @@ export class Usage {
   /** ACKs to answered forks beyond the first. */
   forkAcks: ReadonlyMap<string, SentAck> = noAcks
   /** Requests of the peer that the application has not answered. */
-  open: ReadonlySet<Inbound> = noRequests
+  open: readonly Inbound[] = noRequests
   /** Our INVITE inside this dialog that has no final answer. */
   reinvite: Outbound | null = null
   /** The engine's own INVITE is out. */
@@ -119,12 +120,12 @@ export class Usage {
   }
 
   addOpen(inbound: Inbound): void {
-    this.open = new Set(this.open).add(inbound)
+    this.open = [...this.open, inbound]
   }
 
   closeOpen(inbound: Inbound): void {
-    if (!this.open.has(inbound)) return
-    this.open = this.open.size === 1 ? noRequests : new Set([...this.open].filter(other => other !== inbound))
+    if (!this.open.includes(inbound)) return
+    this.open = this.open.length === 1 ? noRequests : this.open.filter(other => other !== inbound)
   }
 
   /** Both sides agree: of the request that opened it stays what the 2xx of a further fork needs (13.2.2.4). */
@@ -149,8 +150,9 @@ export class Usage {
     }
   }
 
-  addFork(tag: string, fork: Fork): void {
-    this.forks = new Map(this.forks).set(tag, fork)
+  /** The early dialog of the peer with that tag. */
+  forkOf(tag: string): Fork | undefined {
+    return this.forks.find(fork => fork.tag === tag)
   }
 
   addForkAck(tag: string, ack: SentAck): void {
@@ -172,7 +174,7 @@ export class Usage {
   /** The dialog of the peer with that tag. */
   dialogWith(remoteTag: string): Dialog | null {
     if (this.dialog?.remoteTag === remoteTag) return this.dialog
-    return this.phase === 'early' ? (this.forks.get(remoteTag)?.dialog ?? null) : null
+    return this.phase === 'early' ? (this.forkOf(remoteTag)?.dialog ?? null) : null
   }
 }
 

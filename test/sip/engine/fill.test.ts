@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { completeBody, contactOf, linesOf, withLocalAddress } from '../../../src/sip/engine/fill.ts'
 import { parseAppMessage } from '../../../src/sip/engine/text.ts'
-import type { HeaderLine } from '../../../src/sip/message.ts'
+import type { AppField } from '../../../src/sip/engine/text.ts'
 
 const local = { host: '192.0.2.7', port: 5062 }
 const rest = (headers: string, body = '') =>
@@ -44,9 +44,9 @@ describe('what else is filled in', () => {
   })
 
   it('SDP is known by its first line, other bodies have to be named', () => {
-    const lines: HeaderLine[] = []
+    const lines: AppField[] = []
     expect(completeBody(rest('Subject: x', 'v=0\r\n'), lines)).toBe(true)
-    expect(lines).toEqual([{ name: 'Content-Type', value: 'application/sdp' }])
+    expect(lines).toMatchObject([{ name: 'Content-Type', value: 'application/sdp' }])
     expect(completeBody(rest('Subject: x', 'hello'), [])).toBe(false)
     expect(completeBody(rest('c: text/plain', 'hello'), [])).toBe(true)
     expect(completeBody(rest('Subject: x'), [])).toBe(true)
