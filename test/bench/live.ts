@@ -16,7 +16,8 @@ export const liveLimits = {
   restMs: 45_000,
   /** The calls whose CPU time is measured last a second, so that this rate keeps `few` of them alive. */
   callsPerSecond: 100,
-  rounds: 3,
+  /** Of each hub, in turn; one more before them is not counted, because a forced collection drops compiled code. */
+  rounds: 5,
   probeMs: 30_000
 } as const
 
@@ -48,17 +49,39 @@ async function memoryOf(hub: HubProcess): Promise<Memory> {
   return { bytes: number('usedBytes') + number('externalBytes'), rssBytes: number('rssBytes') }
 }
 
-/** The middle one of some rounds, in ms of the hub's process. */
-async function cpuPerCall(hub: HubProcess, southPort: number, seconds: number): Promise<number> {
-  const rounds: number[] = []
-  for (let round = 0; round < liveLimits.rounds; round++) {
-    const before = costOf(hub.pid).cpuMs
-    const { callsPerSecond } = liveLimits
-    const { placed, failed } = await load({ port: hub.sipPort('udp') }, { southPort, callsPerSecond, seconds })
-    await new Promise(next => setTimeout(next, callLimits.settleMs))
-    rounds.push((costOf(hub.pid).cpuMs - before) / Math.max(placed - failed, 1))
+/** CPU time of the hub's process, and the calls that were completed in it. */
+class Meter {
+  readonly #hub: HubProcess
+  readonly #southPort: number
+  #cpuMs = 0
+  #calls = 0
+
+  constructor(hub: HubProcess, southPort: number) {
+    this.#hub = hub
+    this.#southPort = southPort
   }
-  return rounds.sort((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? 0
+
+  get cpuMsPerCall(): number {
+    return this.#cpuMs / Math.max(this.#calls, 1)
+  }
+
+  async round(seconds: number, isCounted: boolean): Promise<void> {
+    const { pid } = this.#hub
+    const before = costOf(pid).cpuMs
+    const wanted = { southPort: this.#southPort, callsPerSecond: liveLimits.callsPerSecond, seconds }
+    const { placed, failed } = await load({ port: this.#hub.sipPort('udp') }, wanted)
+    await new Promise(next => setTimeout(next, callLimits.settleMs))
+    if (!isCounted) return
+    this.#cpuMs += costOf(pid).cpuMs - before
+    this.#calls += placed - failed
+  }
+}
+
+/** Both in turn, so that a slow minute of the machine is one of both. */
+async function compare(few: Meter, many: Meter, seconds: number): Promise<void> {
+  for (let round = 0; round <= liveLimits.rounds; round++) {
+    for (const meter of round % 2 === 0 ? [few, many] : [many, few]) await meter.round(seconds, round > 0)
+  }
 }
 
 /** SIPp on both sides holds calls; they end with it. */
@@ -94,43 +117,50 @@ async function heldIn(hub: HubProcess): Promise<number> {
 
 const rest = (): Promise<void> => new Promise(next => setTimeout(next, liveLimits.restMs))
 
-/** About five minutes with 10,000 calls. */
+/** A hub that has compiled what calls need, and the memory that it has then, without calls. */
+async function startWarm(config: ReturnType<typeof hubConfig>, southPort: number) {
+  const probe = join(import.meta.dirname, '../support/heap-probe.ts')
+  const hub = await startHubProcess({ config, env: { NODE_OPTIONS: `--import=${probe}` } })
+  const { warmUpCallsPerSecond: callsPerSecond, warmUpSeconds } = callLimits
+  await load({ port: hub.sipPort('udp') }, { southPort, callsPerSecond, seconds: warmUpSeconds })
+  await rest()
+  return { hub, idle: await memoryOf(hub) }
+}
+
+/** About eight minutes with 10,000 calls. */
 export async function benchLive(
   { many = liveLimits.many, seconds = 10 }: { readonly many?: number; readonly seconds?: number },
   tell: (text: string) => void
 ): Promise<LiveFigures> {
   await using parts = new AsyncDisposableStack()
   const [southPort, heldPort] = [await freePort(south), await freePort(probed)]
-  const probe = join(import.meta.dirname, '../support/heap-probe.ts')
-  const hub = await startHubProcess({
-    config: hubConfig(southPort, heldPort),
-    env: { NODE_OPTIONS: `--import=${probe}` }
-  })
+  const config = hubConfig(southPort, heldPort)
+  const empty = await startWarm(config, southPort)
+  parts.defer(async () => void (await empty.hub.stop()))
+  const { hub, idle } = await startWarm(config, southPort)
   parts.defer(async () => void (await hub.stop()))
-  const { warmUpCallsPerSecond: callsPerSecond, warmUpSeconds } = callLimits
-  await load({ port: hub.sipPort('udp') }, { southPort, callsPerSecond, seconds: warmUpSeconds })
-  const few = await cpuPerCall(hub, southPort, seconds)
-  tell(`${few.toFixed(2)} ms of CPU per call beside ${liveLimits.few} live ones`)
-  await rest()
-  const idle = await memoryOf(hub)
   const held = await holdCalls(hub, heldPort, many)
   parts.defer(async () => void (await held.stop()))
   tell(`placing ${many} calls`)
   await new Promise(next => setTimeout(next, (many / liveLimits.placedPerSecond) * 1_000))
+  await rest()
+  const [beside, alone] = [new Meter(hub, southPort), new Meter(empty.hub, southPort)]
+  await compare(alone, beside, seconds)
+  const [cpuMsPerCallAtFew, cpuMsPerCallAtMany] = [alone.cpuMsPerCall, beside.cpuMsPerCall]
+  tell(`${cpuMsPerCallAtFew.toFixed(2)} ms of CPU per call beside ${liveLimits.few} live ones`)
+  tell(`${cpuMsPerCallAtMany.toFixed(2)} ms of CPU per call beside ${many} live ones`)
   await rest()
   const full = await memoryOf(hub)
   const live = await heldIn(hub)
   if (live < many * (1 - callLimits.failedShareMax)) throw new Error(`only ${live} of ${many} calls were answered`)
   const per = (bytes: (memory: Memory) => number): number => (bytes(full) - bytes(idle)) / live
   tell(`${(per(({ bytes }) => bytes) / 1_000).toFixed(1)} kB per live call`)
-  const cpuMsPerCallAtMany = await cpuPerCall(hub, southPort, seconds)
-  tell(`${cpuMsPerCallAtMany.toFixed(2)} ms of CPU per call beside ${many} live ones`)
   return {
     many,
     few: liveLimits.few,
     bytesPerCall: per(({ bytes }) => bytes),
     rssBytesPerCall: per(({ rssBytes }) => rssBytes),
-    cpuMsPerCallAtFew: few,
+    cpuMsPerCallAtFew,
     cpuMsPerCallAtMany
   }
 }

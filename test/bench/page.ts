@@ -63,6 +63,12 @@ export const stepLine = (step: Step): string => stepHead.map((name, at) => `${na
 
 const best = (rates: readonly number[]): number => Math.max(...rates, 0)
 
+/** Of several rounds the middle one; null where nothing was measured. */
+function middle(values: readonly (number | null)[]): number | null {
+  const known = values.filter(value => value !== null).sort((a, b) => a - b)
+  return known[Math.floor(known.length / 2)] ?? null
+}
+
 /**
  * Ours against Kamailio in the same run; empty where they sustained nothing in common. CPU time at the highest rate that
  * both sustained; how long an answer takes is a question to servers that are not full: at half of ours, at most.
@@ -76,10 +82,9 @@ export function ratioTable(steps: readonly Step[], name = ourName): string {
   const full = best(common)
   const easy = best(common.filter(rate => rate <= most / 2)) || Math.min(...common)
   const row = (what: string, rate: number, of: (step: Step) => number | null, digits: number): readonly string[] => {
-    const [left = null, right = null] = [ours, theirs].map(own => {
-      const step = own.find(({ callsPerSecond }) => callsPerSecond === rate)
-      return step === undefined ? null : of(step)
-    })
+    const [left = null, right = null] = [ours, theirs].map(own =>
+      middle(own.filter(({ callsPerSecond }) => callsPerSecond === rate).map(of))
+    )
     return [`${what} at ${whole(rate)} calls/s`, fixed(left, digits), fixed(right, digits), ratio(left, right)]
   }
   const withDatabase = (step: Step): number => step.cpuMsPerCall + (step.databaseCpuMsPerCall ?? 0)
@@ -139,7 +144,8 @@ descriptions), a fourteenth the core, a sixteenth clearing with its database con
 policy, routing, timers and the log share the rest. V8's own threads add an eighth to it, half of that compiling in
 the first minutes and half collecting. drachtio-srf adds a tenth (at 600 calls/s) to a third and more (below 300): each
 message becomes text once more and is read twice more. A call allocates about 350 kB, and what lives as long as a call is
-copied twice by the collector: so less kept for a call is also less work. Nothing walks over all live calls.
+copied twice by the collector: so less kept for a call is also less work. Nothing walks over all live calls; a collection of the whole heap does, and
+\`npm start\` has it come when the heap has doubled, not to give memory back.
 `
 
 const livePart = (live: LiveFigures): string => `## Live calls
@@ -148,7 +154,8 @@ ${liveTable(live)}
 
 - Calls that were answered and only talk, ${liveLimits.restMs / 1_000} s after the last was placed, so that their transactions are forgotten. Memory is what
   the hub has more than when idle: heap in use and external memory after a forced collection, and the resident set.
-- CPU: of the Node process, for calls of ${callLimits.holdMs / 1_000} s that are placed meanwhile, the middle of ${liveLimits.rounds} rounds.
+- CPU: of the Node process, for calls of ${callLimits.holdMs / 1_000} s that are placed meanwhile: ${liveLimits.rounds} rounds of two hubs in turn, one with the
+  live calls and one without.
 
 `
 
@@ -184,7 +191,8 @@ ${stepTable(calls)}
 - SIPp calls over UDP from one operator to another: INVITE, 180, 200, ACK, ${holdMs / 1_000} s, BYE, 200. The hub runs from its sources in
   one process (\`media.anchor: none\`, embedded PostgreSQL, keepalives off); Kamailio with \`tm\` and Record-Route, one UDP
   worker. A step is ${seconds} s of new calls, all servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail;
-  the last step of each offers twice what it sustained. Before the first step each has had ${warmUpSeconds} s of ${warmUpCallsPerSecond} calls/s.
+  the highest rate that we and Kamailio sustain is run ${callLimits.roundsMore} times more, in turn, and the ratios take the middle one; the
+  last step of each offers twice what it sustained. Before the first step each has had ${warmUpSeconds} s of ${warmUpCallsPerSecond} calls/s.
 - Failed: every call that was not completed, also one that SIPp could not place in time. SIPp and the prober
   share the cores with the servers.
 - CPU: user and system time of all threads from \`/proc\`; of the hub the Node process, with its journal, relay and

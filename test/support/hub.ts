@@ -1,6 +1,7 @@
 // The whole hub as its user runs it: `src/main.ts` in a process of its own, on free ports and a folder of its own.
 
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
@@ -18,6 +19,16 @@ import { openTempDir } from './database.ts'
 export { eventually } from './until.ts'
 
 const root = resolve(import.meta.dirname, '../..')
+
+/** What `npm start` gives to Node. */
+const startArgs = startScript()
+  .replace(/^exec node /, '')
+  .split(' ')
+
+function startScript(): string {
+  const manifest = readFileSync(join(root, 'package.json'), 'utf8')
+  return (JSON.parse(manifest) as { readonly scripts: { readonly start: string } }).scripts.start
+}
 export const hubLimits = {
   readyMs: 60_000,
   exitMs: 60_000,
@@ -70,7 +81,7 @@ export async function startHubProcess({
   const home = folder ?? openTempDir('isthmus-hub-')
   const file = join(home, 'isthmus.yaml')
   await writeFile(file, stringify(withDefaults(config, home)))
-  const [program, before] = terminal ? ['npm', ['start', '--silent', '--']] : [process.execPath, ['src/main.ts']]
+  const [program, before] = terminal ? ['npm', ['start', '--silent', '--']] : [process.execPath, startArgs]
   const child = spawn(program, [...before, '--config', file, '--json', ...args], {
     cwd: root,
     detached: terminal,
