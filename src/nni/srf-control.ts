@@ -116,7 +116,7 @@ export class SrfControl implements Control {
 
   /** Null for what our own parser does not take: srf's is laxer. */
   #read(request: SrfRequest, response: SrfResponse): Received | null {
-    const parsed = this.#port.read(request.msg, request.socket)
+    const parsed = this.#port.read(request.msg)
     const unsolicited = request.source === 'application'
     const respond: Received['respond'] = (status, parts = {}, failed) => {
       if (request.method !== 'ACK' && !unsolicited) this.#respond(response, status, parts, failed)
@@ -128,9 +128,7 @@ export class SrfControl implements Control {
     const received: Received = {
       method: request.method,
       dialogId: request.stackDialogId ?? '',
-      address: request.source_address,
-      port: request.source_port,
-      peerId: request.sessionToken ?? null,
+      ...this.#port.origin(request),
       unsolicited,
       message: parsed.message,
       respond,
@@ -166,11 +164,7 @@ export class SrfControl implements Control {
     response.msg.reason = parts.reason ?? reasonPhrase(status)
     const { headers = {}, body = '' } = parts
     this.#safely('answer', () => {
-      // With a callback srf parses the echo of what it sent: only where somebody wants to know.
-      const told = (error: unknown): void => {
-        if (error !== null && error !== undefined) failed?.(messageOf(error))
-      }
-      response.agent.sendResponse(response, this.#port.parts(headers, body, failed !== undefined), failed && told)
+      this.#port.answer(response, headers, body, failed && (why => this.#safely('answer', () => failed(why))))
       response.finished = status >= 200
     })
   }
@@ -197,7 +191,7 @@ export class SrfControl implements Control {
     if (guarded) timer = clock.after(limits.controlReplyMs, () => fail('the SIP engine did not answer'))
     const options = {
       method,
-      ...this.#port.parts(headers, body, true),
+      ...this.#port.request(headers, body),
       ...(uri === undefined ? {} : { uri }),
       ...(nextHop === undefined ? {} : { proxy: nextHop }),
       ...(dialogId === undefined ? {} : { stackDialogId: dialogId })
@@ -224,12 +218,12 @@ export class SrfControl implements Control {
   }
 
   #cancel(sent: SrfRequest, headers: Readonly<Fields>): void {
-    this.#safely('CANCEL', () => sent.cancel({ ...this.#port.parts(headers, '', true) }, () => {}))
+    this.#safely('CANCEL', () => sent.cancel({ ...this.#port.request(headers, '') }, () => {}))
   }
 
   #answered(response: SrfResponse, ack: SrfAck, on: AnswerHandler, settle: () => boolean): void {
     this.#safely('answer', () => {
-      const parsed = this.#port.read(response.msg, response.socket)
+      const parsed = this.#port.read(response.msg)
       if (!parsed.ok || parsed.message.kind !== 'response') {
         return this.#options.log.warn({ reason: parsed.ok ? 'a request' : parsed.reason }, 'SIP answer that is none')
       }
@@ -237,7 +231,7 @@ export class SrfControl implements Control {
       if (message.status >= 200 && !settle()) return
       on.answered({
         message,
-        local: response.source_address === '',
+        local: this.#port.origin(response).address === '',
         ack: body => this.#acknowledge(message, ack, body)
       })
     })
@@ -249,7 +243,7 @@ export class SrfControl implements Control {
     if (status >= 300 || (status < 200 && rseq === undefined)) return
     const fields: Fields = body === undefined ? {} : { 'Content-Type': 'application/sdp' }
     if (status < 200) fields['RAck'] = `${rseq ?? ''} ${headers.get('CSeq') ?? ''}`
-    this.#safely('ACK', () => ack(this.#port.parts(fields, body ?? '', false)))
+    this.#safely('ACK', () => ack(this.#port.acknowledgement(fields, body ?? '')))
   }
 
   #safely(doing: string, run: () => void): void {

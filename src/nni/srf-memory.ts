@@ -5,9 +5,9 @@ import { createServer, Socket } from 'node:net'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { CommandEnd, Joinable, Link, Told } from '../sip/link.ts'
-import type { Parsed, SipMessage, SipRequest } from '../sip/message.ts'
+import type { Parsed, SipMessage } from '../sip/message.ts'
 import type { Lines } from './headers.ts'
-import type { SrfLike, SrfParts, SrfPort } from './srf-types.ts'
+import type { Origin, SrfLike, SrfParts, SrfPort, SrfResponse } from './srf-types.ts'
 
 export interface MemoryOptions {
   readonly engine: Joinable
@@ -19,7 +19,8 @@ export interface MemoryOptions {
 interface Carried {
   readonly headers: Lines
   readonly body: string
-  readonly awaited: boolean
+  /** Null: srf waits for the engine's word. */
+  readonly end: CommandEnd | null
 }
 
 /** srf takes nothing else for a connection than a socket; this one belongs to nothing outside. */
@@ -57,6 +58,7 @@ export class MemoryPort implements SrfPort {
   #link: Link | null = null
   /** While srf hands it up. */
   #heard: SipMessage | null = null
+  #origin: Origin = nowhere
   #carried: Carried = nothing
 
   constructor(options: MemoryOptions) {
@@ -70,9 +72,14 @@ export class MemoryPort implements SrfPort {
     srf.listen({ server, secret: '' })
     this.#link = engine.join(
       {
-        heard: (message, told) => this.#hear(message, `sip|network|0|${tokensOf(told)}`),
-        ended: (request, dialog, [transport, { host, port }]) =>
-          this.#hear(request, `sip|application|0|${transport}|${host}|${port}||unsolicited|${dialog}|`)
+        heard: (message, told) => {
+          this.#origin = originOf(told)
+          this.#hear(message, 'network', told.txn, told.dialog)
+        },
+        ended: (request, dialog, [, { host, port }]) => {
+          this.#origin = { address: host, port, peerId: null }
+          this.#hear(request, 'application', 'unsolicited', dialog)
+        }
       },
       methods
     )
@@ -86,14 +93,28 @@ export class MemoryPort implements SrfPort {
     return message === null ? notHeard : { ok: true, message }
   }
 
-  parts(headers: Lines, body: string, awaited: boolean): SrfParts {
-    this.#carried = { headers, body, awaited }
+  origin(): Origin {
+    return this.#origin
+  }
+
+  request(headers: Lines, body: string): SrfParts {
+    this.#carried = { headers, body, end: null }
     return {}
   }
 
-  #hear(message: SipMessage, meta: string): void {
+  acknowledgement(headers: Lines, body: string): SrfParts {
+    this.#carried = { headers, body, end: nobody }
+    return {}
+  }
+
+  answer(response: SrfResponse, headers: Lines, body: string, failed: ((why: string) => void) | undefined): void {
+    this.#carried = { headers, body, end: failed === undefined ? nobody : { failed } }
+    response.agent.sendResponse(response, {})
+  }
+
+  #hear(message: SipMessage, source: 'network' | 'application', txn: string, dialog: string): void {
     this.#heard = message
-    this.#tell(meta, headOf(message))
+    this.#tell(`sip|${source}||||||${txn}|${dialog}`, headOf(message))
     this.#heard = null
   }
 
@@ -111,10 +132,10 @@ export class MemoryPort implements SrfPort {
     const meta = frame.slice(frame.indexOf('#') + 1, lineEnd < 0 ? frame.length : lineEnd)
     const [id = '', verb, txn = '', dialog = '', nextHop = ''] = meta.split('|')
     if (verb !== 'sip') return queueMicrotask(() => this.#tell(`response|${id}|OK|memory`, ''))
-    const { headers, body, awaited } = this.#carried
+    const { headers, body, end: own } = this.#carried
     this.#carried = nothing
     const start = frame.slice(lineEnd + 2, frame.indexOf('\r\n', lineEnd + 2))
-    const end = awaited ? this.#endOf(id, start) : nobody
+    const end = own ?? this.#endOf(id, start)
     if (start.startsWith('SIP/2.0 ')) {
       const status = Number(start.slice(8, 11))
       this.#link?.answer(txn, { status, reason: start.slice(12), headers, body }, end)
@@ -132,24 +153,26 @@ export class MemoryPort implements SrfPort {
   }
 }
 
-const nothing: Carried = { headers: {}, body: '', awaited: false }
 const nobody: CommandEnd = {}
+const nothing: Carried = { headers: {}, body: '', end: nobody }
+const nowhere: Origin = { address: '', port: 0, peerId: null }
 const notHeard: Parsed = { ok: false, status: null, reason: 'nothing was heard', request: null }
 
-/** `<transport>|<host>|<port>|<time>|<txn>|<dialog>|[<host>|<port>|<peer>]`; no id of a peer has a separator in it. */
-function tokensOf({ txn, dialog, flow, opening }: Told): string {
-  if (flow === null) return `||0||${txn}|${dialog}|`
-  const { transport, remote, local, peerId } = flow
-  const peer = opening === true && peerId !== null ? `${local.host}|${local.port}|${peerId}` : ''
-  return `${transport}|${remote.host}|${remote.port}||${txn}|${dialog}|${peer}`
+function originOf({ flow, opening }: Told): Origin {
+  if (flow === null) return nowhere
+  const { host, port } = flow.remote
+  return { address: host, port, peerId: opening === true ? flow.peerId : null }
 }
 
-/** Of a request srf wants its method and call, of an answer its status, and whether it asks for PRACK. */
+/** Of an answer srf wants the status, and whether it asks for PRACK; of a request the method, of some the call too. */
 function headOf(message: SipMessage): string {
   const { headers } = message
-  if (message.kind === 'request') return requestHead(message)
-  const rseq = message.status < 200 ? headers.get('RSeq') : undefined
-  return rseq === undefined ? `SIP/2.0 ${message.status}` : `SIP/2.0 ${message.status}\r\nRSeq: ${rseq}`
+  if (message.kind === 'response') {
+    const rseq = message.status < 200 ? headers.get('RSeq') : undefined
+    return rseq === undefined ? `SIP/2.0 ${message.status}` : `SIP/2.0 ${message.status}\r\nRSeq: ${rseq}`
+  }
+  const { method, uri } = message
+  const start = `${method} ${uri} SIP/2.0`
+  return ofCall.has(method) ? `${start}\r\nCall-ID: ${headers.get('Call-ID') ?? ''}` : start
 }
-const requestHead = ({ method, uri, headers }: SipRequest): string =>
-  `${method} ${uri} SIP/2.0\r\nCall-ID: ${headers.get('Call-ID') ?? ''}`
+const ofCall: ReadonlySet<string> = new Set(['INVITE', 'CANCEL', 'UPDATE'])

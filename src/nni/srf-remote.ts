@@ -1,11 +1,12 @@
 // drachtio-srf connected to the control port of a SIP engine, a drachtio-server as a rule: everything goes as text.
 
 import type { Socket } from 'node:net'
+import { messageOf } from '../errors.ts'
 import { parseMessage } from '../sip/message.ts'
 import type { Parsed } from '../sip/message.ts'
 import type { Fields, Lines } from './headers.ts'
 import { limits } from './limits.ts'
-import type { SrfLike, SrfMessage, SrfParts, SrfPort } from './srf-types.ts'
+import type { Origin, SrfLike, SrfMessage, SrfParts, SrfPort, SrfRequest, SrfResponse } from './srf-types.ts'
 
 export interface ControlPlace {
   readonly host: string
@@ -34,14 +35,30 @@ export class RemotePort implements SrfPort {
     this.#reconnect.maxAttempts = 1
   }
 
-  read(message: SrfMessage, socket?: Socket): Parsed {
-    if (socket !== undefined) this.#socket = socket
+  read(message: SrfMessage): Parsed {
     return parseMessage(Buffer.from(message.raw))
   }
 
-  parts(headers: Lines, body: string): SrfParts {
+  origin(from: SrfRequest | SrfResponse): Origin {
+    this.#socket = from.socket
+    return { address: from.source_address, port: from.source_port, peerId: from.sessionToken ?? null }
+  }
+
+  request(headers: Lines, body: string): SrfParts {
     this.#gather()
     return body === '' ? { headers: joined(headers) } : { headers: joined(headers), body }
+  }
+
+  acknowledgement(headers: Lines, body: string): SrfParts {
+    return this.request(headers, body)
+  }
+
+  answer(response: SrfResponse, headers: Lines, body: string, failed: ((why: string) => void) | undefined): void {
+    const told = (error: unknown): void => {
+      if (error !== null && error !== undefined) failed?.(messageOf(error))
+    }
+    // With a callback srf parses the echo of what it sent: only where somebody wants to know.
+    response.agent.sendResponse(response, this.request(headers, body), failed && told)
   }
 
   /** What is sent in one turn of the event loop leaves in one write. */

@@ -1,6 +1,7 @@
 // What of drachtio-srf the NNI touches: its own declarations are too loose to check anything.
 
 import type { Server, Socket } from 'node:net'
+import type { Received } from './control.ts'
 import type { Parsed } from '../sip/message.ts'
 import type { Fields, Lines } from './headers.ts'
 
@@ -26,6 +27,8 @@ export interface SrfRequest {
 export interface SrfResponse {
   readonly msg: SrfMessage & { status?: number; reason?: string }
   readonly source_address: string
+  readonly source_port: number
+  readonly sessionToken?: undefined
   readonly agent: SrfAgent
   readonly req: SrfRequest
   readonly socket: Socket
@@ -63,6 +66,8 @@ export interface SrfLike {
   }
 }
 
+export type Origin = Pick<Received, 'address' | 'port' | 'peerId'>
+
 /** How srf and the engine reach each other. */
 export interface SrfPort {
   /** Whether a command or a transaction may be left without an end. */
@@ -71,10 +76,13 @@ export interface SrfPort {
   /** Ends what keeps the connection coming back. */
   close(): void
   /** The message that srf is handing us now. */
-  read(message: SrfMessage, socket?: Socket): Parsed
-  /**
-   * What srf has to be told of header fields and body of the one message that it sends next. `awaited`: the engine's
-   * word on it is waited for.
-   */
-  parts(headers: Lines, body: string, awaited: boolean): SrfParts
+  read(message: SrfMessage): Parsed
+  /** Where it came from; no address: the engine has made it. */
+  origin(from: SrfRequest | SrfResponse): Origin
+  /** What srf has to be told of header fields and body of the one request that it sends next. */
+  request(headers: Lines, body: string): SrfParts
+  /** The same of ACK and PRACK, of which the engine's word is not waited for. */
+  acknowledgement(headers: Lines, body: string): SrfParts
+  /** `failed` hears why it could not be sent. */
+  answer(response: SrfResponse, headers: Lines, body: string, failed: ((why: string) => void) | undefined): void
 }
