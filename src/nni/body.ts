@@ -18,6 +18,10 @@ const besides: ReadonlySet<string> = new Set([pidfType])
 export const typeOf = (text: string): string =>
   text === sdpType ? text : (text.split(';')[0] ?? '').trim().toLowerCase()
 
+/** Whether a text takes more bytes than that; they are counted only where it is not plain. */
+export const isLonger = (text: string, bytesMax: number): boolean =>
+  text.length > bytesMax || (text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax)
+
 /** Bytes that were no UTF-8 when the control protocol decoded them. */
 export const isBroken = (body: Buffer): boolean => body.includes('\uFFFD')
 

@@ -15,10 +15,9 @@ export interface Charging extends ChargingId {
 
 /** Null from a peer that is not believed, and where it is missing or unreadable. One instance counts (PCV-01). */
 export function chargingOf(headers: Headers, peer: Peer): Charging | null {
-  const text = headers.all('P-Charging-Vector')[0]
-  const believed = peer.heard.has('P-Charging-Vector')
-  const params =
-    text === undefined || !believed || text.length > limits.chargingBytesMax ? null : parseParams(`;${text}`)
+  const text = headers.get('P-Charging-Vector')
+  if (text === undefined || !peer.heard.has('P-Charging-Vector')) return null
+  const params = text.length > limits.chargingBytesMax ? null : parseParams(`;${text}`)
   const value = (name: string): string | null => {
     const found = params?.get(name) ?? null
     return found === null ? null : found.startsWith('"') ? unquote(found) : found
@@ -56,22 +55,29 @@ export interface Iois {
   /** The network where the call began, where that is known. */
   readonly originator: string | null
   /** In answers alone (PCV-07). */
-  readonly term?: string
+  readonly term?: string | null
   /** Of the networks before the hub, in the direction of the message. */
   readonly transit: readonly string[]
 }
 
-/** What a peer is sent; nothing to one that is not to see it. */
-export function chargingFields(charging: ChargingId, iois: Iois, peer: Peer, hub: HubFace): Fields {
-  if (!peer.told.has('P-Charging-Vector')) return {}
-  const { ioi, transitIoi } = peer.config.charging
-  const parts = [`icid-value=${wordOf(charging.icid)}`]
-  if (charging.generatedAt !== '') parts.push(`icid-generated-at=${wordOf(charging.generatedAt)}`)
-  if (ioi) parts.push(`orig-ioi=${wordOf(iois.originator ?? hub.ioi)}`)
-  if (ioi && iois.term !== undefined) parts.push(`term-ioi=${wordOf(iois.term)}`)
-  if (transitIoi !== undefined && iois.transit.length < limits.transitsMax)
-    parts.push(`transit-ioi="${withTransit(iois.transit, transitIoi).join(', ')}"`)
-  return { 'P-Charging-Vector': parts.join(';') }
+/** What a peer is sent, added to `fields`; nothing to one that is not to see it. */
+export function chargingFields(
+  { icid, generatedAt }: ChargingId,
+  { originator, term, transit: before }: Iois,
+  { told, config }: Peer,
+  hub: HubFace,
+  fields: Fields = {}
+): Fields {
+  if (!told.has('P-Charging-Vector')) return fields
+  const { ioi, transitIoi } = config.charging
+  let vector = `icid-value=${wordOf(icid)}`
+  if (generatedAt !== '') vector += `;icid-generated-at=${wordOf(generatedAt)}`
+  if (ioi) vector += `;orig-ioi=${wordOf(originator ?? hub.ioi)}`
+  if (ioi && term !== undefined && term !== null) vector += `;term-ioi=${wordOf(term)}`
+  if (transitIoi !== undefined && before.length < limits.transitsMax)
+    vector += `;transit-ioi="${withTransit(before, transitIoi).join(', ')}"`
+  fields['P-Charging-Vector'] = vector
+  return fields
 }
 
 /** orig-ioi of what goes to a peer: the hub's own, or that of the network where the call began. */

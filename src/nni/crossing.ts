@@ -80,13 +80,12 @@ export function carriedOf(headers: Headers, peer: Peer, hub: HubFace): Carried {
   return carried
 }
 
-/** What of it the peer is sent. `withheld`: the caller wants to be nobody. */
-export function carriedFields(carried: Carried, peer: Peer, withheld: boolean): Fields {
-  const sent: Fields = {}
+/** What of it the peer is sent, added to `fields`. `withheld`: the caller wants to be nobody. */
+export function carriedFields(carried: Carried, peer: Peer, withheld: boolean, fields: Fields = {}): Fields {
   for (const [field, value] of carried) {
-    if (peer.told.has(field) && !(withheld && telling.has(field))) sent[field] = value
+    if (peer.told.has(field) && !(withheld && telling.has(field))) fields[field] = value
   }
-  return sent
+  return fields
 }
 
 /** Who relies on these reads a letter and a UUID (TS 24.229, 7.2.18 and 7.2.19). */

@@ -8,7 +8,7 @@ import type { Headers } from '../sip/message.ts'
 import { q850Of } from './causes.ts'
 import type { Told } from './causes.ts'
 import { limits } from './limits.ts'
-import { e164Of, identityOf, isAnonymous, noParams, numberParamsOf, numberUri, telUri } from './numbers.ts'
+import { e164Of, identityOf, isAnonymous, mayName, noParams, numberParamsOf, numberUri, telUri } from './numbers.ts'
 import type { NumberParams } from './numbers.ts'
 import { perPeer } from './peers.ts'
 import type { HubFace, Peer } from './peers.ts'
@@ -38,14 +38,15 @@ const messageIn = (methods: readonly string[]): readonly string[] => (methods.in
 /** Who the peer says is there. Only inside the trust domain is anybody asserted (RFC 3325, 5). */
 export function partyOf(headers: Headers, peer: Peer): Party {
   const from = parseNameAddr(headers.get('From') ?? '')
-  const withheld = from !== null && isAnonymous(from.uri)
+  const presented = from === null ? null : identityOf(from.uri)
+  const withheld = from !== null && presented === null && isAnonymous(from.uri)
   const said = privacyIn(headers)
   const privacy = withheld && !said.includes('none') && !said.includes('id') ? [...said, 'id'] : said
   const asserted = peer.heard.has('P-Asserted-Identity') ? assertedIn(headers) : []
   const display = withheld ? null : (from?.display ?? null)
   return {
     asserted,
-    presented: from === null ? null : identityOf(from.uri),
+    presented,
     display: display === null ? null : printable(display.slice(0, limits.identityBytesMax)),
     privacy,
     trust: peer.trusted ? 'network' : 'user'
@@ -61,7 +62,9 @@ export function connectedOf(headers: Headers, peer: Peer): Party | null {
 }
 
 function privacyIn(headers: Headers): readonly string[] {
-  const said = new Set(headers.all('Privacy').flatMap(value => value.toLowerCase().split(/[;,\s]+/)))
+  const values = headers.all('Privacy')
+  if (values.length === 0) return values
+  const said = new Set(values.flatMap(value => value.toLowerCase().split(/[;,\s]+/)))
   return privacyWords.filter(word => said.has(word))
 }
 
@@ -88,11 +91,13 @@ export const isWithheld = ({ privacy }: Shown): boolean =>
 export function callerParamsOf(headers: Headers, peer: Peer): NumberParams {
   if (!peer.heard.has('P-Asserted-Identity')) return noParams
   for (const value of headers.all('P-Asserted-Identity').slice(0, 4)) {
-    const params = numberParamsOf(parseNameAddr(value)?.uri ?? '', peer, ['cpc', 'oli'])
+    if (!mayName(value, ofCallers)) continue
+    const params = numberParamsOf(parseNameAddr(value)?.uri ?? '', peer, ofCallers)
     if (params.size > 0) return params
   }
   return noParams
 }
+const ofCallers = ['cpc', 'oli'] as const
 
 /**
  * From, P-Asserted-Identity and Privacy towards a peer. Only numbers cross unless the peer has agreed to more (NUM-08):
@@ -120,8 +125,9 @@ export function identityFields(
 /** Parameters of the number live on a tel URI (NUM-03). */
 function assertedTo(shown: Shown, peer: Peer, hub: HubFace, params: NumberParams): string | null {
   const number = shown.asserted.map(e164Of).find(one => one !== null) ?? null
-  const told = new Map([...params].filter(([name]) => peer.config.numberParameters.includes(name)))
-  const onTel = [...told.keys()].some(name => name !== 'verstat')
+  const told =
+    params.size === 0 ? params : new Map([...params].filter(([name]) => peer.config.numberParameters.includes(name)))
+  const onTel = told.size > 0 && [...told.keys()].some(name => name !== 'verstat')
   if (number !== null) return onTel ? telUri(number, told) : numberUri(number, hub.domain, peer, told)
   const { withoutNumber } = peer.config
   if (withoutNumber === 'unavailable') return null
@@ -138,12 +144,14 @@ function presentedTo({ asserted, presented }: Shown, peer: Peer, hub: HubFace, p
   return numberUri(number, hub.domain, peer, checked ? new Map([['verstat', said]]) : noParams)
 }
 
-/** Who has answered, as far as the caller may know (NUM-09). */
-export function connectedFields(shown: Shown | null, peer: Peer, hub: HubFace): Fields {
-  const asserted = shown === null ? null : assertedTo(shown, peer, hub, noParams)
-  if (shown === null || asserted === null || !peer.told.has('P-Asserted-Identity')) return {}
-  const fields = { 'P-Asserted-Identity': `<${asserted}>` }
-  return shown.privacy.length === 0 ? fields : { ...fields, Privacy: shown.privacy.join(';') }
+/** Who has answered, as far as the caller may know (NUM-09), added to `fields`. */
+export function connectedFields(shown: Shown | null, peer: Peer, hub: HubFace, fields: Fields = {}): Fields {
+  if (shown === null || !peer.told.has('P-Asserted-Identity')) return fields
+  const asserted = assertedTo(shown, peer, hub, noParams)
+  if (asserted === null) return fields
+  fields['P-Asserted-Identity'] = `<${asserted}>`
+  if (shown.privacy.length > 0) fields['Privacy'] = shown.privacy.join(';')
+  return fields
 }
 
 /** Reason values that we understand (RFC 3326). */
@@ -169,11 +177,16 @@ export function toldIn(values: readonly string[]): readonly Told[] {
 export const refusalFields = (release: Release, peer: Peer): Fields =>
   peer.told.has('Reason') ? { Reason: `Q.850;cause=${q850Of(release)}${textOf(release)}` } : {}
 
-/** In BYE and CANCEL. */
-export function endingFields(release: Release): Fields {
-  if (release.cause === 'answered-elsewhere') return { Reason: 'SIP;cause=200;text="Call completed elsewhere"' }
+/** In BYE and CANCEL, added to `fields`. */
+export function endingFields(release: Release, fields: Fields = {}): Fields {
+  fields['Reason'] = endingReason(release)
+  return fields
+}
+
+function endingReason(release: Release): string {
+  if (release.cause === 'answered-elsewhere') return 'SIP;cause=200;text="Call completed elsewhere"'
   const sip = release.sip === undefined || release.sip < 300 ? '' : `SIP;cause=${release.sip}, `
-  return { Reason: `${sip}Q.850;cause=${q850Of(release)}${textOf(release)}` }
+  return `${sip}Q.850;cause=${q850Of(release)}${textOf(release)}`
 }
 
 const textOf = (reason: Reason): string => {

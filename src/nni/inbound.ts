@@ -85,7 +85,8 @@ export class InboundLeg extends Leg {
   /** What must wait for a PRACK, and the end of a call that never gets it, is the engine's (protocol, 8.2). */
   #provisional(status: number, body: string, reliably: boolean): void {
     if (this.state !== 'early' || this.#final || ++this.#provisionals > limits.provisionalsMax) return
-    const headers: Fields = { ...this.#fields(), Allow: allowOf(this.parts.peer) }
+    const headers = this.#fields()
+    headers['Allow'] = allowOf(this.parts.peer)
     if (reliably) headers['Require'] = '100rel'
     if (body !== '') {
       headers['Content-Type'] = sdpType
@@ -111,15 +112,12 @@ export class InboundLeg extends Leg {
     const body = sdp !== null ? this.written(sdp) : early === null || early.reliable ? '' : early.text
     const { peer, hub } = this.parts
     const { sessionExpires, timer } = this.#abilities
-    const headers: Fields = {
-      ...this.#fields(),
-      ...connectedFields(connected, peer, hub),
-      Allow: allowOf(peer),
-      Supported: supportedBy(peer),
-      'Session-Expires': sessionExpires
-    }
-    const required = [...(timer ? ['timer'] : []), ...(this.preconditioned && body !== '' ? ['precondition'] : [])]
-    if (required.length > 0) headers['Require'] = required.join(', ')
+    const headers = connectedFields(connected, peer, hub, this.#fields())
+    headers['Allow'] = allowOf(peer)
+    headers['Supported'] = supportedBy(peer)
+    headers['Session-Expires'] = sessionExpires
+    const met = this.preconditioned && body !== ''
+    if (timer || met) headers['Require'] = met ? (timer ? 'timer, precondition' : 'precondition') : 'timer'
     if (body !== '') headers['Content-Type'] = sdpType
     this.#final = true
     this.state = 'answered'
@@ -161,7 +159,7 @@ export class InboundLeg extends Leg {
 
   /** Of every answer to the INVITE: what the called side's network has sent along as well. */
   #fields(): Fields {
-    return { ...carriedFields(this.crossing.back.carried, this.parts.peer, false), ...this.commonFields(true) }
+    return this.commonFields(true, carriedFields(this.crossing.back.carried, this.parts.peer, false))
   }
 
   protected override close(): void {

@@ -7,7 +7,7 @@ import type { Invitation, OutgoingText } from '../session/ports.ts'
 import { textTypes } from '../session/text.ts'
 import type { TextBody } from '../session/text.ts'
 import { locationIn, withLocation } from '../sip/location.ts'
-import { parseNameAddr } from '../sip/message.ts'
+import { paramIn } from '../sip/message.ts'
 import type { Headers, SipRequest } from '../sip/message.ts'
 import { isBroken, sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
 import { chargingFields, chargingOf, originatorFor } from './charging.ts'
@@ -95,9 +95,10 @@ export function fromInvite(invite: SipRequest, at: Surroundings): Understood<Inc
   const { headers } = invite
   const { config } = at.peer
   const known = supportedTags(at.peer)
-  const unknown = headers.all('Require').filter(tag => !known.has(tag.toLowerCase()))
+  const required = headers.all('Require')
+  const unknown = required.filter(tag => !known.has(tag.toLowerCase()))
   if (unknown.length > 0) return refuse(420, { Unsupported: unknown.join(', ') })
-  if (has(headers, 'Require', 'resource-priority') && !mayBefore(headers, config.resourcePriorities)) {
+  if (names(required, 'resource-priority') && !mayBefore(headers, config.resourcePriorities)) {
     return refuse(417, { 'Accept-Resource-Priority': config.resourcePriorities.join(', ') })
   }
   const body = sdpOf(invite)
@@ -112,7 +113,7 @@ export function fromInvite(invite: SipRequest, at: Surroundings): Understood<Inc
   if (preconditions === 'unmet') return refuse(580)
   const sdp = body.sdp === null ? null : (withoutPreconditions(body.sdp) as Sdp)
   const service = sdp !== null && hasMedia(sdp, 'video') ? 'video' : 'voice'
-  const abilities = { ...abilitiesOf(headers, at), preconditions }
+  const abilities = abilitiesOf(headers, at, preconditions)
   return { ok: true, value: { ...incoming.value, service, sdp, abilities } }
 }
 
@@ -122,8 +123,9 @@ const mayBefore = (headers: Headers, agreed: readonly string[]): boolean =>
 
 /** Lines of preconditions without their option tag mean nothing (RFC 3312, 11). */
 function preconditionsOf(headers: Headers, sdp: string | null, { config }: Peer): Preconditions | null | 'unmet' {
+  if (sdp === null || config.preconditions === 'off') return null
   const required = has(headers, 'Require', 'precondition')
-  if (sdp === null || config.preconditions === 'off' || !(required || has(headers, 'Supported', 'precondition'))) {
+  if (!(required || has(headers, 'Supported', 'precondition'))) {
     return null
   }
   const wanted = preconditionsIn(sdp)
@@ -186,27 +188,33 @@ export const traceOf = (headers: Headers): string | null => headers.get('Session
 
 function abilitiesOf(
   headers: Headers,
-  { sessionExpiresSeconds, peer }: Surroundings
-): Omit<Abilities, 'preconditions'> {
-  const timer = has(headers, 'Supported', 'timer')
+  { sessionExpiresSeconds, peer }: Surroundings,
+  preconditions: Preconditions | null
+): Abilities {
+  const supported = headers.all('Supported')
+  const allowed = headers.all('Allow')
+  const timer = names(supported, 'timer')
   const asked = headers.get('Session-Expires')
   const longest = Math.min(intervalOf(asked) ?? sessionExpiresSeconds, limits.sessionExpiresMax)
   const seconds = Math.max(Math.min(longest, sessionExpiresSeconds), intervalOf(headers.get('Min-SE')) ?? 0)
-  const named = /;\s*refresher\s*=\s*(uac|uas)/i.exec(asked ?? '')?.[1]?.toLowerCase()
+  const named = asked === undefined ? undefined : /;\s*refresher\s*=\s*(uac|uas)/i.exec(asked)?.[1]?.toLowerCase()
   // A caller without timers leaves refreshing to us (RFC 4028, table 2).
   const refresher = timer ? (named ?? 'uac') : 'uas'
   return {
-    reliable: has(headers, 'Require', '100rel') ? 'required' : has(headers, 'Supported', '100rel') ? 'supported' : 'no',
-    update: has(headers, 'Allow', 'UPDATE'),
+    reliable: has(headers, 'Require', '100rel') ? 'required' : names(supported, '100rel') ? 'supported' : 'no',
+    update: names(allowed, 'UPDATE'),
     earlyMedia: has(headers, 'P-Early-Media', 'supported'),
-    info: has(headers, 'Allow', 'INFO') && peer.config.methods.includes('INFO'),
+    info: names(allowed, 'INFO') && peer.config.methods.includes('INFO'),
     sessionExpires: `${seconds};refresher=${refresher}`,
-    timer
+    timer,
+    preconditions
   }
 }
 
-export const has = (headers: Headers, name: string, word: string): boolean =>
-  headers.all(name).some(value => value.toLowerCase() === word.toLowerCase())
+export const has = (headers: Headers, name: string, word: string): boolean => names(headers.all(name), word)
+
+const names = (values: readonly string[], word: string): boolean =>
+  values.some(value => value === word || value.toLowerCase() === word.toLowerCase())
 
 /** Whole seconds of Session-Expires or Min-SE; null where there is none. */
 export function intervalOf(text: string | undefined): number | null {
@@ -273,21 +281,21 @@ function toRequest(
   const number = e164Of(target.uri)
   const params = calledParams(origin, origin.calledRaw, peer)
   const uri = number === null ? target.uri : numberUri(number, peer.domain, peer, params)
-  const { From, ...identity } = identityFields(from, peer, hub, checkedParams(callerParams, origin.verstat, peer))
-  const iois = { originator: originatorFor(peer, origin.origIoi), transit: origin.transitIoi }
-  return {
-    uri,
-    headers: {
-      'Max-Forwards': String(maxForwards),
-      From: `${From};tag=${fromTag}`,
-      To: `<${number === null ? target.uri : numberUri(number, peer.domain, peer)}>`,
-      'Call-ID': callId,
-      'User-Agent': 'isthmus',
-      ...identity,
-      ...carriedFields(carried, peer, isWithheld(from)),
-      ...chargingFields(charging, iois, peer, hub)
-    }
+  const identity = identityFields(from, peer, hub, checkedParams(callerParams, origin.verstat, peer))
+  const headers: Fields = {
+    'Max-Forwards': String(maxForwards),
+    From: `${identity.From};tag=${fromTag}`,
+    To: `<${number === null ? target.uri : numberUri(number, peer.domain, peer)}>`,
+    'Call-ID': callId,
+    'User-Agent': 'isthmus'
   }
+  const asserted = identity['P-Asserted-Identity']
+  const privacy = identity['Privacy']
+  if (asserted !== undefined) headers['P-Asserted-Identity'] = asserted
+  if (privacy !== undefined) headers['Privacy'] = privacy
+  carriedFields(carried, peer, isWithheld(from), headers)
+  const iois = { originator: originatorFor(peer, origin.origIoi), transit: origin.transitIoi }
+  return { uri, headers: chargingFields(charging, iois, peer, hub, headers) }
 }
 
 /** What became of checking the number goes with it inside the trust domain, as agreed (STIR-05). */
@@ -297,4 +305,4 @@ function checkedParams(params: NumberParams, verstat: LegFacts['verstat'], { con
 }
 
 /** The To tag, or null in an answer that forms no dialog. */
-export const tagOf = (value: string | undefined): string | null => parseNameAddr(value ?? '')?.params.get('tag') ?? null
+export const tagOf = (value: string | undefined): string | null => paramIn(value ?? '', 'tag') || null

@@ -4,10 +4,10 @@ import { HubError } from '../errors.ts'
 import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } from '../session/model.ts'
 import type { Clock, Inbox } from '../session/ports.ts'
 import { withBandwidth } from './bandwidth.ts'
-import { sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
+import { isLonger, sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
 import { reasonOfTold } from './causes.ts'
 import { chargingFields } from './charging.ts'
-import type { Answer, Control, Received } from './control.ts'
+import type { Answer, AnswerHandler, Control, Received } from './control.ts'
 import { allowOf, dialogAllowOf, endingFields, toldIn } from './headers.ts'
 import type { Fields } from './headers.ts'
 import { limits } from './limits.ts'
@@ -209,7 +209,8 @@ export abstract class Leg {
   #respond(request: Received, body: string, failed?: () => void): void {
     const { headers } = request.message
     const expires = headers.get('Session-Expires')
-    const fields: Fields = { ...this.commonFields(true), Allow: allowOf(this.parts.peer) }
+    const fields = this.commonFields(true)
+    fields['Allow'] = allowOf(this.parts.peer)
     if (expires !== undefined) {
       fields['Session-Expires'] = /refresher/i.test(expires) ? expires : `${expires};refresher=uac`
       fields['Require'] = 'timer'
@@ -282,7 +283,7 @@ export abstract class Leg {
     if (this.state !== 'confirmed' || !this.takesInfo) return
     const { control, dialogId } = this.parts
     const headers = { ...this.commonFields(false), 'Content-Type': toneType }
-    control.send({ method: 'INFO', dialogId, headers, body: toneBody(tone) }, this.unheard)
+    control.send({ method: 'INFO', dialogId, headers, body: toneBody(tone) }, this.#unheard())
   }
 
   /** The core ends the leg. */
@@ -299,10 +300,7 @@ export abstract class Leg {
 
   protected bye(release: Release): void {
     const { control, dialogId } = this.parts
-    control.send(
-      { method: 'BYE', dialogId, headers: { ...this.commonFields(false), ...endingFields(release) } },
-      this.unheard
-    )
+    control.send({ method: 'BYE', dialogId, headers: endingFields(release, this.commonFields(false)) }, this.#unheard())
   }
 
   /** The leg has ended by itself: the core hears it once. */
@@ -330,7 +328,7 @@ export abstract class Leg {
 
   /** The description as this leg sends it: the hub's origin, raised where the content changed; this leg's bandwidth. */
   protected written(sdp: string): string {
-    if (Buffer.byteLength(sdp) > limits.bodyBytesMax) throw new HubError('HUB_LIMIT', 'a media description is too long')
+    if (isLonger(sdp, limits.bodyBytesMax)) throw new HubError('HUB_LIMIT', 'a media description is too long')
     const sized = withBandwidth(sdp)
     this.#origin = written(
       this.#origin,
@@ -355,19 +353,20 @@ export abstract class Leg {
   /** Session-ID of the other leg, which both share (MISC-04). */
   protected abstract get sessionId(): string | null
 
-  /** What stands in every message of a leg: charging and the call's own name. */
-  protected commonFields(answer: boolean): Fields {
+  /** What stands in every message of a leg, added to `fields`: charging and the call's own name. */
+  protected commonFields(answer: boolean, fields: Fields = {}): Fields {
     const { charging, peer, hub } = this.parts
-    const term = answer ? this.termIoi : null
-    const iois = { originator: this.originator, transit: this.transit, ...(term === null ? {} : { term }) }
+    const iois = { originator: this.originator, transit: this.transit, term: answer ? this.termIoi : null }
+    chargingFields(charging, iois, peer, hub, fields)
     const id = peer.told.has('Session-ID') ? this.sessionId : null
-    return { ...chargingFields(charging, iois, peer, hub), ...(id === null ? {} : { 'Session-ID': id }) }
+    if (id !== null) fields['Session-ID'] = id
+    return fields
   }
 
   /** For requests whose answer changes nothing. */
-  protected readonly unheard = {
-    answered: (): void => {},
-    failed: (): void => {},
-    updated: (update: Received): void => this.receive(update)
+  #unheard(): AnswerHandler {
+    return { answered: ignore, failed: ignore, updated: update => this.receive(update) }
   }
 }
+
+const ignore = (): void => {}

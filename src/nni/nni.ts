@@ -1,5 +1,6 @@
 // The border to the operators' networks: a SignallingAdapter over drachtio-srf, on whichever engine it finds.
 
+import { randomInt } from 'node:crypto'
 import type { OperatorConfig } from '../config.ts'
 import type { Logger } from '../log.ts'
 import { isEmergency } from '../session/emergency.ts'
@@ -8,9 +9,8 @@ import type { ChargingId, LegRef, Reason, Refusal, Release, Sdp, Shown, Tone } f
 import type { Clock, Inbox, Invitation, OutgoingText, OutgoingTyping } from '../session/ports.ts'
 import type { SignallingAdapter, TextOutcome } from '../session/ports.ts'
 import type { Receipt, TextRef } from '../session/text.ts'
-import { newTag, parseVia } from '../sip/message.ts'
 import { newUuid } from '../uuid.ts'
-import { sdpTypes } from './body.ts'
+import { isLonger, sdpTypes } from './body.ts'
 import { createControl } from './control.ts'
 import type { Crossing } from './crossing.ts'
 import type { Control, ControlOptions, Received } from './control.ts'
@@ -69,6 +69,8 @@ const refusedMethods: ReadonlySet<string> = new Set(['REGISTER', 'SUBSCRIBE', 'N
 const dialogMethods: ReadonlySet<string> = new Set(['BYE', 'PRACK', 'UPDATE', 'INFO', 'CANCEL'])
 
 const done: Promise<void> = Promise.resolve()
+/** Ids of session descriptions: as many as `randomInt` can tell apart. */
+const originsMax = 2 ** 48 - 1
 
 class Border implements Nni {
   readonly access = 'nni'
@@ -144,18 +146,17 @@ class Border implements Nni {
     if (peer === null) return request.respond(403)
     if (!comesBy(request, peer)) return request.respond(403, { reason: 'Transport Not Agreed' })
     if (tagOf(request.message.headers.get('To')) !== null) return request.respond(481)
-    const Allow = allowOf(peer)
     if (this.#draining && !(method === 'INVITE' && isEmergency(request.message.uri)))
       return request.respond(503, { headers: { 'Retry-After': '10' } })
     if (method === 'INVITE') return this.#invited(request, peer, inbox)
     if (method === 'OPTIONS')
-      return request.respond(200, { headers: { Allow, Accept: sdpTypes, Supported: supportedBy(peer) } })
+      return request.respond(200, { headers: { Allow: allowOf(peer), Accept: sdpTypes, Supported: supportedBy(peer) } })
     if (method === 'MESSAGE' && peer.config.methods.includes('MESSAGE')) {
       return void receiveText(request, this.#around(request, peer), this.#textParts, inbox)
     }
     if (dialogMethods.has(method)) return request.respond(481)
     const known = method === 'MESSAGE' || refusedMethods.has(method)
-    request.respond(known ? 405 : 501, { headers: { Allow } })
+    request.respond(known ? 405 : 501, { headers: { Allow: allowOf(peer) } })
   }
 
   #invited(request: Received, peer: Peer, inbox: Inbox): void {
@@ -200,9 +201,14 @@ class Border implements Nni {
 
   #legParts(own: Pick<LegParts, 'ref' | 'peer' | 'dialogId' | 'charging' | 'called' | 'inbox'>): LegParts {
     const { clock, config } = this.#parts
-    const originId = String(Number.parseInt(newTag().slice(0, 12), 16))
-    const forget = (leg: Leg): void => this.#forget(leg)
-    return { ...own, clock, originId, forget, hub: config.hub, control: this.#control }
+    return {
+      ...own,
+      clock,
+      originId: String(randomInt(originsMax)),
+      forget: this.#forget,
+      hub: config.hub,
+      control: this.#control
+    }
   }
 
   #remember(leg: Leg): void {
@@ -210,10 +216,11 @@ class Border implements Nni {
     this.#dialogs.set(leg.parts.dialogId, leg)
   }
 
-  #forget({ ref, parts: { dialogId, charging, called } }: Leg): void {
-    const leg = this.#legs.get(ref)
-    if (leg?.parts.dialogId === dialogId) this.#legs.delete(ref)
+  readonly #forget = (leg: Leg): void => {
+    const { ref, dialogId, charging, called } = leg.parts
+    if (this.#legs.get(ref)?.parts.dialogId === dialogId) this.#legs.delete(ref)
     this.#dialogs.delete(dialogId)
+    if (leg instanceof InboundLeg) return
     const key = loopKey(charging, called)
     if (this.#targets.get(key) === ref) this.#targets.delete(key)
   }
@@ -255,7 +262,7 @@ class Border implements Nni {
     if (this.#isLeftAlone(peer) && !isEmergency(target.uri))
       return never({ cause: 'congestion', text: 'the operator has asked to wait' })
     if (hops < 1) return never({ cause: 'unreachable', sip: 483, text: 'too many hops' })
-    if (Buffer.byteLength(sdp ?? '') > limits.bodyBytesMax) {
+    if (isLonger(sdp ?? '', limits.bodyBytesMax)) {
       return never({ cause: 'incompatible-media', text: 'the media description is too long' })
     }
     const ids = { callId: this.#newId(), fromTag: this.#newId(), maxForwards: hops }
@@ -371,6 +378,6 @@ const loopKey = ({ icid }: ChargingId, called: string): string => `${icid} ${cal
 
 /** Whether the request came by a transport that was agreed on; the engine has held the Via to what it came by. */
 function comesBy({ message }: Received, { config }: Peer): boolean {
-  const transport = parseVia(message.headers.all('Via')[0] ?? '')?.transport.toLowerCase() ?? ''
+  const transport = /^[^/]*\/[^/]*\/\s*(\S+)/.exec(message.headers.get('Via') ?? '')?.[1]?.toLowerCase()
   return config.transports.some(one => one === transport)
 }

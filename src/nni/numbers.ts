@@ -4,6 +4,7 @@ import { validatePhoneNumberLength } from 'libphonenumber-js/min'
 import type { NumberParameter } from '../config/operators.ts'
 import { emergencyOf } from '../session/emergency.ts'
 import type { Ported } from '../session/model.ts'
+import { isDigit } from '../sip/characters.ts'
 import { parseUri, printUri, schemeOf, stripSeparators } from '../sip/uri.ts'
 import type { SipUri, Uri } from '../sip/uri.ts'
 import { limits } from './limits.ts'
@@ -75,8 +76,11 @@ export function isAnonymous(text: string): boolean {
 }
 
 /** `+E164` of a canonical URI, or null where it is no global number. */
-export const e164Of = (canonical: string): string | null =>
-  /^tel:\+[1-9][0-9]{1,14}$/.test(canonical) ? canonical.slice(4) : null
+export function e164Of(canonical: string): string | null {
+  if (!canonical.startsWith('tel:+') || canonical.length < 7 || canonical.length > 5 + digitsMax) return null
+  for (let at = 5; at < canonical.length; at++) if (!isDigit(canonical.charCodeAt(at))) return null
+  return canonical[5] === '0' ? null : canonical.slice(4)
+}
 
 /** `user=phone`, or a user part that is nothing but a global number; its parameters (rn, npdi) are kept out. */
 function numberIn({ user, params }: SipUri): string | null {
@@ -109,9 +113,11 @@ export function numberParamsOf(
 export const noParams: NumberParams = new Map()
 
 /** False where none of them stands in the text: nearly always, and reading a URI takes longer. */
-function mayName(text: string, among: readonly NumberParameter[]): boolean {
+export function mayName(text: string, among: readonly NumberParameter[]): boolean {
+  if (text.includes('%')) return true
+  if (!text.includes(';')) return false
   const low = text.toLowerCase()
-  return low.includes('%') || among.some(name => low.includes(`;${name}`))
+  return among.some(name => low.includes(`;${name}`))
 }
 
 function writtenParams(uri: Uri): ReadonlyMap<string, string | null> {
@@ -127,11 +133,15 @@ function writtenParams(uri: Uri): ReadonlyMap<string, string | null> {
 
 /** Where the number has moved to, as the peer says and may say (NUM-05). A local routing number says nothing here. */
 export function portedIn(requestUri: string, peer: Pick<Peer, 'config'>): Ported {
-  const params = numberParamsOf(requestUri, peer, ['rn', 'npdi'])
+  const params = numberParamsOf(requestUri, peer, ofPorted)
+  if (params === noParams) return notPorted
   const rn = stripSeparators(params.get('rn') ?? '')
   const known = rn !== null && /^\+[1-9][0-9]{1,14}$/.test(rn) ? rn : null
   return { rn: known, npdi: params.has('npdi') }
 }
+
+const ofPorted = ['rn', 'npdi'] as const
+const notPorted: Ported = { rn: null, npdi: false }
 
 /** What a called number carries towards a peer: where it has moved to, and what its caller's network wrote (NUM-06). */
 export function calledParams(
@@ -139,14 +149,20 @@ export function calledParams(
   calledRaw: string | null,
   { config }: Pick<Peer, 'config'>
 ): NumberParams {
-  const params = new Map(numberParamsOf(calledRaw ?? '', { config }, ['isub', 'cic', 'premium-rate']))
+  const written = numberParamsOf(calledRaw ?? '', { config }, ofCalled)
+  if (!npdi && rn === null) return written
+  const params = new Map(written)
   if (npdi && config.numberParameters.includes('npdi')) params.set('npdi', null)
   if (rn !== null && config.numberParameters.includes('rn')) params.set('rn', rn)
   return params
 }
 
+const ofCalled = ['isub', 'cic', 'premium-rate'] as const
+
 const printed = (params: NumberParams): string =>
-  [...params].map(([name, value]) => (value === null ? `;${name}` : `;${name}=${value}`)).join('')
+  params.size === 0
+    ? ''
+    : [...params].map(([name, value]) => (value === null ? `;${name}` : `;${name}=${value}`)).join('')
 
 export const telUri = (e164: string, params: NumberParams): string => `tel:${e164}${printed(params)}`
 

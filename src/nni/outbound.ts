@@ -9,6 +9,7 @@ import { sdpOf } from './body.ts'
 import { reasonOfStatus } from './causes.ts'
 import type { Answer, Received, Sent } from './control.ts'
 import { chargingOf, originatorFor } from './charging.ts'
+import type { Charging } from './charging.ts'
 import { carriedOf, carriedValue } from './crossing.ts'
 import type { Crossing } from './crossing.ts'
 import { connectedOf, endingFields, toldIn } from './headers.ts'
@@ -55,23 +56,13 @@ export class OutboundLeg extends Leg {
   #offered: Answer | null = null
   /** The core has ended the leg, the peer has not had its last word. */
   #cancelled: Release | null = null
-  #facts: LegFacts
+  #facts: LegFacts = noFacts
   /** Stops the wait for the first answer. */
-  #patience = (): void => {}
+  #patience = ignore
 
   constructor(parts: LegParts, placing: Placing) {
     super(parts)
-    const { peer, hub } = parts
     this.#placing = placing
-    this.#facts = {
-      ...noFacts,
-      dialogId: placing.ids.callId,
-      traceId: null,
-      origIoi: originatorFor(peer, placing.invitation.origin.origIoi) ?? hub.ioi,
-      termIoi: peer.ioi,
-      transitIoi: [],
-      neighbour: peer.neighbour
-    }
   }
 
   protected get originator(): string | null {
@@ -106,7 +97,15 @@ export class OutboundLeg extends Leg {
     )
     const { origin, target } = invitation
     const left = this.#placing.stir.outgoing({ headers, peer, targetUri: target.uri, origin, crossing })
-    this.#facts = { ...this.#facts, attest: left.attest, originationId: left.originationId }
+    this.#facts = {
+      ...noFacts,
+      dialogId: ids.callId,
+      origIoi: this.originator ?? hub.ioi,
+      termIoi: peer.ioi,
+      neighbour: peer.neighbour,
+      attest: left.attest,
+      originationId: left.originationId
+    }
     this.#sent = control.send(
       { method, uri, headers: left.headers, body, nextHop: peer.nextHop },
       {
@@ -130,16 +129,17 @@ export class OutboundLeg extends Leg {
   #answered(answer: Answer): void {
     const { status, headers } = answer.message
     this.#patience()
-    this.#tellBack(headers)
+    const charging = chargingOf(headers, this.parts.peer)
+    this.#tellBack(headers, charging)
     if (status < 200) return this.#provisional(answer)
-    if (status < 300) return this.#accepted(answer)
+    if (status < 300) return this.#accepted(answer, charging)
     if (status === 422 && this.#cancelled === null) {
       const seconds = intervalOf(answer.message.headers.get('Min-SE'))
       const { sessionExpiresSeconds, again } = this.#placing
       if (seconds !== null && seconds > sessionExpiresSeconds && seconds <= limits.sessionExpiresMax)
         return again(seconds)
     }
-    this.#learnFrom(answer.message)
+    this.#learnFrom(answer.message, charging)
     const { peer } = this.parts
     const told = peer.heard.has('Reason') ? toldIn(headers.all('Reason')) : []
     if (status === 503) this.#busy(headers)
@@ -155,12 +155,12 @@ export class OutboundLeg extends Leg {
     if (seconds > 0) this.#placing.leaveAlone(Math.min(seconds * 1_000, limits.retryAfterMsMax))
   }
 
-  #tellBack(headers: Headers): void {
+  #tellBack(headers: Headers, charging: Charging | null): void {
     const { peer, hub } = this.parts
     const back = this.#placing.crossing?.back
     if (back === undefined) return
     back.carried = carriedOf(headers, peer, hub)
-    back.transit = chargingOf(headers, peer)?.transitIoi ?? back.transit
+    back.transit = charging?.transitIoi ?? back.transit
   }
 
   #finish(reason: Reason): void {
@@ -203,7 +203,7 @@ export class OutboundLeg extends Leg {
     if (this.#standing?.tag === tag && !this.#standing.reliable) this.#standing = null
   }
 
-  #accepted(answer: Answer): void {
+  #accepted(answer: Answer, charging: Charging | null): void {
     const { message } = answer
     const { inbox, peer } = this.parts
     const body = sdpOf(message)
@@ -212,7 +212,7 @@ export class OutboundLeg extends Leg {
     this.#takesInfo = has(message.headers, 'Allow', 'INFO') && peer.config.methods.includes('INFO')
     if (this.#cancelled !== null) return this.#tooLate(answer, offers ? sdp : null, this.#cancelled)
     if (this.ended) return
-    this.#learnFrom(message)
+    this.#learnFrom(message, charging)
     this.state = offers ? 'answered' : 'confirmed'
     // Nothing to cancel any more: the text of the request is let go of.
     this.#sent = null
@@ -271,8 +271,7 @@ export class OutboundLeg extends Leg {
     return this.#cancelled !== null || super.ended
   }
 
-  #learnFrom(message: SipResponse): void {
-    const charging = chargingOf(message.headers, this.parts.peer)
+  #learnFrom(message: SipResponse, charging: Charging | null): void {
     this.#facts = {
       ...this.#facts,
       traceId: traceOf(message.headers),
@@ -291,6 +290,8 @@ export class OutboundLeg extends Leg {
     request.respond(481)
   }
 }
+
+const ignore = (): void => {}
 
 /** Media before the answer, as agreed with the peer (MISC-03). What is not authorised waits for the answer. */
 function isAuthorised({ headers }: SipResponse, { config, heard }: Peer): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { sdpOf } from '../../src/nni/body.ts'
+import { isLonger, sdpOf } from '../../src/nni/body.ts'
 import { toneBody, tonesOf, toneType } from '../../src/nni/tones.ts'
 import { makeRequest } from '../../src/sip/message.ts'
 import { sdpWith } from '../support/nni.ts'
@@ -8,6 +8,19 @@ const withBody = (type: string, body: string | Buffer, more: readonly (readonly 
   makeRequest({ method: 'INVITE', uri: 'sip:x', headers: [['Content-Type', type], ...more], body })
 const part = (type: string, text: string, more = '') => `--b\r\nContent-Type: ${type}\r\n${more}\r\n${text}\r\n`
 const sdp = sdpWith(4000)
+
+describe('the length of a text', () => {
+  it('is that of its bytes', () => {
+    expect(['12345678', '123456789', 'äöüß', 'äöüß5', '€€€', '€€'].map(text => isLonger(text, 8))).toEqual([
+      false,
+      true,
+      false,
+      true,
+      true,
+      false
+    ])
+  })
+})
 
 describe('the description in a body', () => {
   it('none is none', () => {

@@ -34,6 +34,14 @@ describe('who made a description', () => {
     expect(same.text).toBe(first.text)
   })
 
+  it('ends every line as SDP does, and has neither empty lines nor those of the other side between its own', () => {
+    const text = 'v=0\r\n\r\ns=x\r\nt=0 0\r\na=tool:x\r\na=too\r\nm=audio 4 RTP/AVP 0\r\ni=x\r\na=sendrecv'
+    expect(written(firstOrigin('1'), text).text).toBe(
+      'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=too\r\nm=audio 4 RTP/AVP 0\r\na=sendrecv\r\n'
+    )
+    expect(written(firstOrigin('1'), '').text).toBe('')
+  })
+
   it('takes the address of the media where the session names none, IPv6 too', () => {
     const text = 'v=0\r\no=x 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 4 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\n'
     expect(written(firstOrigin('1'), text).text).toContain('o=- 1 1 IN IP6 2001:db8::1\r\n')

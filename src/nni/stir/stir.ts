@@ -11,7 +11,7 @@ import type { Headers, SipRequest } from '../../sip/message.ts'
 import type { Crossing } from '../crossing.ts'
 import type { Fields, Lines } from '../headers.ts'
 import type { Incoming } from '../invite.ts'
-import { e164Of, identityOf, numberParamsOf } from '../numbers.ts'
+import { e164Of, identityOf, mayName, numberParamsOf } from '../numbers.ts'
 import type { HubFace, Peer } from '../peers.ts'
 import type { Certificates } from './certificates.ts'
 import { stirLimits } from './limits.ts'
@@ -169,12 +169,15 @@ function heardFrom(headers: Headers, peer: Peer): TellsOfCaller {
 function verstatIn(headers: Headers, peer: Peer): LegFacts['verstat'] {
   if (!peer.heard.has('P-Asserted-Identity')) return null
   for (const value of headers.all('P-Asserted-Identity').slice(0, 4)) {
-    const said = numberParamsOf(parseNameAddr(value)?.uri ?? '', peer, ['verstat']).get('verstat')
+    if (!mayName(value, verstatOnly)) continue
+    const said = numberParamsOf(parseNameAddr(value)?.uri ?? '', peer, verstatOnly).get('verstat')
     const known = verstats.find(one => one === said)
     if (known !== undefined) return known
   }
   return null
 }
+
+const verstatOnly = ['verstat'] as const
 
 const isUuid = (text: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
