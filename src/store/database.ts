@@ -147,8 +147,7 @@ async function connect(access: Access, options: DatabaseOptions, server: Embedde
   })
   const { role, service } = access
   const pool = new Pool({ ...service, max: poolMax, idleTimeoutMillis: databaseLimits.idleMs })
-  pool.on('error', error => log.warn({ err: error }, 'an idle database connection was lost'))
-  return databaseOf(pool, role, server)
+  return databaseOf(pool, role, server, log)
 }
 
 /** Creates the role where the URL's user may; says what to do where not. */
@@ -203,7 +202,7 @@ async function inTransaction<T>(sql: Sql, work: (sql: Sql) => Promise<T>): Promi
   }
 }
 
-function databaseOf(pool: Pool, role: string | null, server: EmbeddedPostgres | null): Database {
+function databaseOf(pool: Pool, role: string | null, server: EmbeddedPostgres | null, log: Logger): Database {
   const prepared = new WeakSet<ClientBase>()
   const borrow = async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
     if (pool.waitingCount >= databaseLimits.waitingMax) {
@@ -232,6 +231,10 @@ function databaseOf(pool: Pool, role: string | null, server: EmbeddedPostgres | 
     }
   }
   let closed: Promise<void> | null = null
+  pool.on('error', error => {
+    // A server that stops may end connections before it hears that they end.
+    if (closed === null) log.warn({ reason: messageOf(error) }, 'an idle database connection was lost')
+  })
   return {
     query: (text, values) => borrow(sql => sql.query(text, values)),
     copy: (table, rows) => borrow(sql => sql.copy(table, rows)),

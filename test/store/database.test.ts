@@ -7,6 +7,7 @@ import type { Migration } from '../../src/store/migrations.ts'
 import { sqlStateOf } from '../../src/store/sql.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestPostgres } from '../support/database.ts'
+import { eventually } from '../support/until.ts'
 
 const log = createLog('silent')
 const ledger: Migration = {
@@ -106,6 +107,53 @@ describe('the database', () => {
     await Promise.all([database.close(), database.close()])
     expect((await slow).count).toBe(1)
     await failure(database.query('select 1'))
+  })
+})
+
+describe('a connection that PostgreSQL ends', () => {
+  const alive = (pid: number): boolean => {
+    try {
+      process.kill(pid, 0)
+      return true
+    } catch {
+      return false
+    }
+  }
+  const open = async () => {
+    const lines: Readonly<Record<string, unknown>>[] = []
+    const listening = createLog('warn', { write: line => void lines.push(JSON.parse(line) as never) })
+    const url = await postgres.freshUrl()
+    const database = await openDatabase({ place: { url }, poolMax: 1, migrations: [], log: listening })
+    const { rows } = await database.query<{ pid: number }>('select pg_backend_pid() as pid')
+    return { database, lines, pid: rows[0]?.pid ?? 0 }
+  }
+
+  it('while nobody uses it is one line that says why, without what the connection knows, and the next one serves', async () => {
+    const { database, lines, pid } = await open()
+    await postgres.administer(`select pg_terminate_backend(${pid})`)
+    const line = await eventually('it is said', () => lines[0])
+    expect(line).toEqual({
+      level: 40,
+      time: expect.any(Number),
+      reason: 'terminating connection due to administrator command',
+      msg: 'an idle database connection was lost'
+    })
+    expect((await database.query('select 1')).count).toBe(1)
+    await database.close()
+    expect(lines).toHaveLength(1)
+  })
+
+  it('while we close it is nothing to say', async () => {
+    const { database, lines, pid } = await open()
+    // It cannot hear that we leave before it is told to end.
+    process.kill(pid, 'SIGSTOP')
+    const closed = database.close()
+    process.kill(pid, 'SIGTERM')
+    process.kill(pid, 'SIGCONT')
+    await closed
+    await eventually('the server has ended it', () => (alive(pid) ? undefined : true))
+    await postgres.administer('select 1')
+    expect(lines).toEqual([])
   })
 })
 
