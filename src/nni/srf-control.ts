@@ -125,10 +125,13 @@ export class SrfControl implements Control {
       respond(parsed.ok ? 400 : (parsed.status ?? 400), { reason: parsed.ok ? undefined : parsed.reason })
       return null
     }
+    const { address, port, peerId } = this.#port.origin(request)
     const received: Received = {
       method: request.method,
       dialogId: request.stackDialogId ?? '',
-      ...this.#port.origin(request),
+      address,
+      port,
+      peerId,
       unsolicited,
       message: parsed.message,
       respond,
@@ -189,13 +192,8 @@ export class SrfControl implements Control {
     const { clock } = this.#options
     const { guarded } = this.#port
     if (guarded) timer = clock.after(limits.controlReplyMs, () => fail('the SIP engine did not answer'))
-    const options = {
-      method,
-      ...this.#port.request(headers, body),
-      ...(uri === undefined ? {} : { uri }),
-      ...(nextHop === undefined ? {} : { proxy: nextHop }),
-      ...(dialogId === undefined ? {} : { stackDialogId: dialogId })
-    }
+    const parts = this.#port.request(headers, body)
+    const options = { method, uri, headers: parts.headers, body: parts.body, proxy: nextHop, stackDialogId: dialogId }
     try {
       this.#srf.app.client.request(options, (error, made) => {
         if (made === undefined || (error !== null && error !== undefined)) return fail(messageOf(error))
@@ -218,7 +216,7 @@ export class SrfControl implements Control {
   }
 
   #cancel(sent: SrfRequest, headers: Readonly<Fields>): void {
-    this.#safely('CANCEL', () => sent.cancel({ ...this.#port.request(headers, '') }, () => {}))
+    this.#safely('CANCEL', () => sent.cancel(this.#port.request(headers, ''), () => {}))
   }
 
   #answered(response: SrfResponse, ack: SrfAck, on: AnswerHandler, settle: () => boolean): void {
