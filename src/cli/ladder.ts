@@ -1,6 +1,5 @@
 // The call ladder: one line for each SIP message, as it happens: time, from, to, what.
 
-import { parseCSeq } from '../sip/message.ts'
 import type { SipMessage } from '../sip/message.ts'
 
 export interface Ladder {
@@ -37,7 +36,7 @@ export function createLadder(print: (line: string) => void, now: () => Date = ()
 export function what(message: SipMessage): string {
   const sdp = message.body.length > 0 ? sdpWord(message) : ''
   if (message.kind === 'request') return `${message.method} ${message.uri}${sdp}`
-  const method = parseCSeq(message.headers.get('CSeq') ?? '')?.method ?? ''
+  const method = message.headers.cseq()?.method ?? ''
   return `${message.status} ${message.reason} (${method})${sdp}`
 }
 

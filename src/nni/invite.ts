@@ -7,7 +7,6 @@ import type { Invitation, OutgoingText } from '../session/ports.ts'
 import { textTypes } from '../session/text.ts'
 import type { TextBody } from '../session/text.ts'
 import { locationIn, withLocation } from '../sip/location.ts'
-import { paramIn } from '../sip/message.ts'
 import type { Headers, SipRequest } from '../sip/message.ts'
 import { isBroken, sdpOf, sdpType, sdpTypes, typeOf } from './body.ts'
 import { chargingFields, chargingOf, originatorFor } from './charging.ts'
@@ -303,6 +302,3 @@ function checkedParams(params: NumberParams, verstat: LegFacts['verstat'], { con
   const agreed = config.numberParameters.includes('verstat') && told.has('P-Asserted-Identity')
   return verstat === null || !agreed ? params : new Map([...params, ['verstat', verstat]])
 }
-
-/** The To tag, or null in an answer that forms no dialog. */
-export const tagOf = (value: string | undefined): string | null => paramIn(value ?? '', 'tag') || null

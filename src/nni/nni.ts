@@ -16,7 +16,7 @@ import type { Crossing } from './crossing.ts'
 import type { Control, ControlOptions, Received } from './control.ts'
 import { allowOf } from './headers.ts'
 import { InboundLeg } from './inbound.ts'
-import { fromInvite, supportedBy, tagOf } from './invite.ts'
+import { fromInvite, supportedBy } from './invite.ts'
 import type { Surroundings } from './invite.ts'
 import { keepAlive } from './keepalive.ts'
 import type { Keepalive } from './keepalive.ts'
@@ -145,7 +145,7 @@ class Border implements Nni {
     const { method } = request
     if (peer === null) return request.respond(403)
     if (!comesBy(request, peer)) return request.respond(403, { reason: 'Transport Not Agreed' })
-    if (tagOf(request.message.headers.get('To')) !== null) return request.respond(481)
+    if (request.message.headers.tag('To') !== '') return request.respond(481)
     if (this.#draining && !(method === 'INVITE' && isEmergency(request.message.uri)))
       return request.respond(503, { headers: { 'Retry-After': '10' } })
     if (method === 'INVITE') return this.#invited(request, peer, inbox)
@@ -161,7 +161,7 @@ class Border implements Nni {
 
   #invited(request: Received, peer: Peer, inbox: Inbox): void {
     const { headers } = request.message
-    const dialogId = `${headers.get('Call-ID') ?? ''};from-tag=${tagOf(headers.get('From')) ?? ''}`
+    const dialogId = `${headers.get('Call-ID') ?? ''};from-tag=${headers.tag('From')}`
     const refuse = ({ status, ...parts }: Refused): void => request.respond(status, parts)
     // The same call over another path (RFC 3261, 8.2.2.2).
     if (this.#dialogs.has(dialogId)) return refuse({ status: 482 })

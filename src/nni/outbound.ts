@@ -13,7 +13,7 @@ import type { Charging } from './charging.ts'
 import { carriedOf, carriedValue } from './crossing.ts'
 import type { Crossing } from './crossing.ts'
 import { connectedOf, endingFields, toldIn } from './headers.ts'
-import { has, intervalOf, tagOf, toInvite, traceOf } from './invite.ts'
+import { has, intervalOf, toInvite, traceOf } from './invite.ts'
 import type { Identifiers } from './invite.ts'
 import { Leg } from './leg.ts'
 import type { LegParts } from './leg.ts'
@@ -174,7 +174,7 @@ export class OutboundLeg extends Leg {
     if (reliable) answer.ack()
     if (this.ended || this.state !== 'early' || ++this.#provisionals > limits.provisionalsMax) return
     const { inbox } = this.parts
-    const tag = tagOf(message.headers.get('To')) ?? ''
+    const tag = message.headers.tag('To')
     if (message.status === 199) return this.#forkEnded(tag)
     const alerting = message.status === 180
     if (alerting && !this.#alerted) inbox.alerting(this.ref)
@@ -220,7 +220,7 @@ export class OutboundLeg extends Leg {
     else answer.ack()
     if (offers) this.after(limits.ackMs, () => this.#unanswered())
     const standing = this.#standing
-    const tag = tagOf(message.headers.get('To')) ?? ''
+    const tag = message.headers.tag('To')
     const repeated = standing !== null && standing.tag === tag ? standing.sdp : null
     const media = sdp ?? repeated
     this.agreed(media)

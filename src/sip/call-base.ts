@@ -4,7 +4,6 @@ import type { CallEnd, CallHandler, CallState, ReofferResult, RequestResult, Sip
 import { IncomingReoffer } from './call-reoffer.ts'
 import { answerWith, routeOf } from './dialog.ts'
 import type { Defaults, Dialog, Parts } from './dialog.ts'
-import { parseCSeq } from './message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import type { ClientTransaction, ServerTransaction, SipStack, SipTimers } from './ports.ts'
 import { retransmit } from './retransmit.ts'
@@ -108,7 +107,7 @@ export abstract class CallBase implements SipCall {
   }
 
   acknowledged(ack: SipRequest, flow: Flow): void {
-    const cseq = parseCSeq(ack.headers.get('CSeq') ?? '')?.number
+    const cseq = ack.headers.cseq()?.number
     if (this.#unacknowledged === null || this.#unacknowledged.cseq !== cseq) return
     this.#unacknowledged.stop()
     this.#unacknowledged = null
@@ -126,7 +125,7 @@ export abstract class CallBase implements SipCall {
 
   /** A 2xx again: its ACK again. False where no ACK of this dialog fits. */
   acknowledgeAgain(response: SipResponse, dialogId: string): boolean {
-    const cseq = parseCSeq(response.headers.get('CSeq') ?? '')?.number
+    const cseq = response.headers.cseq()?.number
     const sent = this.dialog?.id === dialogId ? this.#acks.find(sent => sent.cseq === cseq) : undefined
     if (sent === undefined || this.dialog === null) return false
     this.port.stack.sendAck(sent.ack, this.routeTo(this.dialog))
@@ -232,7 +231,7 @@ export abstract class CallBase implements SipCall {
       else this.finish({ by: 'remote', how: 'timeout', message: null })
     }
     const stop = retransmit({ T1, gapMsMax: T2, again, expired })
-    this.#unacknowledged = { cseq: parseCSeq(tx.request.headers.get('CSeq') ?? '')?.number ?? 0, stop }
+    this.#unacknowledged = { cseq: tx.request.headers.cseq()?.number ?? 0, stop }
   }
 
   /** Tells the end, once. */
@@ -316,7 +315,7 @@ export abstract class CallBase implements SipCall {
     const sent = this.#sent?.result === result ? this.#sent : null
     this.#reofferOver(result)
     const invite = request.method === 'INVITE'
-    const cseq = parseCSeq(request.headers.get('CSeq') ?? '')?.number ?? 0
+    const cseq = request.headers.cseq()?.number ?? 0
     if (response.status >= 300) {
       if (sent !== null) result.refused(response)
       this.#dies(response)

@@ -5,8 +5,6 @@ import type { CallPort } from './call-base.ts'
 import type { PlaceOptions, Provisional } from './call-model.ts'
 import { answerWith, Dialog, dialogIdOf } from './dialog.ts'
 import type { Parts } from './dialog.ts'
-import { tagOf } from './hop.ts'
-import { parseCSeq } from './message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import type { ClientTransaction, ServerTransaction } from './ports.ts'
 import type { Flow } from './transport/transport.ts'
@@ -34,10 +32,10 @@ export class CallerCall extends CallBase {
 
   constructor(port: CallPort, options: PlaceOptions, invite: SipRequest) {
     const callId = invite.headers.get('Call-ID') ?? ''
-    super(port, callId, tagOf(invite.headers.get('From')), null, options.on, 'inviting')
+    super(port, callId, invite.headers.tag('From'), null, options.on, 'inviting')
     this.invite = invite
     this.#options = options
-    this.#cseq = parseCSeq(invite.headers.get('CSeq') ?? '')?.number ?? 1
+    this.#cseq = invite.headers.cseq()?.number ?? 1
     if (invite.body.length > 0) this.offer = 'sent'
     this.#patience = this.#wait()
     this.#tx = port.stack.send(invite, options.to, {
@@ -86,7 +84,7 @@ export class CallerCall extends CallBase {
       this.port.stack.sendAck(extra.ack, this.#routeOf(extra.dialog, flow))
       return
     }
-    if (parseCSeq(response.headers.get('CSeq') ?? '')?.number !== this.#cseq) return
+    if (response.headers.cseq()?.number !== this.#cseq) return
     if (this.dialog?.id === id || this.#extra.size >= this.port.forksMax) return
     const dialog = Dialog.uac(this.invite, response)
     const ack = dialog.ack(this.#cseq)
@@ -140,7 +138,7 @@ export class CallerCall extends CallBase {
   #provisional(response: SipResponse): void {
     clearTimeout(this.#patience)
     this.#patience = this.#wait()
-    const tag = tagOf(response.headers.get('To'))
+    const tag = response.headers.tag('To')
     const early = this.#earlyDialog(response, tag)
     if (tag !== '' && early === null) return
     const rseq = rseqOf(response)
@@ -196,7 +194,7 @@ export class CallerCall extends CallBase {
   }
 
   #accepted(response: SipResponse): void {
-    const known = this.#early.get(tagOf(response.headers.get('To')))?.dialog
+    const known = this.#early.get(response.headers.tag('To'))?.dialog
     known?.confirm(response)
     const dialog = known ?? Dialog.uac(this.invite, response)
     this.dialog = dialog

@@ -5,8 +5,6 @@ import type { CallPort } from './call-base.ts'
 import type { ProgressOptions } from './call-model.ts'
 import { answerWith, Dialog } from './dialog.ts'
 import type { Defaults, Parts } from './dialog.ts'
-import { tagOf } from './hop.ts'
-import { parseCSeq } from './message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import type { ServerTransaction } from './ports.ts'
 import { retransmit } from './retransmit.ts'
@@ -31,7 +29,7 @@ export class CalleeCall extends CallBase {
     super(port, tx.request.headers.get('Call-ID') ?? '', tx.localTag, tx.flow, {}, 'invited')
     this.invite = tx.request
     this.#tx = tx
-    this.#cseq = parseCSeq(tx.request.headers.get('CSeq') ?? '')?.number ?? 0
+    this.#cseq = tx.request.headers.cseq()?.number ?? 0
     this.#reliable = has(tx.request, 'Require') ? 'required' : has(tx.request, 'Supported') ? 'supported' : 'no'
     if (tx.request.body.length > 0) this.offer = 'received'
     tx.onCancel = cancel => {
@@ -81,9 +79,7 @@ export class CalleeCall extends CallBase {
   }
 
   protected dialogWith(remoteTag: string): Dialog | null {
-    return this.dialog?.remoteTag === remoteTag || tagOf(this.invite.headers.get('From')) === remoteTag
-      ? this.dialog
-      : null
+    return this.dialog?.remoteTag === remoteTag || this.invite.headers.tag('From') === remoteTag ? this.dialog : null
   }
 
   /** RFC 3262, 3: only a PRACK that names the outstanding answer is one. */

@@ -165,10 +165,10 @@ class Agent implements UserAgent {
     const { request } = tx
     const rejection = validateRequest(request, this.#supports)
     if (rejection !== null) tx.respond(answerWith(request, rejection.status, tx.localTag, rejection))
-    else if (tagOf(request.headers.get('To')) !== '') {
+    else if (request.headers.tag('To') !== '') {
       const call = this.#find(request, 'To')
       if (call === null) tx.respond(answerWith(request, 481, tx.localTag, {}))
-      else call.receive(tx, tagOf(request.headers.get('From')))
+      else call.receive(tx, request.headers.tag('From'))
     } else if (request.method === 'INVITE') this.#incoming(tx)
     else if (this.#options.requested !== undefined) this.#options.requested(tx)
     else tx.respond(answerWith(request, 405, tx.localTag, {}, capabilities.slice(0, 1)))

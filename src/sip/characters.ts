@@ -9,6 +9,8 @@ const alphanumeric = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 const tokenTable = classOf(`${alphanumeric}-.!%*_+\`'~`)
 const hostTable = classOf(`${alphanumeric}-._`)
 const schemeTable = classOf(`${alphanumeric}+-.`)
+/** Visible ASCII without the delimiters that end a URI. */
+const uriTable = classOf(`${alphanumeric}!#$%&'()*+,-./:;=?@[\\]^_\`{|}~`)
 
 const has = (table: Uint8Array, code: number): boolean => code < 128 && table[code] === 1
 export const isTokenCode = (code: number): boolean => has(tokenTable, code)
@@ -58,6 +60,22 @@ export function skipQuoted(text: string, at: number): number {
 
 export const isToken = (text: string): boolean => text.length > 0 && skipToken(text, 0) === text.length
 
+/**
+ * Finds words in text without cutting them out: the one that stands from `start` to `end`, or null. It is one and the
+ * same string each time, which makes comparing it and looking it up cheap.
+ */
+export function wordsOf(words: readonly string[]): (text: string, start: number, end: number) => string | null {
+  const slots: string[][] = Array.from({ length: 512 }, () => [])
+  const slot = (length: number, code: number): number => Math.min(length, 15) * 32 + (code & 31)
+  for (const word of words) slots[slot(word.length, word.charCodeAt(0))]?.push(word)
+  return (text, start, end) => {
+    for (const word of slots[slot(end - start, text.charCodeAt(start))] ?? []) {
+      if (word.length === end - start && text.startsWith(word, start)) return word
+    }
+    return null
+  }
+}
+
 /** A whole number of decimal digits from 0 to `max`, or null. Leading zeros are fine (RFC 4475, 3.1.1.1). */
 export function parseNumber(text: string, max: number): number | null {
   if (text.length === 0) return null
@@ -77,11 +95,9 @@ export function isUriText(text: string, start = 0, end = text.length): boolean {
   let index = start + 1
   while (index < end && has(schemeTable, text.charCodeAt(index))) index++
   if (index + 1 >= end || text.charCodeAt(index) !== 58) return false
-  for (index++; index < end; index++) {
-    const code = text.charCodeAt(index)
-    if (code <= 32 || code >= 127 || code === 34 || code === 60 || code === 62) return false
-  }
-  return true
+  index++
+  while (index < end && has(uriTable, text.charCodeAt(index))) index++
+  return index === end
 }
 
 /** A quoted string without its quotes and escapes; any other text as it is. */
@@ -98,7 +114,10 @@ export function unquote(text: string): string {
 }
 
 /** Text as a quoted string; line breaks, which no header may hold, become spaces. */
-export const quote = (text: string): string => `"${oneLine(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+export const quote = (text: string): string => `"${escaped(oneLine(text))}"`
+
+const escaped = (text: string): string =>
+  text.includes('"') || text.includes('\\') ? text.replaceAll('\\', '\\\\').replaceAll('"', '\\"') : text
 
 /** Line breaks and NUL become spaces, so that no value can smuggle in a header field. */
 export function oneLine(text: string): string {

@@ -2,7 +2,7 @@
 
 import { HubError } from '../errors.ts'
 import { viaOf } from './hop.ts'
-import { createHeaders, makeRequest, newBranch, parseCSeq, parseVia, printMessage } from './message.ts'
+import { createHeaders, makeRequest, newBranch, parseVia, printMessage } from './message.ts'
 import type { HeaderLine, SipRequest, SipResponse } from './message.ts'
 import { neighbourBelow } from './overload.ts'
 import type { OverloadClient } from './overload.ts'
@@ -274,7 +274,7 @@ function within(invite: SipRequest, method: 'ACK' | 'CANCEL', to: string | undef
   taken.add('From', headers.get('From') ?? '')
   taken.add('To', to ?? '')
   taken.add('Call-ID', headers.get('Call-ID') ?? '')
-  taken.add('CSeq', `${parseCSeq(headers.get('CSeq') ?? '')?.number ?? 1} ${method}`)
+  taken.add('CSeq', `${headers.cseq()?.number ?? 1} ${method}`)
   return makeRequest({ method, uri: invite.uri, headers: taken })
 }
 

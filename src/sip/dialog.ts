@@ -2,8 +2,7 @@
 
 import { isIP } from 'node:net'
 import { ownText } from './characters.ts'
-import { tagOf } from './hop.ts'
-import { createHeaders, makeRequest, makeResponse, parseCSeq, uriIn } from './message.ts'
+import { createHeaders, makeRequest, makeResponse, uriIn } from './message.ts'
 import type { HeaderLine, Headers, SipRequest, SipResponse } from './message.ts'
 import { defaultPorts, isWebSocket } from './transport/transport.ts'
 import type { Flow, RemoteDestination, TransportName } from './transport/transport.ts'
@@ -59,7 +58,9 @@ export function answerWith(
 interface DialogInit {
   readonly callId: string
   readonly local: string
+  readonly localTag: string
   readonly remote: string
+  readonly remoteTag: string
   readonly routeSet: readonly string[]
   readonly remoteTarget: string
   readonly localContact: string | null
@@ -86,8 +87,8 @@ export class Dialog {
     this.callId = ownText(init.callId)
     this.local = ownText(init.local)
     this.remote = ownText(init.remote)
-    this.localTag = tagOf(this.local)
-    this.remoteTag = tagOf(this.remote)
+    this.localTag = ownText(init.localTag)
+    this.remoteTag = ownText(init.remoteTag)
     this.id = `${this.callId};${this.localTag};${this.remoteTag}`
     this.localContact = init.localContact
     this.#routeSet = init.routeSet.map(ownText)
@@ -102,7 +103,9 @@ export class Dialog {
     return new Dialog({
       callId: request.headers.get('Call-ID') ?? '',
       local: response.headers.get('To') ?? '',
+      localTag: response.headers.tag('To'),
       remote: from,
+      remoteTag: request.headers.tag('From'),
       routeSet: request.headers.all('Record-Route'),
       remoteTarget: contactOf(request) ?? uriIn(from) ?? request.uri,
       localContact: response.headers.get('Contact') ?? null,
@@ -116,7 +119,9 @@ export class Dialog {
     return new Dialog({
       callId: request.headers.get('Call-ID') ?? '',
       local: request.headers.get('From') ?? '',
+      localTag: request.headers.tag('From'),
       remote: response.headers.get('To') ?? '',
+      remoteTag: response.headers.tag('To'),
       routeSet: response.headers.all('Record-Route').toReversed(),
       remoteTarget: contactOf(response) ?? request.uri,
       localContact: request.headers.get('Contact') ?? null,
@@ -211,8 +216,8 @@ export class Dialog {
 /** The id of the dialog a message belongs to, from the receiver's point of view (requests in, responses in). */
 export function dialogIdOf(message: SipRequest | SipResponse): string {
   const { headers } = message
-  const from = tagOf(headers.get('From'))
-  const to = tagOf(headers.get('To'))
+  const from = headers.tag('From')
+  const to = headers.tag('To')
   const [local, remote] = message.kind === 'request' ? [to, from] : [from, to]
   return `${headers.get('Call-ID') ?? ''};${local};${remote}`
 }
@@ -253,7 +258,7 @@ export function routeOf(dialog: Dialog, flow: Flow): { readonly flow: Flow } | R
   return same && !named && flow.transport !== 'udp' && !flow.closed ? { flow } : hop
 }
 
-const cseqOf = (message: SipRequest): number | null => parseCSeq(message.headers.get('CSeq') ?? '')?.number ?? null
+const cseqOf = (message: SipRequest): number | null => message.headers.cseq()?.number ?? null
 
 /** The URI of the first Contact; null where there is none or it is `*`. */
 function contactOf(message: SipRequest | SipResponse): string | null {

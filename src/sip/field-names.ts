@@ -6,6 +6,8 @@ import { isToken } from './characters.ts'
 export interface FieldName {
   /** As written. */
   readonly name: string
+  /** What goes before the value in a message, the end of the line before included. */
+  readonly prefix: string
   /** The same for all spellings: lower case, never compact. */
   readonly key: string
   /** The same for all spellings of a known field; -1 for others. Comparing numbers is what makes look-ups cheap. */
@@ -52,6 +54,9 @@ const otherNames = `Authentication-Info Authorization Content-Disposition Date E
   Privacy Proxy-Authenticate Proxy-Authorization RAck Refer-To Referred-By Replaces Retry-After RSeq Server
   Session-Expires Session-ID Subject Timestamp User-Agent WWW-Authenticate`
 
+const prefixOf = (name: string): string => `\r\n${name}: `
+const spelled = (field: FieldName, name: string): FieldName => ({ ...field, name, prefix: prefixOf(name) })
+
 const known = new Map<string, FieldName>()
 /** Known spellings by length and first letter, to find a name in a message without cutting it out. */
 const bySpelling: FieldName[][] = Array.from({ length: 2_048 }, () => [])
@@ -67,14 +72,14 @@ for (const [text, list, single] of [
   [otherNames, false, false]
 ] as const) {
   for (const name of text.split(/\s+/)) {
-    const field = { name, key: name.toLowerCase(), id: known.size, list, single }
+    const field = { name, prefix: prefixOf(name), key: name.toLowerCase(), id: known.size, list, single }
     remember(field)
-    if (field.key !== name) remember({ ...field, name: field.key })
+    if (field.key !== name) remember(spelled(field, field.key))
   }
 }
 for (const [name, long] of Object.entries(compactForms)) {
   const field = known.get(long)
-  if (field !== undefined) remember({ ...field, name })
+  if (field !== undefined) remember(spelled(field, name))
 }
 
 /** What is known about the field of this name, whatever its spelling. */
@@ -82,8 +87,8 @@ export function fieldNamed(name: string): FieldName {
   const exact = known.get(name)
   if (exact !== undefined) return exact
   const key = name.toLowerCase()
-  const field = known.get(key)
-  return field === undefined ? { name, key, id: -1, list: false, single: false } : { ...field, name }
+  const field = known.get(key) ?? { name, prefix: '', key, id: -1, list: false, single: false }
+  return spelled(field, name)
 }
 
 /** The field whose name ends before `end`, or null where that is no token. */

@@ -13,7 +13,8 @@ import {
   skipSpace,
   skipToken,
   trimSpace,
-  unquote
+  unquote,
+  wordsOf
 } from './characters.ts'
 
 /** Names in lower case; values as written (a quoted value keeps its quotes, see `unquote`); null for a bare name. */
@@ -91,11 +92,16 @@ function scanParams(text: string, at: number, end: number, params: Map<string, s
       valueEnds[count] = valueEnd
       index = skipSpace(text, valueEnd)
     }
-    if (params !== null) params.set(text.slice(nameStart, nameEnd).toLowerCase(), value)
+    if (params !== null) params.set(nameIn(text, nameStart, nameEnd), value)
   }
   paramCount = count
   return Math.min(index, end)
 }
+
+/** Names that nearly every message has. */
+const usualName = wordsOf(['branch', 'rport', 'received', 'keep', 'oc', 'oc-algo', 'oc-validity', 'oc-seq', 'tag'])
+const nameIn = (text: string, start: number, end: number): string =>
+  usualName(text, start, end) ?? text.slice(start, end).toLowerCase()
 
 /** Whether this name is one of the `count` before it. */
 function repeats(text: string, start: number, end: number, count: number): boolean {
@@ -169,13 +175,25 @@ export function skipPort(text: string, at: number): number {
 /** One Via value, or null. */
 export function parseVia(text: string): Via | null {
   const params = new Map<string, string | null>()
-  if (scanVia(text, 0, text.length, params) !== text.length) return null
-  const [nameEnd, hostStart, hostEnd, portStart] = [marks[0], marks[5] ?? 0, marks[6] ?? 0, marks[7] ?? -1]
+  return scanVia(text, 0, text.length, params) === text.length ? scannedVia(text, 0, params) : null
+}
+
+/** The first of the Via values that fill `text` from `start` to `end`, or null. */
+export function viaIn(text: string, start: number, end: number): Via | null {
+  const params = new Map<string, string | null>()
+  const viaEnd = scanVia(text, start, end, params)
+  const sound = viaEnd === end || (viaEnd >= 0 && text.charCodeAt(viaEnd) === 44)
+  return sound ? scannedVia(text, start, params) : null
+}
+
+function scannedVia(text: string, start: number, params: Params): Via {
+  const [hostStart = 0, hostEnd = 0, portStart = -1] = [marks[5], marks[6], marks[7]]
+  const usual = text.startsWith(usualProtocol, start)
   return {
-    protocol: `${upperCase(text.slice(0, nameEnd))}/${text.slice(marks[1], marks[2])}`,
-    transport: upperCase(text.slice(marks[3], marks[4])),
+    protocol: usual ? 'SIP/2.0' : `${upperCase(text, start, marks[0])}/${text.slice(marks[1], marks[2])}`,
+    transport: upperCase(text, marks[3], marks[4]),
     host: hostIn(text, hostStart, hostEnd),
-    port: portStart < 0 ? null : Number(text.slice(portStart, skipPort(text, portStart))),
+    port: portStart < 0 ? null : numberIn(text, portStart),
     params
   }
 }
@@ -183,12 +201,30 @@ export function parseVia(text: string): Via | null {
 export const isVia = (text: string): boolean => scanVia(text, 0, text.length) === text.length
 
 /** Where the Via value that begins at `start` ends: at `end` or before a comma, if all is well; -1 if it is broken. */
-export function scanVia(
-  text: string,
-  start: number,
-  end: number,
-  params: Map<string, string | null> | null = null
-): number {
+function scanVia(text: string, start: number, end: number, params: Map<string, string | null> | null = null): number {
+  const hostStart = text.startsWith(usualProtocol, start)
+    ? scanTransport(text, start + usualProtocol.length)
+    : scanProtocol(text, start)
+  if (hostStart < 0) return -1
+  const hostEnd = skipHost(text, hostStart)
+  if (hostEnd < 0) return -1
+  let at = skipSpace(text, hostEnd)
+  let portStart = -1
+  if (text.charCodeAt(at) === 58) {
+    portStart = skipSpace(text, at + 1)
+    at = skipPort(text, portStart)
+  }
+  if (at < 0 || at > end) return -1
+  marks[5] = hostStart
+  marks[6] = hostEnd
+  marks[7] = portStart
+  return scanParams(text, at, end, params)
+}
+
+const usualProtocol = 'SIP/2.0/'
+
+/** The index of the host behind `SIP/2.0/UDP `, or -1. */
+function scanProtocol(text: string, start: number): number {
   const nameEnd = skipToken(text, start)
   let at = skipSpace(text, nameEnd)
   if (nameEnd === start || text.charCodeAt(at) !== 47) return -1
@@ -196,32 +232,31 @@ export function scanVia(
   const versionEnd = skipToken(text, versionStart)
   at = skipSpace(text, versionEnd)
   if (versionEnd === versionStart || text.charCodeAt(at) !== 47) return -1
-  const transportStart = skipSpace(text, at + 1)
-  const transportEnd = skipToken(text, transportStart)
-  if (transportEnd === transportStart || !isSpace(text.charCodeAt(transportEnd))) return -1
-  const hostStart = skipSpace(text, transportEnd)
-  const hostEnd = skipHost(text, hostStart)
-  if (hostEnd < 0) return -1
-  at = skipSpace(text, hostEnd)
-  let portStart = -1
-  if (text.charCodeAt(at) === 58) {
-    portStart = skipSpace(text, at + 1)
-    at = skipPort(text, portStart)
-  }
-  if (at < 0 || at > end) return -1
   marks[0] = nameEnd
   marks[1] = versionStart
   marks[2] = versionEnd
-  marks[3] = transportStart
-  marks[4] = transportEnd
-  marks[5] = hostStart
-  marks[6] = hostEnd
-  marks[7] = portStart
-  return scanParams(text, at, end, params)
+  return scanTransport(text, at + 1)
 }
 
-const upperNames = new Set(['SIP', 'UDP', 'TCP', 'TLS', 'WS', 'WSS'])
-const upperCase = (text: string): string => (upperNames.has(text) ? text : text.toUpperCase())
+function scanTransport(text: string, at: number): number {
+  const start = skipSpace(text, at)
+  const end = skipToken(text, start)
+  if (end === start || !isSpace(text.charCodeAt(end))) return -1
+  marks[3] = start
+  marks[4] = end
+  return skipSpace(text, end)
+}
+
+const upperName = wordsOf(['SIP', 'UDP', 'TCP', 'TLS', 'WS', 'WSS'])
+const upperCase = (text: string, start = 0, end = 0): string =>
+  upperName(text, start, end) ?? text.slice(start, end).toUpperCase()
+
+/** The whole number whose digits begin at `at`. */
+function numberIn(text: string, at: number): number {
+  let number = 0
+  for (let index = at; isDigit(text.charCodeAt(index)); index++) number = number * 10 + text.charCodeAt(index) - 48
+  return number
+}
 
 export function printVia({ protocol, transport, host, port, params }: Via): string {
   return `${protocol}/${transport} ${printHost(host)}${port === null ? '' : `:${port}`}${printParams(params)}`
@@ -245,8 +280,14 @@ export const uriIn = (text: string): string | null =>
   scanNameAddr(text, 0, text.length) ? text.slice(marks[2], marks[3]) : null
 
 /** That parameter (`name` in lower case) of a name-addr: null where there is none, empty where it has no value. */
-export function paramIn(text: string, name: string): string | null {
-  if (!scanNameAddr(text, 0, text.length)) return null
+export const paramIn = (text: string, name: string): string | null =>
+  scanNameAddr(text, 0, text.length) ? scannedParam(text, name) : null
+
+/** The tag of the From or To value that fills `text` from `start` to `end`: '' for none, null where it is broken. */
+export const tagIn = (text: string, start: number, end: number): string | null =>
+  scanNameAddr(text, start, end) ? (scannedParam(text, 'tag') ?? '') : null
+
+function scannedParam(text: string, name: string): string | null {
   for (let index = 0; index < paramCount; index++) {
     const start = nameStarts[index] ?? 0
     const end = nameEnds[index] ?? 0
@@ -258,7 +299,7 @@ export function paramIn(text: string, name: string): string | null {
 }
 
 /** Whether a name-addr or addr-spec fills `text` from `start` to `end`. */
-export function scanNameAddr(
+function scanNameAddr(
   text: string,
   start: number,
   end: number,
@@ -307,22 +348,23 @@ export function printNameAddr({ display, uri, params }: NameAddr): string {
   return `${display === null ? '' : `${quote(display)} `}<${uri}>${printParams(params)}`
 }
 
-export function parseCSeq(text: string): CSeq | null {
-  const methodStart = scanCSeq(text, 0, text.length)
-  if (methodStart < 0) return null
-  return { number: Number.parseInt(text, 10), method: text.slice(methodStart) }
-}
+export const parseCSeq = (text: string): CSeq | null => cseqIn(text, 0, text.length)
 
-/** Where the method begins in the CSeq that fills `text` from `start` to `end`; -1 where it is none. */
-export function scanCSeq(text: string, start: number, end: number): number {
+/** The CSeq that fills `text` from `start` to `end`, or null. */
+export function cseqIn(text: string, start: number, end: number): CSeq | null {
   let at = start
   let number = 0
   while (at < end && isDigit(text.charCodeAt(at)) && number <= cseqMax)
     number = number * 10 + text.charCodeAt(at++) - 48
   const methodStart = skipSpace(text, at)
   const sound = at > start && number <= cseqMax && methodStart > at && methodStart < end
-  return sound && skipToken(text, methodStart) === end ? methodStart : -1
+  return sound && skipToken(text, methodStart) === end ? { number, method: methodIn(text, methodStart, end) } : null
 }
+
+const usualMethod = wordsOf(['INVITE', 'ACK', 'BYE', 'CANCEL', 'OPTIONS', 'REGISTER', 'PRACK', 'UPDATE', 'MESSAGE'])
+/** The method that stands from `start` to `end`. */
+export const methodIn = (text: string, start: number, end: number): string =>
+  usualMethod(text, start, end) ?? text.slice(start, end)
 
 /** The largest number of seconds that Expires and its like may say (RFC 3261, 20.19). */
 export const deltaSecondsMax = 2 ** 32 - 1

@@ -4,6 +4,8 @@ import { HubError } from '../errors.ts'
 import { isToken, oneLine, skipQuoted, trimSpace } from './characters.ts'
 import { fieldNamed, isInSet } from './field-names.ts'
 import type { FieldName, FieldSet } from './field-names.ts'
+import { cseqIn, tagIn, viaIn } from './fields.ts'
+import type { CSeq, Via } from './fields.ts'
 
 /** One header field line; `name` as it was written, `value` unfolded and trimmed. */
 export interface HeaderLine {
@@ -12,7 +14,8 @@ export interface HeaderLine {
 }
 
 /**
- * The header fields of a message, in order. Names are case-insensitive and their compact forms are the same name.
+ * The header fields of a message, in order. Names are case-insensitive and their compact forms are the same name; a
+ * `FieldName` stands for its name and spares looking it up.
  * Method contract (RFC 3261, 7.3.1):
  *  get(name)        first value of that field (first comma-separated part for list fields), or undefined
  *  all(name)        every value, comma lists split where the field's grammar allows lists
@@ -26,15 +29,18 @@ export interface HeaderLine {
  *  removeFirst(name)           drops the first VALUE (not line) of that field
  *  remove(name)
  *  clone()
+ *  via(), cseq()               the topmost Via and CSeq; null where there is none that can be read
+ *  tag(of)                     the tag of From or To, '' where it has none
+ * The last three are asked for by every layer, and so are read once for as long as the field stays as it is.
  * A value never brings in a line of its own: line breaks become spaces. A name that is no token throws HUB_INTERNAL.
  */
 export interface Headers {
-  get(name: string): string | undefined
-  all(name: string): readonly string[]
+  get(name: string | FieldName): string | undefined
+  all(name: string | FieldName): readonly string[]
   lines(): readonly HeaderLine[]
-  has(name: string): boolean
+  has(name: string | FieldName): boolean
   hasAny(fields: FieldSet): boolean
-  count(name: string): number
+  count(name: string | FieldName): number
   set(name: string, value: string | readonly string[]): void
   add(name: string, value: string): void
   addField(field: FieldName, value: string): void
@@ -42,6 +48,9 @@ export interface Headers {
   removeFirst(name: string): void
   remove(name: string): void
   clone(): Headers
+  via(): Via | null
+  cseq(): CSeq | null
+  tag(of: 'From' | 'To'): string
 }
 
 export type HeaderInit = Iterable<HeaderLine | readonly [name: string, value: string]>
@@ -90,19 +99,17 @@ interface Source {
 const noPlaces: number[] = []
 const noSource: Source = { text: '', starts: noPlaces, ends: noPlaces }
 
-/** A piece of text: spares cutting it out, and a scanner is three times as fast on a whole string as on a cut one. */
-export interface FieldValue {
-  readonly text: string
-  readonly at: number
-  readonly end: number
-}
-
 /** Parallel arrays rather than objects: a message has twenty fields and most are only passed on. */
 export class HeaderFields implements Headers {
   readonly #fields: FieldName[]
   readonly #values: (string | null)[]
   /** Null where no line comes from a message: then each has its value. */
   readonly #source: Source | null
+  // Null: not read yet, or not to be read.
+  #via: Via | null = null
+  #cseq: CSeq | null = null
+  #fromTag: string | null = null
+  #toTag: string | null = null
 
   /** Takes the arrays over. */
   constructor(fields: FieldName[], values: (string | null)[], source: Source | null) {
@@ -111,18 +118,21 @@ export class HeaderFields implements Headers {
     this.#source = source
   }
 
-  get(name: string): string | undefined {
-    const at = this.#find(fieldNamed(name), 0)
+  get(name: string | FieldName): string | undefined {
+    const field = fieldOf(name)
+    const at = this.#find(field, 0)
     if (at < 0) return undefined
     const value = this.#value(at)
-    if (this.#fields[at]?.list !== true || !value.includes(',')) return value
-    return this.all(name)[0] ?? ''
+    if (!field.list || !value.includes(',')) return value
+    return this.all(field)[0] ?? ''
   }
 
-  all(name: string): readonly string[] {
-    const field = fieldNamed(name)
+  all(name: string | FieldName): readonly string[] {
+    const field = fieldOf(name)
+    let at = this.#find(field, 0)
+    if (at < 0) return noValues
     const found: string[] = []
-    for (let at = this.#find(field, 0); at >= 0; at = this.#find(field, at + 1)) {
+    for (; at >= 0; at = this.#find(field, at + 1)) {
       const value = this.#value(at)
       if (field.list && value.includes(',')) found.push(...splitList(value))
       else found.push(value)
@@ -134,8 +144,8 @@ export class HeaderFields implements Headers {
     return this.#fields.map(({ name }, index) => ({ name, value: this.#value(index) }))
   }
 
-  has(name: string): boolean {
-    return this.#find(fieldNamed(name), 0) >= 0
+  has(name: string | FieldName): boolean {
+    return this.#find(fieldOf(name), 0) >= 0
   }
 
   hasAny(wanted: FieldSet): boolean {
@@ -143,8 +153,14 @@ export class HeaderFields implements Headers {
     return false
   }
 
-  count(name: string): number {
-    return this.all(name).length
+  count(name: string | FieldName): number {
+    const field = fieldOf(name)
+    let count = 0
+    for (let at = this.#find(field, 0); at >= 0; at = this.#find(field, at + 1)) {
+      const value = this.#value(at)
+      count += field.list && value.includes(',') ? splitList(value).length : 1
+    }
+    return count
   }
 
   set(name: string, value: string | readonly string[]): void {
@@ -196,21 +212,44 @@ export class HeaderFields implements Headers {
     return new HeaderFields(this.#fields.slice(), this.#values.slice(), own)
   }
 
-  /** The value of the first such line and where it stands in `text`, for scanners; null where there is none. */
-  first(field: FieldName): FieldValue | null {
+  via(): Via | null {
+    return (this.#via ??= this.#read(viaField, viaIn))
+  }
+
+  cseq(): CSeq | null {
+    return (this.#cseq ??= this.#read(cseqField, cseqIn))
+  }
+
+  tag(of: 'From' | 'To'): string {
+    return this.readTag(of) ?? ''
+  }
+
+  /** The same, null where there is no such field or it is broken. */
+  readTag(of: 'From' | 'To'): string | null {
+    if (of === 'From') return (this.#fromTag ??= this.#read(fromField, tagIn))
+    return (this.#toTag ??= this.#read(toField, tagIn))
+  }
+
+  /** From or To of another message, with the tag that is known to be in it. */
+  addTagged(of: 'From' | 'To', value: string, tag: string): void {
+    this.addField(of === 'From' ? fromField : toField, value)
+    if (of === 'From') this.#fromTag = tag
+    else this.#toTag = tag
+  }
+
+  /** The first such line, where it stands: a scanner is three times as fast on a whole string as on a cut one. */
+  #read<T>(field: FieldName, scan: (text: string, start: number, end: number) => T | null): T | null {
     const at = this.#find(field, 0)
-    const name = this.#fields[at]
+    const name = this.#fields[at]?.name
     if (name === undefined) return null
     const source = this.#source
     const start = source?.starts[at] ?? -1
-    if (source !== null && start >= 0) {
-      return { text: source.text, at: start + name.name.length + 2, end: source.ends[at] ?? 0 }
-    }
+    if (source !== null && start >= 0) return scan(source.text, start + name.length + 2, source.ends[at] ?? 0)
     const value = this.#value(at)
-    return { text: value, at: 0, end: value.length }
+    return scan(value, 0, value.length)
   }
 
-  /** The lines as text, with `contentLength` in place of any Content-Length there is. */
+  /** The lines as text, each after the end of the one before it, with `contentLength` in place of any Content-Length. */
   print(contentLength: number): string {
     const length = String(contentLength)
     const { text: whole, starts, ends } = this.#source ?? noSource
@@ -219,7 +258,7 @@ export class HeaderFields implements Headers {
     let runStart = 0
     let runEnd = 0
     for (let index = 0; index < this.#fields.length; index++) {
-      const { name, id } = this.#fields[index] ?? contentLengthField
+      const { prefix, id } = this.#fields[index] ?? contentLengthField
       let start = starts === noPlaces ? -1 : (starts[index] ?? -1)
       const isLength = id === contentLengthField.id
       if (isLength) {
@@ -229,18 +268,18 @@ export class HeaderFields implements Headers {
       }
       if (start < 0) {
         if (runEnd > runStart) text += whole.slice(runStart, runEnd)
-        text += `${name}: ${isLength ? length : this.#value(index)}\r\n`
+        text = text + prefix + (isLength ? length : this.#value(index))
         runStart = runEnd = 0
         continue
       }
-      if (start !== runEnd) {
+      if (start !== runEnd + 2) {
         if (runEnd > runStart) text += whole.slice(runStart, runEnd)
-        runStart = start
+        runStart = start - 2
       }
-      runEnd = (ends[index] ?? 0) + 2
+      runEnd = ends[index] ?? 0
     }
     if (runEnd > runStart) text += whole.slice(runStart, runEnd)
-    return written ? text : `${text}Content-Length: ${length}\r\n`
+    return written ? text : text + contentLengthField.prefix + length
   }
 
   #value(at: number): string {
@@ -256,6 +295,14 @@ export class HeaderFields implements Headers {
   #write(at: number, value: string): void {
     this.#values[at] = value
     if (this.#source !== null) this.#source.starts[at] = -1
+    this.#changed(this.#fields[at])
+  }
+
+  #changed(field: FieldName | undefined): void {
+    if (field?.id === viaField.id) this.#via = null
+    else if (field?.id === fromField.id) this.#fromTag = null
+    else if (field?.id === toField.id) this.#toTag = null
+    else if (field?.id === cseqField.id) this.#cseq = null
   }
 
   #find(field: FieldName, from: number): number {
@@ -271,12 +318,14 @@ export class HeaderFields implements Headers {
   #insert(at: number, field: FieldName, value: string): void {
     insertAt(this.#fields, at, field)
     insertAt(this.#values, at, oneLine(value))
+    this.#changed(field)
     if (this.#source === null) return
     insertAt(this.#source.starts, at, -1)
     insertAt(this.#source.ends, at, 0)
   }
 
   #drop(at: number): void {
+    this.#changed(this.#fields[at])
     this.#fields.splice(at, 1)
     this.#values.splice(at, 1)
     this.#source?.starts.splice(at, 1)
@@ -288,13 +337,20 @@ export class HeaderFields implements Headers {
   }
 }
 
+const noValues: readonly string[] = Object.freeze([])
 const contentLengthField = fieldNamed('Content-Length')
+const viaField = fieldNamed('Via')
+const fromField = fieldNamed('From')
+const toField = fieldNamed('To')
+const cseqField = fieldNamed('CSeq')
 
 /** Nearly always at the end, where `splice` costs ten times as much. */
 function insertAt<T>(items: T[], at: number, item: T): void {
   if (at === items.length) items.push(item)
   else items.splice(at, 0, item)
 }
+
+const fieldOf = (name: string | FieldName): FieldName => (typeof name === 'string' ? fieldNamed(name) : name)
 
 function checkedField(name: string): FieldName {
   const field = fieldNamed(name)
@@ -317,7 +373,7 @@ export function addLines(headers: Headers, lines: HeaderInit): void {
   }
 }
 
-/** The lines as they go on the wire, Content-Length recomputed. */
+/** The lines as they go on the wire, each after the end of the one before it, Content-Length recomputed. */
 export function printHeaders(headers: Headers, contentLength: number): string {
   const own = headers instanceof HeaderFields ? headers : createHeaders(headers.lines())
   return own.print(contentLength)

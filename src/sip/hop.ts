@@ -3,7 +3,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import { ownText } from './characters.ts'
-import { paramIn, parseCSeq, printVia } from './message.ts'
+import { paramIn, printVia } from './message.ts'
 import type { SipRequest, Via } from './message.ts'
 import { defaultPorts, hostPort } from './transport/transport.ts'
 import type { Address, Flow, TransportName } from './transport/transport.ts'
@@ -63,8 +63,8 @@ export function serverKey(request: SipRequest, via: Via, method: string): string
   const branch = via.params.get('branch') ?? ''
   if (branch.startsWith(cookie)) return ownText(`${branch}|${via.host.toLowerCase()}|${via.port ?? 0}|${method}`)
   const { headers, uri } = request
-  const from = tagOf(headers.get('From'))
-  const number = parseCSeq(headers.get('CSeq') ?? '')?.number ?? 0
+  const from = headers.tag('From')
+  const number = headers.cseq()?.number ?? 0
   const top = printVia({ ...via, params: sentBy(via) })
   return ownText(`|${uri}|${from}|${headers.get('Call-ID') ?? ''}|${number}|${top}|${method}`)
 }
@@ -81,9 +81,9 @@ export const hasCookie = (via: Via): boolean => via.params.get('branch')?.starts
  */
 export function mergeKey(request: SipRequest): string | null {
   const { headers, uri } = request
-  if (tagOf(headers.get('To')) !== '') return null
+  if (headers.tag('To') !== '') return null
   const [callId, cseq] = [headers.get('Call-ID') ?? '', headers.get('CSeq') ?? '']
-  return ownText(`${callId}|${tagOf(headers.get('From'))}|${cseq}|${uri}`)
+  return ownText(`${callId}|${headers.tag('From')}|${cseq}|${uri}`)
 }
 
 /** The tag of a From or To value, '' where there is none. */

@@ -5,7 +5,7 @@ import { HubError } from '../errors.ts'
 import { isSpace, isToken, isUriText, oneLine, parseNumber, skipToken, trimSpace } from './characters.ts'
 import { fieldAt, fieldNamed } from './field-names.ts'
 import type { FieldName } from './field-names.ts'
-import { paramIn, scanCSeq, scanNameAddr, scanVia } from './fields.ts'
+import { methodIn } from './fields.ts'
 import { addLines, createHeaders, HeaderFields, printHeaders } from './headers.ts'
 import type { HeaderInit, Headers } from './headers.ts'
 import { newTag } from './identifiers.ts'
@@ -146,7 +146,7 @@ function parseStartLine(text: string, end: number): StartLine | null {
   if (text.charCodeAt(3) === 47) return parseStatusLine(text.slice(0, end))
   const methodEnd = skipToken(text, 0)
   if (methodEnd === 0 || text.charCodeAt(methodEnd) !== 32) return null
-  const method = text.slice(0, methodEnd)
+  const method = methodIn(text, 0, methodEnd)
   const versionStart = end - 8
   if (text.startsWith(' SIP/2.0', versionStart) && isUriText(text, methodEnd + 1, versionStart)) {
     return { kind: 'request', method, uri: text.slice(methodEnd + 1, versionStart), fault: null }
@@ -253,40 +253,28 @@ function carriageReturn(text: string, at: number): number {
 
 /** The fields without which there is no transaction. */
 function coreFault(headers: HeaderFields): Fault | null {
-  const via = headers.first(viaField)
-  const viaEnd = via === null ? -1 : scanVia(via.text, via.at, via.end)
-  if (via === null || viaEnd < 0 || (viaEnd !== via.end && via.text.charCodeAt(viaEnd) !== 44)) {
-    return bad('Bad or Missing Via')
-  }
-  if (hasEmptyBranch(via.text, via.at, viaEnd)) return bad('Empty Branch')
-  const from = headers.first(fromField)
-  if (from === null || !scanNameAddr(from.text, from.at, from.end)) return bad('Bad or Missing From')
-  const to = headers.first(toField)
-  if (to === null || !scanNameAddr(to.text, to.at, to.end)) return bad('Bad or Missing To')
-  const callId = headers.first(callIdField)
-  if (callId === null || callId.at === callId.end) return bad('Missing Call-ID')
-  const cseq = headers.first(cseqField)
-  return cseq === null || scanCSeq(cseq.text, cseq.at, cseq.end) < 0 ? bad('Bad or Missing CSeq') : null
+  const via = headers.via()
+  if (via === null) return bad('Bad or Missing Via')
+  // The magic cookie and nothing behind it names no transaction (RFC 4475, 3.2.1).
+  if (via.params.get('branch') === 'z9hG4bK') return bad('Empty Branch')
+  if (headers.readTag('From') === null) return bad('Bad or Missing From')
+  if (headers.readTag('To') === null) return bad('Bad or Missing To')
+  if ((headers.get(callIdField) ?? '') === '') return bad('Missing Call-ID')
+  return headers.cseq() === null ? bad('Bad or Missing CSeq') : null
 }
-
-/** The magic cookie and nothing behind it names no transaction (RFC 4475, 3.2.1). */
-function hasEmptyBranch(text: string, at: number, end: number): boolean {
-  const found = text.indexOf(emptyBranch, at)
-  if (found < 0 || found + emptyBranch.length > end) return false
-  const next = found + emptyBranch.length
-  return next === end || text.charCodeAt(next) === 59 || isSpace(text.charCodeAt(next))
-}
-const emptyBranch = 'branch=z9hG4bK'
 
 const viaField = fieldNamed('Via')
-const fromField = fieldNamed('From')
-const toField = fieldNamed('To')
 const callIdField = fieldNamed('Call-ID')
 const cseqField = fieldNamed('CSeq')
+const fromField = fieldNamed('From')
+const toField = fieldNamed('To')
+const routeField = fieldNamed('Record-Route')
+const timestampField = fieldNamed('Timestamp')
+const lengthField = fieldNamed('Content-Length')
 
 /** Null where Content-Length is no number or asks for more than there is. */
 function bodyOf(headers: Headers, bytes: Buffer, start: number): Buffer | null {
-  const length = headers.get('Content-Length')
+  const length = headers.get(lengthField)
   const count = length === undefined ? bytes.length - start : parseNumber(length, bytes.length - start)
   if (count === null) return null
   return count === 0 ? emptyBody : keepable(bytes.subarray(start, start + count))
@@ -308,9 +296,9 @@ export function printMessage(message: SipMessage): Buffer {
   const { headers, body } = message
   const startLine =
     message.kind === 'request'
-      ? `${message.method} ${message.uri} SIP/2.0\r\n`
-      : `SIP/2.0 ${message.status} ${message.reason}\r\n`
-  const head = `${startLine}${printHeaders(headers, body.length)}\r\n`
+      ? `${message.method} ${message.uri} SIP/2.0`
+      : `SIP/2.0 ${message.status} ${message.reason}`
+  const head = `${startLine}${printHeaders(headers, body.length)}\r\n\r\n`
   const headBytes = Buffer.byteLength(head)
   const bytes = Buffer.allocUnsafe(headBytes + body.length)
   if (headBytes === head.length) bytes.write(head, 0, 'latin1')
@@ -349,16 +337,19 @@ const dialogMethods: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'SUBSCRI
 export function makeResponse(request: SipRequest, status: number, init: ResponseInit = {}): SipResponse {
   const from = request.headers
   const headers = createHeaders()
-  for (const via of from.all('Via')) headers.add('Via', via)
+  for (const via of from.all(viaField)) headers.addField(viaField, via)
   if (status > 100 && status < 300 && dialogMethods.has(request.method)) {
-    for (const route of from.all('Record-Route')) headers.add('Record-Route', route)
+    for (const route of from.all(routeField)) headers.addField(routeField, route)
   }
-  for (const name of ['From', 'To', 'Call-ID', 'CSeq']) {
-    const value = from.get(name)
-    if (value !== undefined) headers.add(name, name === 'To' ? withTag(value, status, init.toTag) : value)
+  const sender = from.get(fromField)
+  if (sender !== undefined) headers.addTagged('From', sender, from.tag('From'))
+  addTo(headers, from, status, init.toTag)
+  for (const field of [callIdField, cseqField]) {
+    const value = from.get(field)
+    if (value !== undefined) headers.addField(field, value)
   }
-  const timestamp = status === 100 ? from.get('Timestamp') : undefined
-  if (timestamp !== undefined) headers.add('Timestamp', timestamp)
+  const timestamp = status === 100 ? from.get(timestampField) : undefined
+  if (timestamp !== undefined) headers.addField(timestampField, timestamp)
   const more = init.headers ?? []
   addLines(headers, 'lines' in more ? more.lines() : more)
   const reason = oneLine(init.reason ?? reasonPhrase(status))
@@ -366,9 +357,15 @@ export function makeResponse(request: SipRequest, status: number, init: Response
 }
 
 /** A 100 forms no dialog and gets a tag only where the caller says so. */
-function withTag(to: string, status: number, toTag: string | undefined): string {
-  if (status === 100 && toTag === undefined) return to
-  return paramIn(to, 'tag') !== null ? to : `${to};tag=${toTag ?? newTag()}`
+function addTo(headers: HeaderFields, from: Headers, status: number, toTag: string | undefined): void {
+  const to = from.get(toField)
+  const tag = from.tag('To')
+  if (to === undefined) return
+  if (tag !== '' || (status === 100 && toTag === undefined)) headers.addTagged('To', to, tag)
+  else {
+    const own = toTag ?? newTag()
+    headers.addTagged('To', `${to};tag=${own}`, own)
+  }
 }
 
 const toHeaders = (headers: Headers | HeaderInit): Headers => ('lines' in headers ? headers : createHeaders(headers))

@@ -1,8 +1,7 @@
 // Overload control between neighbours (RFC 7339, loss algorithm): its Via parameters, and what a neighbour asks of us.
 
 import { parseNumber, unquote } from './characters.ts'
-import { tagOf } from './hop.ts'
-import { parseDeltaSeconds, parseVia, printVia } from './message.ts'
+import { parseDeltaSeconds, printVia } from './message.ts'
 import type { SipRequest, Via } from './message.ts'
 import type { Flow } from './transport/transport.ts'
 
@@ -40,7 +39,7 @@ export interface Wish {
  * 5.3). Null: nothing needs to be held back.
  */
 export function stampWish({ headers }: SipRequest, wish: Wish | null): void {
-  const via = parseVia(headers.get('Via') ?? '')
+  const via = headers.via()
   if (via === null) return
   const params = new Map([...via.params].filter(([name]) => !name.startsWith('oc-') && name !== 'oc'))
   params.set('oc', String(wish?.percent ?? 0))
@@ -65,7 +64,7 @@ export function goesFirst({ method, uri, headers }: SipRequest): boolean {
     emergency.test(uri) ||
     method === 'CANCEL' ||
     headers.all('Resource-Priority').some(value => namespaces.test(value)) ||
-    tagOf(headers.get('To')) !== ''
+    headers.tag('To') !== ''
   )
 }
 

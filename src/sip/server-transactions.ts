@@ -2,7 +2,7 @@
 
 import { ownText } from './characters.ts'
 import type { Runtime } from './client-transactions.ts'
-import { hasCookie, mergeKey, serverKey, tagOf } from './hop.ts'
+import { hasCookie, mergeKey, serverKey } from './hop.ts'
 import { makeResponse, newTag } from './message.ts'
 import type { SipRequest, SipResponse, Via } from './message.ts'
 import type { ServerState, ServerTransaction, TransactionEnd } from './ports.ts'
@@ -70,10 +70,10 @@ class ServerRecord implements Timed {
   respond(response: SipResponse): void {
     const event = answerEvent(response.status)
     if (this.#row(event)?.actions.includes('send') !== true) return
-    const to = response.headers.get('To') ?? ''
-    const tag = tagOf(to)
-    if (tag !== '') this.toTag = ownText(tag)
-    else if (response.status > 100) response.headers.set('To', `${to};tag=${this.toTag}`)
+    const tag = response.headers.tag('To')
+    if (tag === '' && response.status > 100) {
+      response.headers.set('To', `${response.headers.get('To') ?? ''};tag=${this.toTag}`)
+    } else if (tag !== '' && tag !== this.toTag) this.toTag = ownText(tag)
     this.#sent = null
     this.#answer = response
     this.apply(event, null, null)
@@ -232,7 +232,7 @@ export class ServerTransactions {
   acknowledge(ack: SipRequest, via: Via, flow: Flow): void {
     const record = this.#records.get(serverKey(ack, via, 'INVITE'))
     // Without the magic cookie only the To tag tells the ACK to this INVITE from others (17.2.3).
-    const other = record !== undefined && !hasCookie(via) && tagOf(ack.headers.get('To')) !== record.toTag
+    const other = record !== undefined && !hasCookie(via) && ack.headers.tag('To') !== record.toTag
     if (record === undefined || other) this.acknowledged(ack, flow)
     else record.apply('ack', ack, flow)
   }

@@ -5,7 +5,7 @@ import { ClientTransactions } from './client-transactions.ts'
 import type { Runtime } from './client-transactions.ts'
 import { Attempts, Avoided } from './failover.ts'
 import { answerPort, serverKey, stampSource, statelessTag, viaOf } from './hop.ts'
-import { makeResponse, newBranch, parseCSeq, parseMessage, parseVia } from './message.ts'
+import { makeResponse, newBranch, parseMessage } from './message.ts'
 import type { SipMessage, SipRequest, SipResponse, Via } from './message.ts'
 import { goesFirst, neighbourAbove, neighbourBelow, offersControl, OverloadClient, stampWish } from './overload.ts'
 import type { OverloadServer } from './overload.ts'
@@ -230,7 +230,7 @@ class Stack implements SipStack {
   }
 
   #request(request: SipRequest, flow: Flow, bytes: number): void {
-    const via = parseVia(request.headers.get('Via') ?? '')
+    const via = request.headers.via()
     if (via === null) return
     stampSource(request, via, flow)
     if (via.params.has('alias')) this.#wire.alias(flow, via)
@@ -273,8 +273,8 @@ class Stack implements SipStack {
   }
 
   #response(response: SipResponse, flow: Flow): void {
-    const via = parseVia(response.headers.get('Via') ?? '')
-    const cseq = parseCSeq(response.headers.get('CSeq') ?? '')
+    const via = response.headers.via()
+    const cseq = response.headers.cseq()
     // More than one Via: meant for somebody else (8.1.3.3).
     if (via === null || cseq === null || response.headers.count('Via') !== 1) {
       this.#dropped++
@@ -312,7 +312,7 @@ class Stack implements SipStack {
   #answerStateless(request: SipRequest, status: number, flow: Flow, reason?: string): void {
     const { method, headers } = request
     if (method === 'ACK' || !headers.has('Via')) return
-    const via = parseVia(headers.get('Via') ?? '')
+    const via = headers.via()
     if (via !== null) {
       stampSource(request, via, flow)
       this.#answer(request, via, status, flow, reason)

@@ -1,7 +1,7 @@
 // What a user agent server refuses before it looks at the meaning of a request (RFC 3261, 8.2.1 to 8.2.3). Pure.
 
 import { parseNumber } from './characters.ts'
-import { isNameAddr, isVia, parseCSeq } from './fields.ts'
+import { isNameAddr, isVia } from './fields.ts'
 import type { HeaderLine, SipRequest } from './message.ts'
 import { reasonPhrase } from './reasons.ts'
 import { parseUri, schemeOf } from './uri.ts'
@@ -84,8 +84,9 @@ function refuseMethod({ method }: SipRequest, { methods }: Supports): Rejection 
 
 /** What cannot be read: 400, or null. For elements that leave the rest of 8.2 to somebody above them. */
 export function refuseFields({ method, headers }: SipRequest): Rejection | null {
-  if (parseCSeq(headers.get('CSeq') ?? '')?.method !== method) return reject(400, 'CSeq Method Does Not Match')
-  if (!headers.all('Via').every(isVia)) return reject(400, 'Bad Via')
+  if (headers.cseq()?.method !== method) return reject(400, 'CSeq Method Does Not Match')
+  const vias = headers.all('Via')
+  if (headers.via() === null || (vias.length > 1 && !vias.every(isVia))) return reject(400, 'Bad Via')
   for (const name of addressFields) {
     const values = headers.all(name)
     const wildcard = name === 'Contact' && method === 'REGISTER' && values.length === 1 && values[0] === '*'

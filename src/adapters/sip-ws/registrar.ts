@@ -2,7 +2,7 @@
 // In memory: a binding dies with its connection.
 
 import type { Clock } from '../../session/ports.ts'
-import { parseCSeq, parseNameAddr, printNameAddr, quote, unquote } from '../../sip/message.ts'
+import { parseNameAddr, printNameAddr, quote, unquote } from '../../sip/message.ts'
 import type { NameAddr, SipRequest } from '../../sip/message.ts'
 import type { Flow } from '../../sip/transport/transport.ts'
 import { parseUri } from '../../sip/uri.ts'
@@ -88,7 +88,7 @@ export class Registrar {
     const address = addressOf(account)
     const before = this.bindings(address)
     const callId = request.headers.get('Call-ID') ?? ''
-    const cseq = parseCSeq(request.headers.get('CSeq') ?? '')?.number ?? 0
+    const cseq = request.headers.cseq()?.number ?? 0
     const contacts = request.headers.all('Contact')
     if (contacts.length === 0) return this.#ok(before, request)
     if (contacts.length > this.#limits.contactsPerRegisterMax)

@@ -163,7 +163,7 @@ function usageFor(ctx: Context, inbound: Inbound, response: SipResponse): Usage 
     role: 'uas',
     callId: request.headers.get('Call-ID') ?? '',
     localTag: inbound.toTag,
-    fromTag: tagOf(request.headers.get('From')),
+    fromTag: request.headers.tag('From'),
     opening: request,
     app: inbound.app
   })
@@ -181,7 +181,7 @@ function usageFor(ctx: Context, inbound: Inbound, response: SipResponse): Usage 
 function dialogOf(request: SipRequest, usage: Usage | null): string {
   if (usage !== null) return usage.id
   if (request.method !== 'INVITE' && request.method !== 'SUBSCRIBE') return ''
-  return dialogName(request.headers.get('Call-ID') ?? '', tagOf(request.headers.get('From')))
+  return dialogName(request.headers.get('Call-ID') ?? '', request.headers.tag('From'))
 }
 
 /** A reliable 1xx again and again until its PRACK; without one the INVITE is refused (RFC 3262, 3). */

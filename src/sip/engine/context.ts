@@ -116,7 +116,7 @@ export const reasonLine = (cause: number, text: string): HeaderLine => ({
 })
 
 /** The number of a request's CSeq. */
-export const cseqOf = (request: SipRequest): number => numberAtStart(request.headers.get('CSeq') ?? '0')
+export const cseqOf = (request: SipRequest): number => request.headers.cseq()?.number ?? 0
 
 /** The RSeq of a reliable answer; not a number in the others. */
 export const rseqOf = (response: SipResponse): number => numberAtStart(response.headers.get('RSeq') ?? '')

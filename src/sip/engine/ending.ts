@@ -3,7 +3,6 @@
 import { messageOf } from '../../errors.ts'
 import { Dialog } from '../dialog.ts'
 import type { Parts } from '../dialog.ts'
-import { tagOf } from '../hop.ts'
 import type { Path } from '../link.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import type { ClientHandler, ClientTransaction } from '../ports.ts'
@@ -71,7 +70,7 @@ export function acknowledge(
 
 /** A 2xx of another fork than the first: ACK and BYE (13.2.2.4), and the ACK again for each retransmission of it. */
 export function endFork(ctx: Context, usage: Usage, response: SipResponse, flow: Flow): void {
-  const tag = tagOf(response.headers.get('To'))
+  const tag = response.headers.tag('To')
   const before = usage.forkAcks.get(tag)
   if (before !== undefined) {
     ctx.stack.sendAck(before.request, before.to)

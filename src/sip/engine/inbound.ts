@@ -2,7 +2,6 @@
 
 import { randomInt } from 'node:crypto'
 import { newUuid } from '../../uuid.ts'
-import { tagOf } from '../hop.ts'
 import { makeResponse } from '../message.ts'
 import type { HeaderInit, SipRequest } from '../message.ts'
 import { goesFirst, neighbourAbove } from '../overload.ts'
@@ -43,7 +42,7 @@ export function receive(ctx: Context, tx: ServerTransaction): void {
     tx.respond(makeResponse(tx.request, malformed.status, { reason: malformed.reason, toTag: tx.localTag }))
     return
   }
-  const toTag = tagOf(tx.request.headers.get('To'))
+  const toTag = tx.request.headers.tag('To')
   if (toTag === '') receiveOutside(ctx, tx)
   else receiveInside(ctx, tx, toTag)
 }
@@ -144,7 +143,7 @@ function receiveInside(ctx: Context, tx: ServerTransaction, toTag: string): void
     refuse(tx, 481)
     return
   }
-  const dialog = usage.dialogWith(tagOf(request.headers.get('From')))
+  const dialog = usage.dialogWith(request.headers.tag('From'))
   // The first NOTIFY of a subscription may be faster than the answer to SUBSCRIBE (RFC 6665, 4.4.1).
   const early = request.method === 'NOTIFY' && usage.opening.method === 'SUBSCRIBE' && usage.dialog === null
   if (dialog === null && !early) {
@@ -248,7 +247,7 @@ function cancelled(ctx: Context, inbound: Inbound, cancel: SipRequest): void {
 
 /** CANCEL after the 2xx has no effect on the INVITE (RFC 3261, 9.2), but whoever sent it wants no call. */
 export function cancelledLate(ctx: Context, { headers }: SipRequest): void {
-  const fromTag = tagOf(headers.get('From'))
+  const fromTag = headers.tag('From')
   const usage = ctx.usages.named(dialogName(headers.get('Call-ID') ?? '', fromTag))
   if (usage === undefined || usage.role !== 'uas' || usage.awaitedAck === null) return
   if (usage.awaitedAck.cseq !== Number.parseInt(headers.get('CSeq') ?? '', 10)) return
@@ -306,7 +305,7 @@ function release(usage: Usage, prack: SipRequest): void {
 
 /** ACK to a 2xx: told once, whatever was waiting for it goes on. */
 export function acknowledged(ctx: Context, ack: SipRequest, flow: Flow): void {
-  const usage = ctx.usages.tagged(ack.headers.get('Call-ID') ?? '', tagOf(ack.headers.get('To')))
+  const usage = ctx.usages.tagged(ack.headers.get('Call-ID') ?? '', ack.headers.tag('To'))
   const awaited = usage?.awaitedAck ?? null
   if (usage === undefined || awaited === null || awaited.cseq !== cseqOf(ack)) return
   awaited.stop()

@@ -175,7 +175,7 @@ function launch(ctx: Context, { app, command, request, to, targets }: Launch): v
 }
 
 function usageOf(ctx: Context, app: App, request: SipRequest): Usage {
-  const fromTag = tagOf(request.headers.get('From'))
+  const fromTag = request.headers.tag('From')
   const callId = request.headers.get('Call-ID') ?? ''
   const usage = new Usage({ role: 'uac', callId, localTag: fromTag, fromTag, opening: request, app })
   usage.contact = request.headers.get('Contact') ?? null
@@ -219,7 +219,7 @@ function outside(ctx: Context, outbound: Outbound, response: SipResponse, flow: 
 
 /** False for a reliable 1xx that came before, or that is one too far: both are discarded (RFC 3262, 4). */
 function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipResponse): boolean {
-  const tag = tagOf(response.headers.get('To'))
+  const tag = response.headers.tag('To')
   if (tag === '' || usage.phase !== 'early') return true
   const rseq = rseqOf(response)
   const known = usage.forkOf(tag)
@@ -241,7 +241,7 @@ function early(ctx: Context, usage: Usage, { tx }: Outbound, response: SipRespon
 function confirm(ctx: Context, usage: Usage, outbound: Outbound, response: SipResponse): void {
   if (usage.phase !== 'early') return
   const { request } = outbound.tx
-  const before = usage.forkOf(tagOf(response.headers.get('To')))?.dialog
+  const before = usage.forkOf(response.headers.tag('To'))?.dialog
   before?.confirm(response)
   usage.dialog = before ?? Dialog.uac(request, response)
   usage.confirm()
@@ -256,16 +256,16 @@ function confirm(ctx: Context, usage: Usage, outbound: Outbound, response: SipRe
 
 /** A 2xx after the first: again the one we know, or another fork. */
 export function stray(ctx: Context, response: SipResponse, flow: Flow): void {
-  const usage = ctx.usages.tagged(response.headers.get('Call-ID') ?? '', tagOf(response.headers.get('From')))
+  const usage = ctx.usages.tagged(response.headers.get('Call-ID') ?? '', response.headers.tag('From'))
   const known = usage?.dialog ?? null
   if (usage === undefined || known === null || usage.opening.method !== 'INVITE') return
-  if (tagOf(response.headers.get('To')) !== known.remoteTag) {
+  if (response.headers.tag('To') !== known.remoteTag) {
     if (usage.phase !== 'early' && usage.role === 'uac') endFork(ctx, usage, response, flow)
     return
   }
   const { lastAck } = usage
   // Before the application's ACK a copy of the 2xx says nothing new.
-  const number = parseCSeq(response.headers.get('CSeq') ?? '')?.number
+  const number = response.headers.cseq()?.number
   if (lastAck !== null && lastAck.cseq === number) ctx.stack.sendAck(known.ack(lastAck.cseq, lastAck.parts), lastAck.to)
 }
 
