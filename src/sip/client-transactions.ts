@@ -92,12 +92,8 @@ class ClientRecord implements Timed {
     if (row === undefined) return
     this.state = row.next
     let due: Timer | null = null
-    for (const action of row.actions) {
-      if (action.startsWith('start.')) {
-        const timer = action.slice(6) as Timer
-        if (this.#slots.start(timer, this)) due = timer
-      } else this.#do(action, response, flow)
-    }
+    for (const step of row.steps) this.#do(step, response, flow)
+    for (const timer of row.timers) if (this.#slots.start(timer, this)) due = timer
     if (due !== null) this.fire(due)
     else if (row.next === 'terminated') this.#owner.forget(this)
   }

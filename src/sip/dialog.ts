@@ -70,7 +70,6 @@ interface DialogInit {
 
 /** One dialog, early or confirmed. */
 export class Dialog {
-  readonly id: string
   readonly callId: string
   readonly localTag: string
   readonly remoteTag: string
@@ -80,6 +79,9 @@ export class Dialog {
   readonly localContact: string | null
   #routeSet: readonly string[]
   #remoteTarget: string
+  /** Where `#hopUri` leads. */
+  #hop: RemoteDestination | null = null
+  #hopUri: string | null = null
   #localCseq: number
   #remoteCseq: number | null
 
@@ -89,7 +91,6 @@ export class Dialog {
     this.remote = ownText(init.remote)
     this.localTag = ownText(init.localTag)
     this.remoteTag = ownText(init.remoteTag)
-    this.id = `${this.callId};${this.localTag};${this.remoteTag}`
     this.localContact = init.localContact
     this.#routeSet = init.routeSet.map(ownText)
     this.#remoteTarget = ownText(init.remoteTarget)
@@ -128,6 +129,10 @@ export class Dialog {
       localCseq: cseqOf(request) ?? 0,
       remoteCseq: null
     })
+  }
+
+  get id(): string {
+    return `${this.callId};${this.localTag};${this.remoteTag}`
   }
 
   get routeSet(): readonly string[] {
@@ -181,7 +186,10 @@ export class Dialog {
 
   /** Where requests of this dialog go: first route or remote target. Null: no SIP URI with a host (tel, urn). */
   nextHop(): RemoteDestination | null {
-    return destinationOf(this.nextUri())
+    const uri = this.nextUri()
+    if (uri !== this.#hopUri) this.#hop = destinationOf(uri)
+    this.#hopUri = uri
+    return this.#hop
   }
 
   /** The URI that `nextHop` reads. */
@@ -250,7 +258,7 @@ export function destinationOf(uri: string): RemoteDestination | null {
 export function routeOf(dialog: Dialog, flow: Flow): { readonly flow: Flow } | RemoteDestination {
   if (isWebSocket(flow.transport)) return { flow }
   const uri = dialog.nextUri()
-  const hop = destinationOf(uri)
+  const hop = dialog.nextHop()
   if (hop === null) return { flow }
   const same = hop.host === flow.remote.host
   if (same && hop.transport === flow.transport && hop.port === flow.remote.port && !flow.closed) return { flow }

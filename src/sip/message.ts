@@ -291,14 +291,25 @@ export function keepable(view: Buffer): Buffer {
   return own
 }
 
+/** A message whose header is text already. */
+export interface PrintedMessage {
+  readonly head: string
+  readonly body: Buffer
+}
+
 /** The message as bytes; Content-Length is recomputed. */
-export function printMessage(message: SipMessage): Buffer {
+export const printMessage = (message: SipMessage): Buffer => toBytes(printHead(message))
+
+export function printHead(message: SipMessage): PrintedMessage {
   const { headers, body } = message
   const startLine =
     message.kind === 'request'
       ? `${message.method} ${message.uri} SIP/2.0`
       : `SIP/2.0 ${message.status} ${message.reason}`
-  const head = `${startLine}${printHeaders(headers, body.length)}\r\n\r\n`
+  return { head: `${startLine}${printHeaders(headers, body.length)}\r\n\r\n`, body }
+}
+
+export function toBytes({ head, body }: PrintedMessage): Buffer {
   const headBytes = Buffer.byteLength(head)
   const bytes = Buffer.allocUnsafe(headBytes + body.length)
   if (headBytes === head.length) bytes.write(head, 0, 'latin1')

@@ -3,8 +3,8 @@
 import { ownText } from './characters.ts'
 import type { Runtime } from './client-transactions.ts'
 import { hasCookie, mergeKey, serverKey } from './hop.ts'
-import { makeResponse, newTag } from './message.ts'
-import type { SipRequest, SipResponse, Via } from './message.ts'
+import { makeResponse, newTag, printHead, toBytes } from './message.ts'
+import type { PrintedMessage, SipRequest, SipResponse, Via } from './message.ts'
 import type { ServerState, ServerTransaction, TransactionEnd } from './ports.ts'
 import { TimerSlots } from './timers.ts'
 import type { Timed } from './timers.ts'
@@ -33,8 +33,8 @@ class ServerRecord implements Timed {
   /** Where answers go; another one where the connection of the request is gone. */
   #flow: Flow
   readonly #port: number
-  /** The last answer, to be sent again: Latin-1, since text costs half of what bytes do for as long as it is kept. */
-  #sent: string | null = null
+  /** The last answer, to be sent again: text, since that costs half of what bytes do for as long as it is kept. */
+  #sent: PrintedMessage | null = null
 
   constructor(
     owner: ServerTransactions,
@@ -69,7 +69,7 @@ class ServerRecord implements Timed {
   /** Takes an answer of the user where the machine still wants one. */
   respond(response: SipResponse): void {
     const event = answerEvent(response.status)
-    if (this.#row(event)?.actions.includes('send') !== true) return
+    if (this.#row(event)?.steps.includes('send') !== true) return
     const tag = response.headers.tag('To')
     if (tag === '' && response.status > 100) {
       response.headers.set('To', `${response.headers.get('To') ?? ''};tag=${this.toTag}`)
@@ -86,12 +86,8 @@ class ServerRecord implements Timed {
     if (row === undefined) return
     this.state = row.next
     let due: Timer | null = null
-    for (const action of row.actions) {
-      if (action.startsWith('start.')) {
-        const timer = action.slice(6) as Timer
-        if (this.#slots.start(timer, this)) due = timer
-      } else this.#do(action, ack, flow)
-    }
+    for (const step of row.steps) this.#do(step, ack, flow)
+    for (const timer of row.timers) if (this.#slots.start(timer, this)) due = timer
     if (due !== null) this.fire(due)
     else if (row.next === 'terminated') this.#owner.forget(this)
   }
@@ -152,10 +148,11 @@ class ServerRecord implements Timed {
     const sendOn = (flow: Flow): void => {
       this.#flow = flow
       if (answer !== null) {
-        const sent = wire.send(answer, flow, broken)
+        const printed = printHead(answer)
         // A 2xx to INVITE is its user's to repeat.
-        if (this.state !== 'accepted') this.#sent = sent.toString('latin1')
-      } else if (before !== null) wire.resend(Buffer.from(before, 'latin1'), null, flow, broken)
+        if (this.state !== 'accepted') this.#sent = printed
+        wire.resend(toBytes(printed), answer, flow, broken)
+      } else if (before !== null) wire.resend(toBytes(before), null, flow, broken)
     }
     if (!flow.closed || isWebSocket(flow.transport) || flow.transport === 'udp') sendOn(flow)
     // 18.2.2: the connection is gone, so one is opened to where the request came from.

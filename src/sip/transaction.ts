@@ -33,13 +33,24 @@ export type Action =
 
 export interface Row<State extends string> {
   readonly next: State
+  /** All of them; those that start a timer come last. */
   readonly actions: readonly Action[]
+  /** The same for the runtime: what to do, then which timers to start. */
+  readonly steps: readonly Exclude<Action, `start.${Timer}`>[]
+  readonly timers: readonly Timer[]
 }
 export type Table<State extends string, Event extends string> = {
   readonly [state in State]: { readonly [event in Event]: Row<State> }
 }
 
-const row = <const State extends string>(next: State, ...actions: readonly Action[]): Row<State> => ({ next, actions })
+const isStart = (action: Action): action is `start.${Timer}` => action.startsWith('start.')
+
+const row = <const State extends string>(next: State, ...actions: readonly Action[]): Row<State> => ({
+  next,
+  actions,
+  steps: actions.filter(action => !isStart(action)),
+  timers: actions.filter(isStart).map(action => action.slice('start.'.length) as Timer)
+})
 
 export const clientInviteStates = ['calling', 'proceeding', 'completed', 'accepted', 'terminated'] as const
 export type ClientInviteState = (typeof clientInviteStates)[number]

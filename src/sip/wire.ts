@@ -35,6 +35,7 @@ export class Wire {
   readonly #port: TransportPort
   readonly #counts = new ConnectionCounts()
   readonly #udp: UdpListener[] = []
+  #listening: readonly Listening[] = []
   readonly #tcp: StreamTransport
   readonly #tls: StreamTransport
   readonly #resolver: DnsResolver
@@ -57,12 +58,13 @@ export class Wire {
   }
 
   get listening(): readonly Listening[] {
-    return [...this.#udp.map(({ listening }) => listening), ...this.#tcp.listening, ...this.#tls.listening]
+    return this.#listening
   }
 
   async listen(options: ListenOptions): Promise<void> {
     if (options.transport === 'udp') this.#udp.push(await UdpListener.open(options, this.#port))
     else await this.#streams(options.transport).listen(options)
+    this.#listening = [...this.#udp.map(({ listening }) => listening), ...this.#tcp.listening, ...this.#tls.listening]
   }
 
   async close(): Promise<void> {
