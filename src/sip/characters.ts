@@ -121,9 +121,13 @@ const escaped = (text: string): string =>
 
 /** Line breaks and NUL become spaces, so that no value can smuggle in a header field. */
 export function oneLine(text: string): string {
-  if (!text.includes('\r') && !text.includes('\n') && !text.includes('\0')) return text
+  let index = 0
+  while (index < text.length && !isBreak(text.charCodeAt(index))) index++
+  if (index === text.length) return text
   return text.replaceAll('\r\n', ' ').replaceAll('\r', ' ').replaceAll('\n', ' ').replaceAll('\0', ' ')
 }
+
+const isBreak = (code: number): boolean => code === 13 || code === 10 || code === 0
 
 /** The same text with nothing behind it: a piece cut out of a message keeps the whole of it in memory. */
 export const ownText = (text: string): string => (text === '' ? text : ` ${text}`.slice(1))

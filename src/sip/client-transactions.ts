@@ -187,7 +187,9 @@ class ClientRecord implements Timed {
   #sendOn(flow: Flow, tcpFailed = false): void {
     const request = this.#request
     if (this.state === 'terminated' || request === null) return
-    if (!tcpFailed && this.#owner.runtime.below?.holdsBack(neighbourBelow(flow), request, performance.now()) === true) {
+    const { below } = this.#owner.runtime
+    const asked = !tcpFailed && below !== null && below.size > 0
+    if (asked && below.holdsBack(neighbourBelow(flow), request, performance.now())) {
       this.broken(heldBack)
       return
     }
@@ -312,9 +314,10 @@ export class ClientTransactions {
 
   send(request: SipRequest, to: Destination, on: ClientHandler): ClientTransaction {
     const branch = newBranch()
-    if (!request.headers.has('Max-Forwards')) request.headers.add('Max-Forwards', '70')
+    const { headers } = request
+    if (!headers.has('Max-Forwards')) headers.add('Max-Forwards', '70')
     const { userAgent } = this.runtime
-    if (userAgent !== null && !request.headers.has('User-Agent')) request.headers.add('User-Agent', userAgent)
+    if (userAgent !== null && !headers.has('User-Agent')) headers.add('User-Agent', userAgent)
     const record = new ClientRecord(this, request, branch, on)
     this.#records.set(record.key, record)
     record.start(to)

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net'
 import { ownText } from './characters.ts'
+import { fieldNamed } from './field-names.ts'
 import { createHeaders, makeRequest, makeResponse, uriIn } from './message.ts'
 import type { HeaderLine, Headers, SipRequest, SipResponse } from './message.ts'
 import { defaultPorts, isWebSocket } from './transport/transport.ts'
@@ -20,7 +21,7 @@ export interface Parts {
 
 /** What a user cannot set: the message would no longer belong to its dialog or transaction. */
 const protectedFields: ReadonlySet<string> = new Set(
-  'via v from f to t call-id i cseq route record-route content-length l'.split(' ')
+  'via from to call-id cseq route record-route content-length'.split(' ')
 )
 const refreshing: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'SUBSCRIBE', 'REFER', 'NOTIFY'])
 
@@ -29,7 +30,8 @@ export type Defaults = readonly (readonly [name: string, value: string])[]
 /** The user's header fields, and of the defaults those that the user has not given. */
 export function addParts(headers: Headers, parts: Parts, defaults: Defaults = []): void {
   for (const { name, value } of parts.headers ?? []) {
-    if (!protectedFields.has(name.toLowerCase())) headers.add(name, value)
+    const field = fieldNamed(name)
+    if (!protectedFields.has(field.key)) headers.add(field, value)
   }
   for (const [name, value] of defaults) if (!headers.has(name)) headers.add(name, value)
   const empty = parts.body === undefined || parts.body.length === 0
@@ -154,9 +156,13 @@ export class Dialog {
   /** The next request of this dialog (CSeq + 1), Contact included where the method refreshes the target. */
   request(method: string, parts: Parts = {}, defaults: Defaults = []): SipRequest {
     this.#localCseq++
-    const contact: Defaults =
-      refreshing.has(method) && this.localContact !== null ? [['Contact', this.localContact]] : []
-    return this.#build(method, this.#localCseq, parts, [...contact, ...defaults])
+    const contact = refreshing.has(method) ? this.localContact : null
+    return this.#build(
+      method,
+      this.#localCseq,
+      parts,
+      contact === null ? defaults : [['Contact', contact], ...defaults]
+    )
   }
 
   /** ACK to the 2xx of the INVITE with that CSeq number. */
@@ -212,6 +218,7 @@ export class Dialog {
 
   /** Request-URI and Route (12.2.1.1); a strict router wants to be the Request-URI and the target last. */
   #path(): readonly [uri: string, routes: readonly string[]] {
+    if (this.#routeSet.length === 0) return [this.#remoteTarget, this.#routeSet]
     const [first, ...rest] = this.#routeSet
     const router = first === undefined ? null : uriIn(first)
     if (router === null) return [this.#remoteTarget, this.#routeSet]

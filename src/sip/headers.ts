@@ -249,7 +249,7 @@ export class HeaderFields implements Headers {
     return scan(value, 0, value.length)
   }
 
-  /** The lines as text, each after the end of the one before it, with `contentLength` in place of any Content-Length. */
+  /** The lines, each after the end of the one before it, with `contentLength` in place of any Content-Length. */
   print(contentLength: number): string {
     const length = String(contentLength)
     const { text: whole, starts, ends } = this.#source ?? noSource

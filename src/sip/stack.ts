@@ -170,7 +170,13 @@ class Stack implements SipStack {
       limits: this.#limits,
       screen: source => this.#screen(source),
       admit: host => rates.take(host, performance.now()),
-      message: (bytes, flow) => void this.#guard(() => this.#receive(bytes, flow)),
+      message: (bytes, flow) => {
+        try {
+          this.#receive(bytes, flow)
+        } catch (error) {
+          this.#failed(error)
+        }
+      },
       unreadable: (head, status, flow) => void this.#guard(() => this.#answerHead(head, status, flow)),
       refused: (bytes, flow) => void this.#guard(() => this.#refuse(bytes, flow)),
       closed: flow => {
@@ -195,15 +201,19 @@ class Stack implements SipStack {
     }
   }
 
-  /** The one place where an exception ends: of our own, or of the handler. */
+  /** Where an exception ends: of our own, or of the handler. */
   #guard(run: () => void): boolean {
     try {
       run()
       return true
     } catch (error) {
-      this.#options.log?.error({ err: error }, 'SIP: a handler failed')
+      this.#failed(error)
       return false
     }
+  }
+
+  #failed(error: unknown): void {
+    this.#options.log?.error({ err: error }, 'SIP: a handler failed')
   }
 
   /** What goes first has some room of its own. */
@@ -282,7 +292,7 @@ class Stack implements SipStack {
     }
     if (via.params.has('keep')) this.#wire.keepAlive(flow, via)
     if (this.#clients.receive(response, via.params.get('branch') ?? '', cseq.method, flow)) {
-      if (via.params.has('oc')) this.#below?.heard(neighbourBelow(flow), via, performance.now())
+      if (typeof via.params.get('oc') === 'string') this.#below?.heard(neighbourBelow(flow), via, performance.now())
       return
     }
     if (cseq.method === 'INVITE' && response.status >= 200 && response.status < 300) this.#stray(response, flow)
@@ -338,6 +348,11 @@ class Stack implements SipStack {
 
   #tap(direction: 'in' | 'out', message: SipMessage, flow: Flow): void {
     const { tap } = this.#options
-    if (tap !== undefined) this.#guard(() => tap(direction, message, flow))
+    if (tap === undefined) return
+    try {
+      tap(direction, message, flow)
+    } catch (error) {
+      this.#failed(error)
+    }
   }
 }

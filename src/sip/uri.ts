@@ -93,7 +93,10 @@ function parseUserInfo(text: string): { readonly user: string; readonly password
 function parseUriParams(text: string): UriParams | null {
   if (text.charCodeAt(0) !== 59) return null
   const params = new Map<string, string | null>()
-  for (const part of text.slice(1).split(';')) {
+  for (let at = 1, end = 0; at <= text.length; at = end + 1) {
+    end = text.indexOf(';', at)
+    if (end < 0) end = text.length
+    const part = text.slice(at, end)
     const equal = part.indexOf('=')
     const name = unescape(equal < 0 ? part : part.slice(0, equal), isParamCode)?.toLowerCase()
     const value = equal < 0 ? null : unescape(part.slice(equal + 1), isParamCode)

@@ -6,18 +6,23 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { plainHost } from '../hop.ts'
 import { answerStun, isStun } from './stun.ts'
 import { advertised, newFlowId } from './transport.ts'
-import type { Address, Flow, Listening, ListenOptions, TransportPort } from './transport.ts'
+import type { Address, Flow, Listening, ListenOptions, Source, TransportPort } from './transport.ts'
 
 const noNames: readonly string[] = []
 /** What the kernel may hold while a burst is worked off; it clamps this to its own maximum. */
 const socketBufferBytes = 4_194_304
+/** A path on which something came so lately carries what is not too large: asking how a write went costs a tick. */
+const provenMs = 1_000
+const provenBytes = 8_192
 
 /** The path between one local socket and one remote address. */
-class UdpFlow implements Flow {
+class UdpFlow implements Flow, Source {
   readonly id = newFlowId()
   readonly transport = 'udp'
+  readonly certificateNames = noNames
   readonly remote: Address
   readonly peerId: string | null
+  heardMs = Number.NEGATIVE_INFINITY
   readonly #listener: UdpListener
 
   constructor(listener: UdpListener, remote: Address, peerId: string | null) {
@@ -35,7 +40,8 @@ class UdpFlow implements Flow {
   }
 
   send(bytes: Buffer, failed?: (error: unknown) => void): void {
-    this.#listener.send(bytes, this.remote, failed)
+    const proven = bytes.length <= provenBytes && performance.now() - this.heardMs < provenMs
+    this.#listener.send(bytes, this.remote, failed, proven)
   }
 
   close(): void {
@@ -88,7 +94,7 @@ export class UdpListener {
     return new UdpFlow(this, remote, peerId)
   }
 
-  send(bytes: Buffer, to: Address, failed?: (error: unknown) => void): void {
+  send(bytes: Buffer, to: Address, failed?: (error: unknown) => void, proven = false): void {
     if (this.closed) {
       failed?.(new Error('the socket is closed'))
       return
@@ -97,7 +103,7 @@ export class UdpListener {
     // IPv4 over a socket of both families.
     const host = this.ipv6 && isIPv4(to.host) ? `::ffff:${to.host}` : to.host
     try {
-      if (failed === undefined) this.#socket.send(bytes, port, host)
+      if (failed === undefined || proven) this.#socket.send(bytes, port, host)
       else this.#socket.send(bytes, port, host, error => (error === null ? undefined : failed(error)))
     } catch (error) {
       // Port 0 and its like: what a peer wrote into its Via.
@@ -113,8 +119,9 @@ export class UdpListener {
 
   #receive(bytes: Buffer, from: string, port: number): void {
     const host = plainHost(from)
-    const remote = { host, port }
-    const verdict = this.#port.screen({ transport: 'udp', remote, certificateNames: noNames })
+    const known = this.#flows.get(host)
+    const flow = known?.remote.port === port ? known : new UdpFlow(this, { host, port }, null)
+    const verdict = this.#port.screen(flow)
     if (typeof verdict === 'string' || this.#port.admit(host) > 0) {
       this.#port.dropped()
       return
@@ -122,20 +129,19 @@ export class UdpListener {
     // Keepalives of address translators: line breaks, or nothing at all; or STUN (RFC 5626, 4.4.2).
     if (bytes.length <= 4) return
     if (isStun(bytes)) {
-      const answer = answerStun(bytes, remote)
-      if (answer !== null) this.send(answer, remote)
+      const answer = answerStun(bytes, flow.remote)
+      if (answer !== null) this.send(answer, flow.remote)
       return
     }
-    this.#port.message(bytes, this.#flowFrom(remote, verdict.peerId))
+    const path = flow === known && flow.peerId === verdict.peerId ? flow : this.#newFlow(flow, verdict)
+    path.heardMs = performance.now()
+    this.#port.message(bytes, path)
   }
 
-  #flowFrom(remote: Address, peerId: string | null): UdpFlow {
-    const { host, port } = remote
-    const known = this.#flows.get(host)
-    if (known !== undefined && known.remote.port === port && known.peerId === peerId) return known
+  #newFlow({ remote }: UdpFlow, { peerId }: { readonly peerId: string | null }): UdpFlow {
     const flow = new UdpFlow(this, remote, peerId)
     if (this.#flows.size >= this.#port.limits.udpFlowsMax) this.#flows.clear()
-    this.#flows.set(host, flow)
+    this.#flows.set(remote.host, flow)
     return flow
   }
 }
