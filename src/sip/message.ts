@@ -2,7 +2,7 @@
 
 import { isAscii } from 'node:buffer'
 import { HubError } from '../errors.ts'
-import { isSpace, isToken, isUriText, oneLine, parseNumber, skipToken, trimSpace } from './characters.ts'
+import { isSpace, isToken, isUriText, oneLine, parseNumber, skipSpace, skipToken, trimSpace } from './characters.ts'
 import { fieldAt, fieldNamed } from './field-names.ts'
 import type { FieldName } from './field-names.ts'
 import { methodIn } from './fields.ts'
@@ -143,7 +143,7 @@ function malformed(startLine: StartLine, headers: Headers, { status, reason }: F
 
 /** Null where nothing says that this is SIP at all. No method has a slash, every status line has one at its fourth. */
 function parseStartLine(text: string, end: number): StartLine | null {
-  if (text.charCodeAt(3) === 47) return parseStatusLine(text.slice(0, end))
+  if (text.charCodeAt(3) === 47) return parseStatusLine(text, end)
   const methodEnd = skipToken(text, 0)
   if (methodEnd === 0 || text.charCodeAt(methodEnd) !== 32) return null
   const method = methodIn(text, 0, methodEnd)
@@ -166,14 +166,15 @@ function oddRequestLine(method: string, rest: string): StartLine | null {
   return { kind: 'request', method, uri, fault: sound ? null : bad('Bad Request-Line') }
 }
 
-function parseStatusLine(line: string): StartLine {
-  const status = parseNumber(line.slice(8, 11), 699)
+function parseStatusLine(text: string, end: number): StartLine {
+  const status = parseNumber(text.slice(8, Math.min(11, end)), 699)
   const sound =
-    line.slice(0, 8).toUpperCase() === 'SIP/2.0 ' &&
+    (text.startsWith('SIP/2.0 ') || text.slice(0, 8).toUpperCase() === 'SIP/2.0 ') &&
     status !== null &&
     status >= 100 &&
-    (line.length === 11 || line[11] === ' ')
-  return { kind: 'response', status: status ?? 0, reason: line.slice(12), fault: sound ? null : bad('Bad Status-Line') }
+    (end === 11 || (end > 11 && text.charCodeAt(11) === 32))
+  const reason = end > 12 ? text.slice(12, end) : ''
+  return { kind: 'response', status: status ?? 0, reason, fault: sound ? null : bad('Bad Status-Line') }
 }
 
 // Lines are noted here and cut out together: arrays of its own would grow, and be copied, several times a message.
@@ -199,12 +200,11 @@ function parseFields(text: string, start: number, headersMax: number): Fields {
       break
     }
     let end = carriageReturn(text, at)
-    const folded = continues(text, end)
-    while (continues(text, end)) end = carriageReturn(text, end + 2)
-    const colon = text.indexOf(':', at)
-    let nameEnd = colon
-    while (nameEnd > at && isSpace(text.charCodeAt(nameEnd - 1))) nameEnd--
-    const name = colon < 0 || colon >= end ? null : fieldAt(text, at, nameEnd)
+    let folded = false
+    for (; continues(text, end); folded = true) end = carriageReturn(text, end + 2)
+    const nameEnd = skipToken(text, at)
+    const colon = skipSpace(text, nameEnd)
+    const name = nameEnd === at || text.charCodeAt(colon) !== 58 ? null : fieldAt(text, at, nameEnd)
     // A folded line is searched for a bare line feed once it is unfolded; in any other the first one must end it.
     const ended = folded ? text.charCodeAt(end + 1) === 10 : text.indexOf('\n', at) === end + 1
     if (name === null || !ended) fault ??= bad('Bad Header Field')

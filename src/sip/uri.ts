@@ -75,7 +75,8 @@ function parseSip(scheme: 'sip' | 'sips', text: string, start: number): SipUri |
   const headers = question < 0 ? nothing : parseUriHeaders(text.slice(question + 1))
   if (params === null || headers === null) return null
   const host = hostIn(text, hostStart, hostEnd).toLowerCase()
-  return { scheme, ...userInfo, host, port, params, headers }
+  const { user, password } = userInfo
+  return { scheme, user, password, host, port, params, headers }
 }
 
 const noUser = { user: null, password: null }
