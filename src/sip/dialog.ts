@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net'
 import { ownText } from './characters.ts'
-import { fieldNamed } from './field-names.ts'
+import { fieldKey } from './field-names.ts'
 import { createHeaders, makeRequest, makeResponse, uriIn } from './message.ts'
 import type { HeaderLine, Headers, SipRequest, SipResponse } from './message.ts'
 import { defaultPorts, isWebSocket } from './transport/transport.ts'
@@ -30,8 +30,7 @@ export type Defaults = readonly (readonly [name: string, value: string])[]
 /** The user's header fields, and of the defaults those that the user has not given. */
 export function addParts(headers: Headers, parts: Parts, defaults: Defaults = []): void {
   for (const { name, value } of parts.headers ?? []) {
-    const field = fieldNamed(name)
-    if (!protectedFields.has(field.key)) headers.add(field, value)
+    if (!protectedFields.has(fieldKey(name))) headers.add(name, value)
   }
   for (const [name, value] of defaults) if (!headers.has(name)) headers.add(name, value)
   const empty = parts.body === undefined || parts.body.length === 0
