@@ -272,12 +272,13 @@ export class OutboundLeg extends Leg {
   }
 
   #learnFrom(message: SipResponse, charging: Charging | null): void {
-    this.#facts = {
-      ...this.#facts,
-      traceId: traceOf(message.headers),
-      termIoi: charging?.termIoi ?? this.#facts.termIoi,
-      transitIoi: charging?.transitIoi ?? []
-    }
+    const before = this.#facts
+    const traceId = traceOf(message.headers)
+    const { termIoi, transitIoi } = charging ?? noFacts
+    const known = termIoi === null || termIoi === before.termIoi
+    // Most answers say nothing that the core has not been told.
+    if (known && traceId === before.traceId && transitIoi.length + before.transitIoi.length === 0) return
+    this.#facts = { ...before, traceId, termIoi: termIoi ?? before.termIoi, transitIoi }
     if (!this.ended) this.parts.inbox.learned(this.ref, this.#facts)
   }
 

@@ -74,6 +74,11 @@ describe('a call that the hub places with a peer', () => {
     expect(await ended(leg)).toEqual({ cause: 'normal' })
   })
 
+  it('an answer that says nothing new about the call is not told twice', async () => {
+    const { leg } = await connect()
+    expect(border.inbox.all('learned').filter(told => told.leg === leg)).toHaveLength(1)
+  })
+
   it('the hub ends it with BYE', async () => {
     const { leg } = await connect()
     await border.nni.end(leg, normal)

@@ -84,7 +84,7 @@ export function appFields(
 ): AppFields {
   const fields: AppField[] = []
   const skipped: string[] = []
-  for (const name of Object.keys(headers)) {
+  for (const name in headers) {
     const field = headerName(name)
     if (field === null) {
       skipped.push(name)
