@@ -97,7 +97,7 @@ export function fromInvite(invite: SipRequest, at: Surroundings): Understood<Inc
   const required = headers.all('Require')
   const unknown = required.filter(tag => !known.has(tag.toLowerCase()))
   if (unknown.length > 0) return refuse(420, { Unsupported: unknown.join(', ') })
-  if (names(required, 'resource-priority') && !mayBefore(headers, config.resourcePriorities)) {
+  if (hasWord(required, 'resource-priority') && !mayBefore(headers, config.resourcePriorities)) {
     return refuse(417, { 'Accept-Resource-Priority': config.resourcePriorities.join(', ') })
   }
   const body = sdpOf(invite)
@@ -192,7 +192,7 @@ function abilitiesOf(
 ): Abilities {
   const supported = headers.all('Supported')
   const allowed = headers.all('Allow')
-  const timer = names(supported, 'timer')
+  const timer = hasWord(supported, 'timer')
   const asked = headers.get('Session-Expires')
   const longest = Math.min(intervalOf(asked) ?? sessionExpiresSeconds, limits.sessionExpiresMax)
   const seconds = Math.max(Math.min(longest, sessionExpiresSeconds), intervalOf(headers.get('Min-SE')) ?? 0)
@@ -200,19 +200,19 @@ function abilitiesOf(
   // A caller without timers leaves refreshing to us (RFC 4028, table 2).
   const refresher = timer ? (named ?? 'uac') : 'uas'
   return {
-    reliable: has(headers, 'Require', '100rel') ? 'required' : names(supported, '100rel') ? 'supported' : 'no',
-    update: names(allowed, 'UPDATE'),
+    reliable: has(headers, 'Require', '100rel') ? 'required' : hasWord(supported, '100rel') ? 'supported' : 'no',
+    update: hasWord(allowed, 'UPDATE'),
     earlyMedia: has(headers, 'P-Early-Media', 'supported'),
-    info: names(allowed, 'INFO') && peer.config.methods.includes('INFO'),
+    info: hasWord(allowed, 'INFO') && peer.config.methods.includes('INFO'),
     sessionExpires: `${seconds};refresher=${refresher}`,
     timer,
     preconditions
   }
 }
 
-export const has = (headers: Headers, name: string, word: string): boolean => names(headers.all(name), word)
+export const has = (headers: Headers, name: string, word: string): boolean => hasWord(headers.all(name), word)
 
-const names = (values: readonly string[], word: string): boolean =>
+const hasWord = (values: readonly string[], word: string): boolean =>
   values.some(value => value === word || value.toLowerCase() === word.toLowerCase())
 
 /** Whole seconds of Session-Expires or Min-SE; null where there is none. */

@@ -13,23 +13,27 @@ const linesOf = (sdp: string): readonly string[] =>
 export interface Origin {
   readonly id: string
   readonly version: number
-  /** What was sent last, without its origin. */
-  readonly content: string
-  /** What was sent last, whole; empty at first. */
+  /** The line in `text`. */
+  readonly line: string
+  /** What was sent last; empty at first. */
   readonly text: string
 }
 
-export const firstOrigin = (id: string): Origin => ({ id, version: 0, content: '', text: '' })
+export const firstOrigin = (id: string): Origin => ({ id, version: 0, line: '', text: '' })
 
 /** The description as this leg sends it; the same content again keeps its version. */
 export function written(origin: Origin, sdp: string): Origin {
   const { content, connection } = contentOf(sdp)
-  if (content === origin.content) return origin
+  const { id, line: before, text: sent } = origin
+  if (content === '' && sent === '') return origin
+  const first = content === '' ? 'v=0\r\n' : content.slice(0, content.indexOf('\n') + 1)
+  const rest = content.slice(first.length)
+  const length = first.length + before.length + rest.length
+  if (sent.length === length && sent.startsWith(first) && sent.endsWith(rest)) return origin
   const version = origin.version + 1
   const slash = connection.indexOf('/')
-  const owner = `o=- ${origin.id} ${version} ${slash < 0 ? connection : connection.slice(0, slash)}\r\n`
-  const first = content === '' ? 'v=0\r\n' : content.slice(0, content.indexOf('\n') + 1)
-  return { id: origin.id, version, content, text: `${first}${owner}${content.slice(first.length)}` }
+  const line = `o=- ${id} ${version} ${slash < 0 ? connection : connection.slice(0, slash)}\r\n`
+  return { id, version, line, text: `${first}${line}${rest}` }
 }
 
 /** What stays of a description, and its first connection. Lines that stay together are cut out together. */
