@@ -77,6 +77,8 @@ describe('a call that the hub places with a peer', () => {
   it('an answer that says nothing new about the call is not told twice', async () => {
     const { leg } = await connect()
     expect(border.inbox.all('learned').filter(told => told.leg === leg)).toHaveLength(1)
+    await border.nni.end(leg, normal)
+    border.alpha.answer(await border.alpha.take('BYE'), 200)
   })
 
   it('the hub ends it with BYE', async () => {
