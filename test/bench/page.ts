@@ -142,9 +142,10 @@ transactions, dialogs, engine), a twelfth the system's sending of datagrams, an 
 to the journal, sent to the event log), an eighth the border to the operators (identities, header fields, session
 descriptions), a fourteenth the core, a sixteenth clearing with its database connection, a twelfth collecting garbage;
 policy, routing, timers and the log share the rest. V8's own threads add an eighth to it, half of that compiling in
-the first minutes and half collecting. drachtio-srf adds a tenth (at 600 calls/s) to a third and more (below 300): each
-message becomes text once more and is read twice more. A call allocates about 350 kB, and what lives as long as a call is
-copied twice by the collector: so less kept for a call is also less work. Nothing walks over all live calls; a collection of the whole heap does, and
+the first minutes and half collecting. drachtio-srf keeps books of its own of each message, which itself goes past it as
+it was parsed: 0.08 ms of a call in a loop that does nothing else, where over a control port it is 0.45 ms, since there
+each message becomes text once more and is read twice more. A call allocates about 350 kB, and what lives as long as a
+call is copied twice by the collector: so less kept for a call is also less work. Nothing walks over all live calls; a collection of the whole heap does, and
 \`npm start\` has it come when the heap has doubled, not to give memory back.
 `
 
