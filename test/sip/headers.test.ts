@@ -145,6 +145,31 @@ describe('changing header fields', () => {
     expect(headers.all('Via')).toEqual(['v1', 'v2', 'v3', 'v4'])
   })
 
+  it('reads the topmost Via, CSeq and the tags, and again once their field is another', () => {
+    const headers = createHeaders([
+      ['Via', 'SIP/2.0/UDP one;branch=z9hG4bK1, SIP / 2.0 / tcp two:5062;branch=z9hG4bK2'],
+      ['f', '"tag=0" <sip:a@b;tag=no>;TAG=1'],
+      ['To', '<sip:c@d>'],
+      ['CSeq', '7 INVITE']
+    ])
+    const read = (): unknown => {
+      const via = headers.via()
+      const cseq = headers.cseq()
+      return [via?.transport, via?.host, via?.port, cseq?.number, cseq?.method, headers.tag('From'), headers.tag('To')]
+    }
+    expect(read()).toEqual(['UDP', 'one', null, 7, 'INVITE', '1', ''])
+    headers.removeFirst('Via')
+    headers.set('CSeq', '8 x-Own')
+    headers.set('From', 'sip:a@b;tag=2')
+    headers.set('t', '<sip:c@d>;tag=3')
+    expect(read()).toEqual(['TCP', 'two', 5_062, 8, 'x-Own', '2', '3'])
+    headers.prepend('Via', 'SIP/2.0/WSS [::1]:443')
+    headers.set('CSeq', 'eight')
+    headers.remove('To')
+    headers.set('From', '"broken')
+    expect(read()).toEqual(['WSS', '::1', 443, undefined, undefined, '', ''])
+  })
+
   it('turns line breaks and NUL in values into spaces, so that no field can be smuggled in', () => {
     const headers = createHeaders([['Subject', 'a\r\nContact: <sip:evil>\n\0']])
     headers.set('X-Any', 'b\rc')

@@ -73,4 +73,23 @@ describe('paths over UDP', () => {
     expect(anew).not.toBe(again)
     expect(anew.remote).toEqual(again.remote)
   })
+
+  it('tell of a write that fails: always where it is too large, else unless something has just come on the path', async () => {
+    const flows: Flow[] = []
+    const listener = await listen(flows, () => null)
+    const socket = await peer('127.0.0.2')
+    socket.send('OPTIONS', listener.local.port, '127.0.0.1')
+    await until(() => flows.length > 0)
+    const errors: unknown[] = []
+    const failed = (error: unknown): void => void errors.push(error)
+    flows[0]?.send(Buffer.alloc(70_000), failed)
+    await until(() => errors.length === 1)
+    // Nobody may send to all without asking for it.
+    listener.flowTo({ host: '255.255.255.255', port: 5_060 }).send(Buffer.from('OPTIONS'), failed)
+    await until(() => errors.length === 2)
+    const received = new Promise<string>(heard => socket.once('message', bytes => heard(bytes.toString())))
+    flows[0]?.send(Buffer.from('SIP/2.0 200 OK'), failed)
+    expect(await received).toBe('SIP/2.0 200 OK')
+    expect(errors).toHaveLength(2)
+  })
 })
