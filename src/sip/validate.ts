@@ -1,6 +1,7 @@
 // What a user agent server refuses before it looks at the meaning of a request (RFC 3261, 8.2.1 to 8.2.3). Pure.
 
 import { parseNumber } from './characters.ts'
+import { fieldNamed } from './field-names.ts'
 import { isNameAddr, isVia } from './fields.ts'
 import type { HeaderLine, SipRequest } from './message.ts'
 import { reasonPhrase } from './reasons.ts'
@@ -51,7 +52,7 @@ const addressFields = [
   'Path',
   'P-Asserted-Identity',
   'P-Preferred-Identity'
-] as const
+].map(fieldNamed)
 
 /**
  * Null where nothing speaks against the request. An ACK is never answered (17.1.1.3) and so never refused.
@@ -87,10 +88,10 @@ export function refuseFields({ method, headers }: SipRequest): Rejection | null 
   if (headers.cseq()?.method !== method) return reject(400, 'CSeq Method Does Not Match')
   const vias = headers.all('Via')
   if (headers.via() === null || (vias.length > 1 && !vias.every(isVia))) return reject(400, 'Bad Via')
-  for (const name of addressFields) {
-    const values = headers.all(name)
-    const wildcard = name === 'Contact' && method === 'REGISTER' && values.length === 1 && values[0] === '*'
-    if (!wildcard && !values.every(isNameAddr)) return reject(400, `Bad ${name}`)
+  for (const field of addressFields) {
+    const values = headers.all(field)
+    const wildcard = field.name === 'Contact' && method === 'REGISTER' && values.length === 1 && values[0] === '*'
+    if (!wildcard && !values.every(isNameAddr)) return reject(400, `Bad ${field.name}`)
   }
   const hops = headers.get('Max-Forwards')
   return hops !== undefined && parseNumber(hops, 255) === null ? reject(400, 'Bad Max-Forwards') : null
