@@ -45,14 +45,9 @@ const registeredMethods: ReadonlySet<string> = new Set([
 ])
 
 /** Fields whose every value is a name-addr or addr-spec. */
-const addressFields = [
-  'Route',
-  'Record-Route',
-  'Contact',
-  'Path',
-  'P-Asserted-Identity',
-  'P-Preferred-Identity'
-].map(fieldNamed)
+const addressFields = ['Route', 'Record-Route', 'Contact', 'Path', 'P-Asserted-Identity', 'P-Preferred-Identity'].map(
+  fieldNamed
+)
 
 /**
  * Null where nothing speaks against the request. An ACK is never answered (17.1.1.3) and so never refused.
