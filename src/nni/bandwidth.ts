@@ -1,6 +1,8 @@
 // b=AS, b=RS and b=RR of what the hub sends (TS 26.114, 6.2.5; RFC 3556): of the network they are said in, so that an
 // anchor takes them out and they are said anew for the codecs and the address family of this leg (SDP-05, SDP-06).
 
+import { limits } from './limits.ts'
+
 /** Bits of a frame of 20 ms by mode (TS 26.101, TS 26.201). */
 const frameBits = {
   amr: [95, 103, 118, 134, 148, 159, 204, 244],
@@ -74,19 +76,34 @@ export function withBandwidth(sdp: string): string {
 }
 
 function sized(section: string, session: string): string {
-  if (!section.startsWith('m=audio ') || section.includes('\nb=')) return section
-  const formats = /^m=audio [1-9]\d* RTP\/AVP\S* ?([^\r\n]*)/.exec(section)?.[1]
-  if (formats === undefined) return section
-  let largest = 0
-  for (const format of formats.split(' ')) largest = Math.max(largest, payloadOf(section, format))
-  if (largest === 0 || !section.includes('\n')) return section
+  if (!/^m=audio [1-9]\d* RTP\/AVP/.test(section) || section.includes('\nb=') || !section.includes('\n')) return section
   const placed = section.includes('\nc=') ? section : session
-  const family: Family = placed.includes('\nc=IN IP6') ? 'IP6' : 'IP4'
-  const ptime = Number(section.includes('\na=ptime:') ? (/\na=ptime:(\d{1,3})/.exec(section)?.[1] ?? 20) : 20)
+  const lines = linesFor(section.slice(section.indexOf(' ', 8)), placed.includes('\nc=IN IP6') ? 'IP6' : 'IP4')
+  const at = afterConnection(section)
+  return lines === '' ? section : `${section.slice(0, at)}${lines}${section.slice(at)}`
+}
+
+/** By all of a section but its port: calls of the same phones and gateways differ in nothing else. */
+const known: Readonly<Record<Family, Map<string, string>>> = { IP4: new Map(), IP6: new Map() }
+
+/** The lines that `stream`, a section from behind its port, is sent with; empty where no codec of it is known. */
+function linesFor(stream: string, family: Family): string {
+  const before = known[family].get(stream)
+  if (before !== undefined) return before
+  if (known[family].size >= limits.bandwidthsKnownMax) known[family].clear()
+  const lines = worked(stream, family)
+  known[family].set(stream, lines)
+  return lines
+}
+
+function worked(stream: string, family: Family): string {
+  const formats = /^ \S+ ?([^\r\n]*)/.exec(stream)?.[1] ?? ''
+  const largest = Math.max(0, ...formats.split(' ').map(format => payloadOf(stream, format)))
+  if (largest === 0) return ''
+  const ptime = Number(/\na=ptime:(\d{1,3})/.exec(stream)?.[1] ?? 20)
   const kbps = kbpsOf(largest, family, ptime > 0 ? ptime : 20)
   const { senders, receivers } = rtcpBps(kbps)
-  const at = afterConnection(section)
-  return `${section.slice(0, at)}b=AS:${kbps}\r\nb=RS:${senders}\r\nb=RR:${receivers}\r\n${section.slice(at)}`
+  return `b=AS:${kbps}\r\nb=RS:${senders}\r\nb=RR:${receivers}\r\n`
 }
 
 /** Behind m=, i= and c= (RFC 8866, 5). */

@@ -34,6 +34,8 @@ export const limits = {
   chargingBytesMax: 1_024,
   /** Called numbers whose length was checked: all are forgotten when there are more. */
   numbersKnownMax: 10_000,
+  /** Media sections whose bandwidth was worked out: all of a family are forgotten when there are more. */
+  bandwidthsKnownMax: 256,
   transitsMax: 16,
   /** Header fields that cross from one operator to another: what is more is left out. */
   crossingBytesMax: 4_096,

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { kbpsOf, payloadBytes, rtcpBps, withBandwidth } from '../../../src/nni/bandwidth.ts'
+import { limits } from '../../../src/nni/limits.ts'
 import { reasonOfStatus, statusOf } from '../../../src/nni/causes.ts'
 import { EmbeddedAnchor } from '../../../src/media/embedded.ts'
 import { isPrepared, prepareAnswer, prepareOffer } from '../../../src/media/rtpengine-sdp.ts'
@@ -175,6 +176,15 @@ describe('bandwidth', () => {
       )
     expect(withBandwidth(anchored('IP4 192.0.2.1'))).toContain('AVP 96\r\nb=AS:41\r\nb=RS:512\r\nb=RR:1537\r\n')
     expect(withBandwidth(anchored('IP6 2001:db8::1'))).toContain('AVP 96\r\nb=AS:49\r\nb=RS:612\r\nb=RR:1837\r\n')
+  })
+
+  it('is worked out anew for more kinds of streams than are remembered', () => {
+    const offer = (codec: number) => joined('v=0', 'c=IN IP4 192.0.2.1', 't=0 0', `m=audio 4000 RTP/AVP 8 ${codec}`)
+    for (let round = 0; round < 2; round++) {
+      for (let codec = 0; codec <= limits.bandwidthsKnownMax; codec++) {
+        expect(withBandwidth(offer(codec))).toContain(`AVP 8 ${codec}\r\nb=AS:80\r\n`)
+      }
+    }
   })
 
   it('SDP-06 RTCP has five per cent, a quarter of it for senders', () => {
