@@ -132,36 +132,48 @@ export function createAgreements(book: AgreementBook, providerOf: (peerId: strin
   return {
     terms: ({ fromPeerId, toPeerId, service, called, rn, calling, at }) => {
       const [from, to] = [providerOf(fromPeerId), providerOf(toPeerId)]
-      if (from === null || to === null) return Promise.resolve('no-agreement')
+      if (from === null || to === null) return 'no-agreement'
       const number = book.numberOf(rn ?? called)
       const rowOf = (agreement: Agreement): RateRow | null => book.rowOf(agreement, { number, calling, at })
-      const grant = (ingress: Agreement, egress: Agreement): Terms => ({
-        ingressAgreementId: ingress.id,
-        egressAgreementId: egress.id,
-        legs: { ingress: legTermsOf(ingress, rowOf(ingress)), egress: legTermsOf(egress, rowOf(egress)) },
-        prepaid: ingress.credit.advance,
-        onCreditSilence: ingress.credit.onSilence
-      })
-      const prices = (agreement: Agreement): boolean => rowOf(agreement)?.blocked === false
       const bilateral = book.bilateral({ from, to, service, dialled: rn ?? called, calling, at })
-      if (bilateral !== null) return Promise.resolve(prices(bilateral) ? grant(bilateral, bilateral) : 'no-rate')
+      if (bilateral !== null) {
+        const row = rowOf(bilateral)
+        return grant(bilateral, row, bilateral, row)
+      }
       const sell = book.between(from, hub, service)
       const buy = book.between(hub, to, service)
       if (sell === null || buy === null) {
-        return Promise.resolve(book.between(from, to, service) === null ? 'no-agreement' : 'no-rate')
+        return book.between(from, to, service) === null ? 'no-agreement' : 'no-rate'
       }
-      return Promise.resolve([sell, buy].every(prices) ? grant(sell, buy) : 'no-rate')
+      return grant(sell, rowOf(sell), buy, rowOf(buy))
     }
   }
 }
 
+/** Both rows have to be there, and not blocked. */
+function grant(
+  ingress: Agreement,
+  ingressRow: RateRow | null,
+  egress: Agreement,
+  egressRow: RateRow | null
+): Terms | 'no-rate' {
+  if (ingressRow?.blocked !== false || egressRow?.blocked !== false) return 'no-rate'
+  return {
+    ingressAgreementId: ingress.id,
+    egressAgreementId: egress.id,
+    legs: { ingress: legTermsOf(ingress, ingressRow), egress: legTermsOf(egress, egressRow) },
+    prepaid: ingress.credit.advance,
+    onCreditSilence: ingress.credit.onSilence
+  }
+}
+
 /** What the record says of the price that was checked when the call was let in. */
-const legTermsOf = ({ id, qualityClass }: Agreement, row: RateRow | null): LegTerms => ({
+const legTermsOf = ({ id, qualityClass }: Agreement, row: RateRow): LegTerms => ({
   agreementId: id,
   agreementVersion: null,
-  deckVersion: row === null ? null : String(row.version),
-  destCode: row?.prefix ?? null,
-  destName: row?.destination ?? null,
+  deckVersion: String(row.version),
+  destCode: row.prefix,
+  destName: row.destination,
   qualityClass
 })
 

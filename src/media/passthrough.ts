@@ -10,22 +10,43 @@ const noOffer: Anchored = {
 }
 
 /** Lines that name people, places, programs and keys (RFC 8866, 5). */
-const personal = /^[iuepk]=|^a=tool:/
+const isPersonal = (sdp: string, at: number): boolean =>
+  ('iuepk'.includes(sdp.charAt(at)) && sdp.charAt(at + 1) === '=') || sdp.startsWith('a=tool:', at)
 
-/** A withheld number would go on in `o=`, `s=`, `e=` or `p=`. Every kind of line break is one. */
+/** Every kind of line break is one. */
+const oddBreak = /\r(?!\n)|(?<!\r)\n/
+
+/** A withheld number would go on in `o=`, `s=`, `e=` or `p=`. What may stay is taken over in pieces of many lines. */
 function nameless(sdp: Sdp): Sdp {
-  const lines = sdp.split(/\r\n|\r|\n/).filter(line => !personal.test(line))
-  const neutral = lines.map(line => (line.startsWith('s=') ? 's=-' : line.replace(/^o=\S+/, 'o=-')))
-  return neutral.join('\r\n') as Sdp
+  const text = oddBreak.test(sdp) ? sdp.replaceAll(/\r\n|\r|\n/g, '\r\n') : sdp
+  let shown = ''
+  let taken = 0
+  for (let at = 0; at < text.length;) {
+    const end = text.indexOf('\r\n', at)
+    const next = end < 0 ? text.length : end + 2
+    const hides = isPersonal(text, at) ? '' : renamed(text.slice(at, next))
+    if (hides !== null) {
+      shown += text.slice(taken, at) + hides
+      taken = next
+    }
+    at = next
+  }
+  return (taken === 0 ? text : shown + text.slice(taken)) as Sdp
+}
+
+/** Null: the line stays as it is. */
+function renamed(line: string): string | null {
+  if (line.startsWith('s=')) return line.endsWith('\r\n') ? 's=-\r\n' : 's=-'
+  return line.startsWith('o=') ? line.replace(/^o=\S+/, 'o=-') : null
 }
 
 export function createPassthroughAnchor(): MediaAnchor {
   return {
     start: () => Promise.resolve(),
-    offer: (_at, _side, sdp) => Promise.resolve({ anchored: true, sdp: nameless(sdp) }),
-    answer: (_at, _side, sdp) => Promise.resolve({ anchored: true, sdp: nameless(sdp) }),
-    makeOffer: () => Promise.resolve(noOffer),
-    abandon: () => Promise.resolve(),
-    release: () => Promise.resolve(null)
+    offer: (_at, _side, sdp) => ({ anchored: true, sdp: nameless(sdp) }),
+    answer: (_at, _side, sdp) => ({ anchored: true, sdp: nameless(sdp) }),
+    makeOffer: () => noOffer,
+    abandon: () => undefined,
+    release: () => null
   }
 }

@@ -41,8 +41,8 @@ export function withinBlindness(
     return { admit: false, reason: { cause: 'congestion', text: `records were not cleared ${why}` } }
   }
   return {
-    decide: async admission => refusal(admission.called) ?? policy.decide(admission),
-    decideText: async admission => refusal(admission.called) ?? policy.decideText(admission),
+    decide: admission => refusal(admission.called) ?? policy.decide(admission),
+    decideText: admission => refusal(admission.called) ?? policy.decideText(admission),
     free: grantId => policy.free(grantId)
   }
 }
@@ -52,9 +52,9 @@ export function withinBlindness(
  * bounds above. What was reserved before is settled later.
  */
 export const withoutBlindCredit = (credit: Credit, blindness: Pick<Blindness, 'since'>): Credit => ({
-  reserve: async (id, attempt, terms, asked) => {
+  reserve: (id, attempt, terms, asked) => {
     if (blindness.since() === null) return credit.reserve(id, attempt, terms, asked)
-    return terms.prepaid ? 'no-credit' : null
+    return terms.prepaid ? Promise.resolve('no-credit') : null
   },
   refresh: (reservationId, usedMs) => credit.refresh(reservationId, usedMs),
   settle: (reservationId, usedMs) => credit.settle(reservationId, usedMs)

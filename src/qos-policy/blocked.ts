@@ -32,8 +32,8 @@ export function withBlocks(
     return { admit: false, reason: { cause: block.isRoute ? 'limit-reached' : 'forbidden', text } }
   }
   return {
-    decide: async admission => refusal(admission, admission.urgent) ?? policy.decide(admission),
-    decideText: async admission => refusal(admission, false) ?? policy.decideText(admission),
+    decide: admission => refusal(admission, admission.urgent) ?? policy.decide(admission),
+    decideText: admission => refusal(admission, false) ?? policy.decideText(admission),
     free: grantId => policy.free(grantId)
   }
 }

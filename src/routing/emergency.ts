@@ -5,6 +5,7 @@ import type { EmergencyConfig } from '../config/emergency.ts'
 import { isEmergency, noEmergencyRoute } from '../session/emergency.ts'
 import type { Target } from '../session/model.ts'
 import type { Routed, Router } from '../session/ports.ts'
+import type { Soon } from '../session/soon.ts'
 
 export interface EmergencyParts {
   readonly routes: EmergencyConfig['routes']
@@ -34,7 +35,7 @@ export function withEmergency(router: Router, parts: EmergencyParts): Router {
   }
 
   return {
-    route: async (called, caller, service, ported): Promise<Routed> => {
+    route: (called, caller, service, ported): Soon<Routed> => {
       if (!isEmergency(called)) return router.route(called, caller, service, ported)
       const targets = service === 'message' ? [] : serving(called, caller.peerId)
       if (targets.length > 0) return { targets }

@@ -4,6 +4,8 @@
 
 import type { Leg, Ported, ReleaseCause, Service, Target } from '../session/model.ts'
 import type { Routed, Router } from '../session/ports.ts'
+import { whenKnown } from '../session/soon.ts'
+import type { Soon } from '../session/soon.ts'
 import type { IslandConfig, OperatorConfig } from '../config.ts'
 import type { Directory } from './directory.ts'
 import type { LookUp, OnNet } from './enum.ts'
@@ -34,6 +36,12 @@ interface Candidate {
   readonly weight: number
 }
 
+interface Served {
+  readonly operator: OperatorConfig
+  /** Its routes, the longest prefix first. */
+  readonly routes: readonly (Candidate & { readonly prefix: string })[]
+}
+
 const nobody = (cause: ReleaseCause, text: string): Routed => ({ nobody: { cause, text } })
 
 export function createRouter({
@@ -44,6 +52,7 @@ export function createRouter({
   random = Math.random
 }: RoutingParts): HealthyRouter {
   const down = new Set<string>()
+  const served = operators.map(servedBy)
   const byId = new Map(islands.map(island => [island.id, island]))
   const domains = new Map(islands.map(island => [island.domain.toLowerCase(), island]))
   const registered = new Map(
@@ -51,24 +60,23 @@ export function createRouter({
   )
 
   /** The number where it is at home; by its routing number where it has moved (NUM-05). */
-  async function toNumber(called: string, caller: Leg, service: Service | 'message', told: Ported): Promise<Routed> {
+  function toNumber(called: string, caller: Leg, service: Service | 'message', told: Ported): Soon<Routed> {
     const dialled = called.slice('tel:'.length)
     const isKnown = told.npdi || told.rn !== null
-    const found = isKnown || lookUp === undefined ? null : await lookUp(dialled)
-    const ported = found?.ported ?? null
-    const number = ported?.rn ?? told.rn ?? dialled
-    const serving = candidates(number, operators).filter(({ operator }) => operator.id !== caller.peerId)
     const takes = (operator: OperatorConfig): boolean =>
       operator.enabled && (service !== 'message' || operator.methods.includes('MESSAGE'))
-    const able = serving.filter(({ operator }) => takes(operator))
-    const up = able.filter(({ operator }) => !down.has(operator.id))
-    const byName = (found?.onNet ?? []).flatMap(address => toAddress(address, caller, takes))
-    if (byName.length + up.length > 0) {
-      const byPrefix = [...up].sort(before(random)).map(({ operator }) => toOperator(operator, called))
-      const targets = unique([...byName, ...byPrefix]).slice(0, routingLimits.targetsMax)
-      return { targets, ...(ported === null ? {} : { ported }) }
-    }
-    return nowhere(number, serving, able)
+    return whenKnown(isKnown || lookUp === undefined ? null : lookUp(dialled), found => {
+      const ported = found?.ported ?? null
+      const number = ported?.rn ?? told.rn ?? dialled
+      const serving = candidates(number, served, caller.peerId)
+      const up = serving.filter(({ operator }) => takes(operator) && !down.has(operator.id))
+      if (up.length > 1) up.sort(before(random))
+      const targets = found === null ? [] : found.onNet.flatMap(address => toAddress(address, caller, takes))
+      for (const { operator } of up) targets.push(toOperator(operator, called))
+      if (targets.length === 0) return nowhere(number, serving, takes)
+      const best = targets.length === 1 ? targets : unique(targets).slice(0, routingLimits.targetsMax)
+      return ported === null ? { targets: best } : { targets: best, ported }
+    })
   }
 
   /** Whose domain stands in an address that the DNS gives for a number. */
@@ -89,7 +97,7 @@ export function createRouter({
   return {
     down,
     health: (peerId, up) => void (up ? down.delete(peerId) : down.add(peerId)),
-    route: async (called, caller, service, ported) => {
+    route: (called, caller, service, ported): Soon<Routed> => {
       if (called.startsWith('tel:')) {
         const owner = ownerOf(called.slice('tel:'.length))
         const home = owner === null ? undefined : byId.get(owner.islandId)
@@ -134,7 +142,8 @@ const unique = (targets: readonly Target[]): readonly Target[] =>
   targets.filter(({ peerId, uri }, n) => targets.findIndex(one => one.peerId === peerId && one.uri === uri) === n)
 
 /** Why a number leads nowhere: of those that serve it, those that would take the call are down. */
-function nowhere(number: string, serving: readonly Candidate[], able: readonly Candidate[]): Routed {
+function nowhere(number: string, serving: readonly Candidate[], takes: (operator: OperatorConfig) => boolean): Routed {
+  const able = serving.filter(({ operator }) => takes(operator))
   const names = [...new Set(serving.map(({ operator }) => operator.id))].join(', ')
   if (able.length > 0) return nobody('unreachable', `every operator that serves ${number} is down: ${names}`)
   if (serving.length > 0) return nobody('not-found', `${names} serves ${number} but takes no such traffic`)
@@ -143,16 +152,21 @@ function nowhere(number: string, serving: readonly Candidate[], able: readonly C
 
 const domainOf = ({ domain, address }: OperatorConfig): string => (domain ?? address.host).toLowerCase()
 
-/** The longest matching prefix of each operator. */
-function candidates(number: string, operators: readonly OperatorConfig[]): readonly Candidate[] {
-  return operators.flatMap(operator => {
-    const [best] = operator.routes
-      .filter(({ prefix }) => number.startsWith(prefix))
-      .sort((a, b) => b.prefix.length - a.prefix.length)
-    if (best === undefined) return []
-    const { prefix, priority, weight } = best
-    return [{ operator, prefixLength: prefix.length, priority, weight }]
-  })
+const servedBy = (operator: OperatorConfig): Served => ({
+  operator,
+  routes: operator.routes
+    .map(({ prefix, priority, weight }) => ({ operator, prefix, prefixLength: prefix.length, priority, weight }))
+    .sort((a, b) => b.prefixLength - a.prefixLength)
+})
+
+/** The longest matching prefix of each operator but the one that calls. */
+function candidates(number: string, served: readonly Served[], callerId: string): Candidate[] {
+  const found: Candidate[] = []
+  for (const { operator, routes } of served) {
+    const best = operator.id === callerId ? undefined : routes.find(({ prefix }) => number.startsWith(prefix))
+    if (best !== undefined) found.push(best)
+  }
+  return found
 }
 
 /** Longest prefix, then lowest priority number, then chance by weight: each draws once (RFC 2782). */

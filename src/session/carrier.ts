@@ -17,6 +17,8 @@ import type {
 } from './ports.ts'
 import { originOf } from './privacy.ts'
 import { keyOf } from './records.ts'
+import { whenKnown } from './soon.ts'
+import type { Soon } from './soon.ts'
 import type { Session } from './state.ts'
 
 export interface Fault {
@@ -54,17 +56,6 @@ export interface Owner {
   forgotten(leg: LegRef): void
 }
 
-const done: Promise<void> = Promise.resolve()
-
-/** A throw is a rejection. */
-function started<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return work()
-  } catch (error) {
-    return Promise.reject(error)
-  }
-}
-
 export const failure = (cause: ReleaseCause, text: string): Reason => ({ cause, text })
 
 export class Carrier {
@@ -97,27 +88,47 @@ export class Carrier {
     this.ask(id, 'media.release', () => this.#parts.media.release(id, attempt))
   }
 
-  /** What comes of it is put later, never before this returns. By callbacks: a call asks some fifteen times. */
+  /** What comes of it is put where it is known, at once or later. Promises only where the edge makes one. */
   ask<T>(
     id: SessionId,
     doing: string,
-    work: () => Promise<T>,
+    work: () => Soon<T>,
     onDone: ((value: T) => Unstamped) | null = null,
     onFail: (() => Unstamped | null) | null = null
   ): void {
-    const failed = (error: unknown): void => {
-      this.fault(id, doing, error)
-      const event = onFail?.() ?? null
-      if (event !== null) this.#owner.put(id, event)
+    let result: Soon<T>
+    try {
+      result = work()
+    } catch (error) {
+      return this.#failed(id, doing, error, onFail)
     }
-    const settled = (value: T): void => {
-      try {
-        if (onDone !== null) this.#owner.put(id, onDone(value))
-      } catch (error) {
-        failed(error)
-      }
+    if (!(result instanceof Promise)) {
+      if (onDone !== null) this.#settled(id, doing, result, onDone, onFail)
+      return
     }
-    started(work).then(onDone === null ? null : settled, failed)
+    result.then(onDone === null ? null : value => this.#settled(id, doing, value, onDone, onFail), (error: unknown) =>
+      this.#failed(id, doing, error, onFail)
+    )
+  }
+
+  #settled<T>(
+    id: SessionId,
+    doing: string,
+    value: T,
+    onDone: (value: T) => Unstamped,
+    onFail: (() => Unstamped | null) | null
+  ): void {
+    try {
+      this.#owner.put(id, onDone(value))
+    } catch (error) {
+      this.#failed(id, doing, error, onFail)
+    }
+  }
+
+  #failed(id: SessionId, doing: string, error: unknown, onFail: (() => Unstamped | null) | null): void {
+    this.fault(id, doing, error)
+    const event = onFail?.() ?? null
+    if (event !== null) this.#owner.put(id, event)
   }
 
   fault(sessionId: SessionId, doing: string, error: unknown): void {
@@ -160,10 +171,7 @@ export class Carrier {
         live.timers.delete(command.timer)
         return
       case 'cdr.note':
-        return this.ask(id, command.type, () => {
-          cdrs.note(command.cdr)
-          return done
-        })
+        return this.ask(id, command.type, () => cdrs.note(command.cdr))
       case 'cdr.write': {
         const key = keyOf(command.cdr)
         return this.ask(
@@ -210,17 +218,18 @@ export class Carrier {
     )
   }
 
-  async #decide(id: SessionId, live: Carried, number: number): Promise<PolicyDecision> {
+  #decide(id: SessionId, live: Carried, number: number): Soon<PolicyDecision> {
     const { session } = live
     assert('attempt' in session && session.attempt?.number === number, 'admission is asked for the current attempt')
     const { caller, called, service, offer, attempt, facts } = session
     const { target, transcode, startedAt: at } = attempt
     const { rn, psapCallback: urgent } = facts.caller
     const asked = { id, attempt: number, caller, target, called, rn, urgent, service, offer, transcode, at }
-    const decision = await this.#parts.policy.decide(asked)
-    // Nobody is left to give it back.
-    if (decision.admit && !this.#owner.alive(id)) this.runAll(id, live, freed(decision.grant))
-    return decision
+    return whenKnown(this.#parts.policy.decide(asked), decision => {
+      // Nobody is left to give it back.
+      if (decision.admit && !this.#owner.alive(id)) this.runAll(id, live, freed(decision.grant))
+      return decision
+    })
   }
 
   #runMedia(id: SessionId, live: Carried, command: Extract<Command, { type: `media.${string}` }>): void {
@@ -266,7 +275,7 @@ export class Carrier {
     this.ask(
       id,
       type,
-      () => {
+      (): Soon<void> => {
         if (type === 'leg.invite') return this.#invite(id, live, command)
         assert(leg !== null, `${type} before the ${side} has a leg`)
         return perform(this.adapter(accessOf(session, side)), leg, command)
@@ -288,7 +297,7 @@ export class Carrier {
     this.end(id, access, leg, 'peer-failed', 'the leg could not be commanded')
   }
 
-  #invite(id: SessionId, live: Carried, { from, target, sdp }: CommandOf<'leg.invite'>): Promise<void> {
+  #invite(id: SessionId, live: Carried, { from, target, sdp }: CommandOf<'leg.invite'>): void {
     const { session } = live
     if (live.refs.callee !== null) this.#owner.forgotten(live.refs.callee)
     live.refs.callee = null
@@ -307,7 +316,6 @@ export class Carrier {
     })
     live.refs.callee = leg
     this.#owner.named(leg, id, 'callee')
-    return done
   }
 
   #setTimer(id: SessionId, live: Carried, { timer, afterMs }: CommandOf<'timer.set'>): void {

@@ -1,5 +1,5 @@
 // What the core needs from the outside world. Implementations live at the edges and are handed in by src/main.ts.
-// What a peer may do is data; a rejected promise means that the infrastructure failed.
+// What a peer may do is data; a rejected promise, or something thrown, means that the infrastructure failed.
 
 import type {
   Access,
@@ -29,6 +29,7 @@ import type {
   TermsOfLegs,
   Tone
 } from './model.ts'
+import type { Soon } from './soon.ts'
 import type { Receipt, TextBody, TextRef, TypingState } from './text.ts'
 
 export interface Invitation {
@@ -176,13 +177,13 @@ export interface MediaAnchor {
   /** `onLost`: an anchor has heard nothing for too long, or is gone. */
   start(onLost: (id: SessionId, attempt: number) => void): Promise<void>
   /** SDP of `side` in, SDP for the other side out. */
-  offer(at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
-  answer(at: Anchorage, side: Side, sdp: Sdp): Promise<Anchored>
+  offer(at: Anchorage, side: Side, sdp: Sdp): Soon<Anchored>
+  answer(at: Anchorage, side: Side, sdp: Sdp): Soon<Anchored>
   /** An offer of the hub's own for `side`, from the grant's codecs. */
-  makeOffer(at: Anchorage, side: Side): Promise<Anchored>
+  makeOffer(at: Anchorage, side: Side): Soon<Anchored>
   /** The offer came to nothing: media flows as before it. */
-  abandon(at: Anchorage): Promise<void>
-  release(id: SessionId, attempt: number): Promise<MediaStats | null>
+  abandon(at: Anchorage): Soon<void>
+  release(id: SessionId, attempt: number): Soon<MediaStats | null>
 }
 
 /** Nobody there is an answer, with the reason in plain words. */
@@ -192,7 +193,7 @@ export type Routed =
 
 export interface Router {
   /** Best first. By the routing number where there is one; with `npdi` nobody looks the number up again (NUM-05). */
-  route(called: string, caller: Leg, service: Service | 'message', ported: Ported): Promise<Routed>
+  route(called: string, caller: Leg, service: Service | 'message', ported: Ported): Soon<Routed>
 }
 
 export interface Admission {
@@ -215,10 +216,10 @@ export type TextAdmission = Omit<Admission, 'service' | 'offer' | 'transcode' | 
 
 /** Asks `Agreements` and `Credit` on the way: the core sees only their verdict. */
 export interface Policy {
-  decide(admission: Admission): Promise<PolicyDecision>
+  decide(admission: Admission): Soon<PolicyDecision>
   /** A message: the same questions but for media. */
-  decideText(admission: TextAdmission): Promise<PolicyDecision>
-  free(grantId: string): Promise<void>
+  decideText(admission: TextAdmission): Soon<PolicyDecision>
+  free(grantId: string): Soon<void>
 }
 
 export interface Terms {
@@ -246,7 +247,7 @@ export interface TermsAsked {
 
 export interface Agreements {
   /** No agreement means no traffic, never free traffic (CLR-01). */
-  terms(asked: TermsAsked): Promise<Terms | 'no-agreement' | 'no-rate'>
+  terms(asked: TermsAsked): Soon<Terms | 'no-agreement' | 'no-rate'>
 }
 
 /**
@@ -256,8 +257,8 @@ export interface Agreements {
 export type Reserved = Credited | 'no-credit' | 'unavailable' | null
 
 export interface Credit {
-  /** Holds what the beginning of a call costs by these terms, or one message. */
-  reserve(id: SessionId, attempt: number, terms: Terms, asked: TermsAsked): Promise<Reserved>
+  /** Holds what the beginning of a call costs by these terms, or one message. Null at once: it has no account. */
+  reserve(id: SessionId, attempt: number, terms: Terms, asked: TermsAsked): Promise<Reserved> | null
   refresh(reservationId: string, usedMs: number): Promise<Credited | 'no-credit'>
   /** Takes what was used and releases the rest. The same reservation twice is harmless. */
   settle(reservationId: string, usedMs: number): Promise<void>

@@ -272,7 +272,7 @@ export class Texts {
     return found
   }
 
-  async #guard(id: SessionId, doing: string, work: () => Promise<unknown>, onFail?: () => void): Promise<void> {
+  async #guard(id: SessionId, doing: string, work: () => unknown, onFail?: () => void): Promise<void> {
     try {
       await work()
     } catch (error) {

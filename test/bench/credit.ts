@@ -82,7 +82,7 @@ class Sessions {
     const peer = `p${n % this.#accounts}`
     const asked = { fromPeerId: peer, toPeerId: 'operator', service: 'voice', rn: null, calling: null } as const
     const id = idOf(n) as SessionId
-    const reserved = await this.#timed(() =>
+    const reserved = await this.#timed(async () =>
       this.#credit.reserve(id, 1, termsBy(peer), { ...asked, called: 'tel:+4989200', at: Date.now() })
     )
     if (reserved === null || typeof reserved === 'string') return void (this.refused += 1)

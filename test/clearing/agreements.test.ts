@@ -17,7 +17,7 @@ const asked: TermsAsked = {
   calling: null,
   at: Date.parse('2026-11-02T12:00:00Z')
 }
-const full = (agreements: string, over: Partial<TermsAsked> = {}): Promise<Terms | string> =>
+const full = async (agreements: string, over: Partial<TermsAsked> = {}): Promise<Terms | string> =>
   createAgreements(bookOf(agreements), id => (id === 'stranger' ? null : id.replace(/-[0-9]$/, ''))).terms({
     ...asked,
     ...over

@@ -80,7 +80,7 @@ async function browserCalls(
   const [w, r] = [await peer(options), await endpoint()]
   const toCallee = anchoredSdp(await anchor.offer(at, 'caller', await w.offer()))
   const toCaller = anchoredSdp(await anchor.answer(at, 'callee', answer(r.port)))
-  endings.push(() => anchor.release(at.id, at.attempt))
+  endings.push(async () => anchor.release(at.id, at.attempt))
   r.target = targetOf(toCallee)
   await w.accept(toCaller)
   return { w, r, toCallee, toCaller }
@@ -145,7 +145,7 @@ describe.each(anchors)('Chromium and the %s anchor', (name, anchor) => {
     const at = anchorage({ caller: 'webrtc', codecs: ['PCMA', 'telephone-event'] })
     const [w, r] = [await peer({ hz: 440 }), await endpoint()]
     const toCallee = anchoredSdp(await anchor().offer(at, 'caller', await w.offer()))
-    endings.push(() => anchor().release(at.id, at.attempt))
+    endings.push(async () => anchor().release(at.id, at.attempt))
     const { payloadType: event } = readSdp(toCallee)[0]!.codecs.find(({ name }) => name === 'telephone-event')!
     const lines = ['a=rtpmap:8 PCMA/8000', `a=rtpmap:${event} telephone-event/8000`, 'a=sendrecv']
     await w.accept(
@@ -172,7 +172,7 @@ describe.each(anchors)('Chromium and the %s anchor', (name, anchor) => {
     const [w, r] = [await peer({ hz: 440 }), await endpoint()]
     const toCallee = anchoredSdp(await anchor().offer(at, 'caller', pcma(r.port)))
     r.target = targetOf(anchoredSdp(await anchor().answer(at, 'callee', await w.answer(toCallee))))
-    endings.push(() => anchor().release(at.id, at.attempt))
+    endings.push(async () => anchor().release(at.id, at.attempt))
     await talks(w, r)
   }, 40_000)
 

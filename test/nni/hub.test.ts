@@ -62,7 +62,7 @@ beforeAll(async () => {
       decideText: async () => ({ admit: true, grant }),
       free: async () => {}
     },
-    credit: { reserve: async () => 'no-credit', refresh: async () => 'no-credit', settle: async () => {} },
+    credit: { reserve: async () => 'no-credit' as const, refresh: async () => 'no-credit', settle: async () => {} },
     media: {
       start: async () => {},
       offer: anchored,

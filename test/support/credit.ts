@@ -69,7 +69,7 @@ export function creditAt(
   return {
     ...credit,
     clock,
-    ask: (n, attempt = 1, service = 'voice') =>
+    ask: async (n, attempt = 1, service = 'voice') =>
       credit.reserve(uuid(n) as SessionId, attempt, termsBy(agreementId), askedAt(clock.at, service))
   }
 }

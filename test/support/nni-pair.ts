@@ -115,7 +115,7 @@ export async function startPair(options: PairOptions = {}): Promise<Pair> {
       decideText: async () => ({ admit: true, grant }),
       free: async () => {}
     },
-    credit: { reserve: async () => 'no-credit', refresh: async () => 'no-credit', settle: async () => {} },
+    credit: { reserve: async () => 'no-credit' as const, refresh: async () => 'no-credit', settle: async () => {} },
     media: { ...passing, makeOffer: async () => ({ anchored: true, sdp: sdpWith(60_000) }) },
     cdrs: { admit: () => true, note: () => {}, write: async cdr => void cdrs.push(cdr), release: () => {} },
     chargingHost: 'hub.example',

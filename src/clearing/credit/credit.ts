@@ -90,7 +90,7 @@ export function createCredit({ database, book, clock, node, log, group: bounds =
   }
 
   return {
-    async reserve(id, attempt, terms, asked) {
+    reserve(id, attempt, terms, asked) {
       const agreement = byId.get(terms.ingressAgreementId)
       const holder = agreement === undefined ? null : holderOf(book, agreement, id, attempt, asked)
       return holder === null ? null : reserve(holder)

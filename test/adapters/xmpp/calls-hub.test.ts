@@ -80,7 +80,7 @@ function twoIslands(start: 'A' | 'B' = 'A') {
       decideText: async () => ({ admit: true, grant }),
       free: async () => {}
     },
-    credit: { reserve: async () => 'no-credit', refresh: async () => 'no-credit', settle: async () => {} },
+    credit: { reserve: async () => 'no-credit' as const, refresh: async () => 'no-credit', settle: async () => {} },
     media: {
       start: async () => {},
       offer: through('offer'),

@@ -212,8 +212,8 @@ describe('a prepaid account', () => {
     const credit = creditAt(database, book)
     await credit.start()
     for (const id of ['p1', 'p2', 'p3']) await payIn(database, agreementOf(book, id), '1')
-    const ask = (id: string, n: number) =>
-      credit.reserve(uuid(n) as never, 1, termsBy(id), askedAt(credit.clock.at)).then(ms)
+    const ask = async (id: string, n: number) =>
+      ms(await credit.reserve(uuid(n) as never, 1, termsBy(id), askedAt(credit.clock.at)))
     let [answered, waiting] = [0, [] as Promise<unknown>[]]
     await database.transaction(async sql => {
       await lockAccounts(sql, ['p3', 'p2'])
