@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import type { Kafka } from 'kafkajs'
 import type { AgreementBook } from './clearing/agreements.ts'
 import { createConsumer } from './clearing/consumer.ts'
+import type { RecordSource } from './clearing/consumer.ts'
 import { createKafkaConsumer } from './clearing/consumer-kafka.ts'
 import type { KafkaConsumerStatus } from './clearing/consumer-kafka.ts'
 import { createGapWatch } from './clearing/gap-watch.ts'
@@ -13,6 +14,7 @@ import { createPublisher } from './clearing/publisher.ts'
 import { secretOf } from './config.ts'
 import type { Config } from './config.ts'
 import { createTableLog } from './events/embedded.ts'
+import type { TableLog } from './events/embedded.ts'
 import type { EventSink } from './events/event-log.ts'
 import { createKafkaClient, patientRetry } from './events/kafka-client.ts'
 import { chargeTopic, createKafkaLog, rejectedTopic, topics } from './events/kafka.ts'
@@ -38,12 +40,20 @@ const parkingOf = ({ hub }: Config): ReturnType<typeof createParking> => {
 }
 
 /** Where the hub's records go. */
-export function openEventLog(config: Config, database: Database, log: Logger): EventSink & { close(): Promise<void> } {
+export interface OpenEventLog extends EventSink {
+  /** Where clearing in the same process reads them; null: from Kafka. */
+  readonly table: TableLog | null
+  close(): Promise<void>
+}
+
+export function openEventLog(config: Config, database: Database, log: Logger): OpenEventLog {
   const kafka = kafkaOf(config, log)
   if (kafka === null || config.events.kafka === undefined) {
-    return { ...createTableLog(database), close: () => Promise.resolve() }
+    const table = createTableLog(database)
+    return { append: (records, texts) => table.append(records, texts), table, close: () => Promise.resolve() }
   }
-  return createKafkaLog({ kafka, config: config.events.kafka, log, park: parkingOf(config) })
+  const topic = createKafkaLog({ kafka, config: config.events.kafka, log, park: parkingOf(config) })
+  return { append: (records, texts) => topic.append(records, texts), table: null, close: () => topic.close() }
 }
 
 export interface ClearingParts {
@@ -52,6 +62,8 @@ export interface ClearingParts {
   readonly book: AgreementBook
   readonly log: Logger
   readonly onFault: (error: unknown) => void
+  /** The table log of a hub in this process. */
+  readonly table?: TableLog | null
 }
 
 export interface Clearing {
@@ -69,7 +81,9 @@ export function createClearing(parts: ClearingParts): Clearing {
   const settings = config.events.kafka
   const gaps = createGapWatch({ database, log })
   if (kafka === null || settings === undefined) {
-    const consumer = createConsumer({ source: createTableLog(database), database, book, log, onFault })
+    const table = parts.table ?? createTableLog(database)
+    const source: RecordSource = { read: (topic, after, max) => table.follow(topic, after, max) }
+    const consumer = createConsumer({ source, database, book, log, onFault })
     return {
       status: null,
       start() {

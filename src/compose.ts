@@ -82,7 +82,8 @@ export async function startHub(config: Config, options: HubOptions): Promise<Run
   await decks.start(database, systemClock, log)
   parts.defer(() => decks.stop())
   const book = bookOf(config, directory, decks)
-  const clearing = role === 'hub' ? null : createClearing({ config, database, book, log, onFault: onFault(log) })
+  const { table } = eventLog
+  const clearing = role === 'hub' ? null : createClearing({ config, database, book, log, onFault: onFault(log), table })
   parts.defer(() => clearing?.stop())
   let logSince: () => number | null = () => null
   const blind = watchBlindness(config, database, book, () => logSince(), log)

@@ -2,10 +2,11 @@
 
 import { HubError, messageOf } from '../errors.ts'
 import { cdrTopic } from '../events/event-log.ts'
-import type { EventLog } from '../events/event-log.ts'
+import type { CdrRecord } from '../events/cdr.ts'
 import type { Logger } from '../log.ts'
 import type { Database } from '../store/database.ts'
 import type { AgreementBook } from './agreements.ts'
+import type { StoredBases } from './bases.ts'
 import { mergeArrivals, positionOf, postBatch } from './ledger.ts'
 import type { Posted } from './ledger.ts'
 import { pause } from './pause.ts'
@@ -27,7 +28,14 @@ export const limits = {
 export type ConsumerLimits = { readonly [Name in keyof typeof limits]: number }
 
 /** What the consumer needs of the event log. */
-export type RecordSource = Pick<EventLog, 'read'>
+export interface RecordSource {
+  /** As that of `EventLog`; `own`: records in between that this process has made, which nobody need check. */
+  read(
+    topic: string,
+    after: bigint,
+    max: number
+  ): Promise<{ readonly records: readonly unknown[]; readonly own?: readonly CdrRecord[]; readonly position: bigint }>
+}
 
 export interface ConsumerOptions {
   readonly source: RecordSource
@@ -55,17 +63,22 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let running: Promise<void> | null = null
   let batches = 0
   const stopping = new AbortController()
+  const stored: StoredBases = new WeakSet()
+  /** Where the ledger stands by what was posted last; null: it has to be asked. */
+  let standsAt: bigint | null = null
 
   /** Returns how many records it read: 0 at the end of the log. */
   async function step(): Promise<number> {
-    const after = await positionOf(database, topic)
-    const { records, position } = await source.read(topic, after, bounds.batchMax)
+    const after = standsAt ?? (await positionOf(database, topic))
+    standsAt = null
+    const { records, own = [], position } = await source.read(topic, after, bounds.batchMax)
     if (position === after) return 0
-    const posted = await database.transaction(sql => postBatch(sql, { topic, after, position, records }, book))
+    const batch = { topic, after, position, records, own }
+    const posted = await database.transaction(sql => postBatch(sql, batch, book, { stored }))
     if (posted !== null) tell(log, topic, posted)
-    batches += 1
-    if (batches % bounds.mergeEvery === 0) await database.transaction(mergeArrivals)
-    return Math.max(records.length, 1)
+    standsAt = posted === null ? null : position
+    if (++batches % bounds.mergeEvery === 0) await database.transaction(mergeArrivals)
+    return Math.max(records.length + own.length, 1)
   }
 
   async function release(): Promise<void> {

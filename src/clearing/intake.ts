@@ -45,7 +45,8 @@ export interface Intake {
 
 const numbered = z.looseObject({ node_id: z.string(), seq: z.int().min(1) })
 
-export function takeIn(records: readonly unknown[]): Intake {
+/** `own`: records that this process has made and holds still; all that can be wrong with them is their time. */
+export function takeIn(records: readonly unknown[], own: readonly CdrRecord[] = []): Intake {
   const finals: Final[] = []
   const rejected: Rejection[] = []
   const seqs = new Map<string, number[]>()
@@ -53,6 +54,12 @@ export function takeIn(records: readonly unknown[]): Intake {
     const known = seqs.get(node_id)
     if (known === undefined) seqs.set(node_id, [seq])
     else known.push(seq)
+  }
+  for (const record of own) {
+    arrive(record)
+    const why = implausible(record)
+    if (why !== null) rejected.push(rejection(record, 'invalid', why))
+    else if (record.kind === 'final') finals.push(finalOf(record))
   }
   for (const raw of records) {
     const parsed = cdrRecord.safeParse(raw)

@@ -1,5 +1,6 @@
 // The book: one batch of the event log becomes charges, transfers, balances and the new position, in one transaction.
 
+import type { CdrRecord } from '../events/cdr.ts'
 import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import { copyIfNew } from '../store/sql.ts'
 import type { Sql } from '../store/sql.ts'
@@ -21,6 +22,8 @@ export interface Batch {
   readonly after: bigint
   readonly position: bigint
   readonly records: readonly unknown[]
+  /** Those of them that this process has made, which nobody need check. */
+  readonly own?: readonly CdrRecord[]
 }
 
 export interface Posted {
@@ -64,7 +67,7 @@ export async function postBatch(
 ): Promise<Posted | null> {
   if (!(await takePosition(sql, batch))) return null
   const { topic, shard = 0 } = batch
-  const { finals, rejected, arrived } = takeIn(batch.records)
+  const { finals, rejected, arrived } = takeIn(batch.records, batch.own)
   await addArrivals(sql, arrived)
   const { fresh, refused, repeated } = await addFinals(sql, finals)
   const allRejected = [...rejected, ...refused]

@@ -37,3 +37,13 @@ describe('the hash of what a record says', () => {
     deepEqual(new Set(hashes).size, changes.length + 1)
   })
 })
+
+describe('records that this process has made', () => {
+  it('are taken in as those that were read, but for the check of their form', () => {
+    const all = [record({ seq: 1 }), record({ seq: 2, kind: 'start' }), record({ seq: 4, ...failedCall })]
+    deepEqual(takeIn([], all), takeIn(all))
+    const broken = record({ t_end: 1 })
+    deepEqual(takeIn([], [broken]), takeIn([broken]))
+    equal(takeIn([], [broken]).rejected.length, 1)
+  })
+})

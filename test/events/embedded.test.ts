@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import type { CdrRecord } from '../../src/events/cdr.ts'
 import { cdrRecord } from '../../src/events/cdr.ts'
 import { chained, chainFault, genesis } from '../../src/events/chain.ts'
-import { createTableLog, eventMigrations } from '../../src/events/embedded.ts'
+import { createTableLog, eventMigrations, tableLimits } from '../../src/events/embedded.ts'
+import type { TableLog } from '../../src/events/embedded.ts'
 import { cdrTopic } from '../../src/events/event-log.ts'
-import type { EventLog } from '../../src/events/event-log.ts'
 import { openOutbox } from '../../src/events/outbox.ts'
 import { createLog } from '../../src/log.ts'
 import { openDatabase } from '../../src/store/database.ts'
@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 afterAll(() => postgres.stop())
 
-async function fresh(): Promise<{ readonly database: TestDatabase; readonly eventLog: EventLog }> {
+async function fresh(): Promise<{ readonly database: TestDatabase; readonly eventLog: TableLog }> {
   const database = await postgres.fresh(eventMigrations)
   return { database, eventLog: createTableLog(database) }
 }
@@ -39,7 +39,7 @@ function chainOf(length: number): readonly CdrRecord[] {
   return records
 }
 
-async function readAll(eventLog: EventLog, max = 100): Promise<readonly CdrRecord[]> {
+async function readAll(eventLog: Pick<TableLog, 'read'>, max = 100): Promise<readonly CdrRecord[]> {
   const all: unknown[] = []
   for (let after = 0n; ;) {
     const { records, position } = await eventLog.read(cdrTopic, after, max)
@@ -76,6 +76,58 @@ describe('the event log in a table', () => {
       while (shuffled.length > 0) await eventLog.append(shuffled.splice(0, 1 + chance(5)).map(({ record }) => record))
     }
     expect(await dump()).toEqual(before)
+  })
+
+  it('hands its own records on without fetching them, and fetches what others appended or what it was given before', async () => {
+    const { database, eventLog: other } = await fresh()
+    const own = createTableLog(database)
+    const [before, mine, theirs, later] = [chainOf(1), chainOf(3), chainOf(2), chainOf(1)] as const
+    await own.append(before)
+    // Nobody followed yet: nothing is remembered.
+    const first = await own.follow(cdrTopic, 0n, 10)
+    expect(first).toEqual({ records: before, own: [], position: await own.newest(cdrTopic) })
+    await own.append(mine)
+    await other.append(theirs)
+    await own.append(later)
+    const next = await own.follow(cdrTopic, first.position, 10)
+    expect(next.records).toEqual(theirs)
+    expect(next.own.map((record, n) => record === [...mine, ...later][n])).toEqual([true, true, true, true])
+    expect(next.position).toBe(await own.newest(cdrTopic))
+    // After a failure the same is asked again: now all of it comes from the table.
+    const again = await own.follow(cdrTopic, first.position, 10)
+    expect(again).toEqual({ records: [...mine, ...theirs, ...later], own: [], position: next.position })
+    expect(await own.follow(cdrTopic, next.position, 10)).toEqual({ records: [], own: [], position: next.position })
+  })
+
+  it('what it had appended already is what the table has, not what came again', async () => {
+    const { eventLog } = await fresh()
+    const records = chainOf(3)
+    await eventLog.append(records)
+    const { position } = await eventLog.follow(cdrTopic, 0n, 10)
+    const changed = records.map(record => ({ ...record, trunk: 'changed' }))
+    const fresh2 = chainOf(1)
+    await eventLog.append([...changed, ...fresh2])
+    expect(await eventLog.follow(cdrTopic, 0n, 10)).toEqual({
+      records: [...records, ...fresh2],
+      own: [],
+      position: await eventLog.newest(cdrTopic)
+    })
+    expect(await eventLog.newest(cdrTopic)).toBeGreaterThan(position)
+  })
+
+  it('remembers no more than it may: what is older comes from the table', async () => {
+    const { eventLog } = await fresh()
+    await eventLog.follow(cdrTopic, 0n, 1)
+    const body = bodyOf()
+    const total = tableLimits.recentMax + 5
+    const records = Array.from({ length: total }, (_, n) => {
+      const cdr_id = `01990000-0000-7000-8000-${String(n).padStart(12, '0')}`
+      return chained({ ...body, cdr_id }, { hubId: 'hub', nodeId: 'node', seq: n + 1, previous: genesis }).record
+    })
+    for (let at = 0; at < total; at += 500) await eventLog.append(records.slice(at, at + 500))
+    const { records: read, own } = await eventLog.follow(cdrTopic, 0n, total)
+    expect(read).toEqual(records.slice(0, 5))
+    expect(own).toHaveLength(tableLimits.recentMax)
   })
 
   it('never shows a reader a position below one it has passed, whoever appends', async () => {
