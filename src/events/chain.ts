@@ -119,17 +119,41 @@ export interface Place {
   readonly previous: string
 }
 
-/** A body in its place in the chain; `json` is the whole record as text. */
-export function chained(body: CdrBody, place: Place): { readonly record: CdrRecord; readonly json: string } {
+export interface Chained {
+  readonly record: CdrRecord
+  /** The whole record as UTF-8. */
+  readonly json: Buffer
+  /** The same with what was to stand behind it. */
+  readonly stored: Buffer
+}
+
+/** A body in its place in the chain. `end`, of ASCII, stands behind it where it is stored. */
+export function chained(body: CdrBody, place: Place, end = ''): Chained {
   const { previous } = place
   const numbered = numberedOf(body, place)
-  const text = JSON.stringify(numbered)
-  const hash = hashed(previous, text)
-  return {
-    record: { ...numbered, prev_hash: previous, hash },
-    json: `{"hash":"${hash}","prev_hash":"${previous}",${text.slice(1)}`
-  }
+  // Encoded once, for the hash and for whoever stores it.
+  const covered = encoded(previous, JSON.stringify(numbered))
+  const hash = digest('sha256', covered, 'hex')
+  const head = `{"hash":"${hash}","prev_hash":"${previous}",`
+  const length = head.length + covered.length - previous.length - 1
+  const stored = Buffer.allocUnsafe(length + end.length)
+  stored.write(head, 0, 'latin1')
+  covered.copy(stored, head.length, previous.length + 1)
+  stored.write(end, length, 'latin1')
+  const record = Object.assign(numbered, { prev_hash: previous, hash })
+  return { record, json: stored.subarray(0, length), stored }
 }
+
+/** What a hash covers, in a buffer that the next call overwrites. */
+function encoded(previous: string, text: string): Buffer {
+  const most = previous.length + text.length * bytesOfUnit
+  if (scratch.length < most) scratch = Buffer.allocUnsafe(most)
+  const at = scratch.write(previous, 0, 'latin1')
+  return scratch.subarray(0, at + scratch.write(text, at, 'utf8'))
+}
+let scratch = Buffer.allocUnsafe(16_384)
+/** No unit of UTF-16 takes more in UTF-8. */
+const bytesOfUnit = 3
 
 /** Whether a record is what its hash says, of whatever version. */
 export function isIntact(record: CdrRecord): boolean {

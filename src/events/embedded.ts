@@ -60,7 +60,10 @@ const eventTable: CopyTable = {
   ]
 }
 
-function* eventRows(records: readonly CdrRecord[], texts: readonly string[]): Iterable<readonly CopyValue[]> {
+function* eventRows(
+  records: readonly CdrRecord[],
+  texts: readonly (string | Buffer)[]
+): Iterable<readonly CopyValue[]> {
   for (const [n, { call_id, cdr_id }] of records.entries()) yield [cdrTopic, call_id, cdr_id, texts[n] ?? null]
 }
 
@@ -87,7 +90,7 @@ export function createTableLog(database: Database): TableLog {
 
     async append(
       records: readonly CdrRecord[],
-      texts: readonly string[] = records.map(record => JSON.stringify(record))
+      texts: readonly (string | Buffer)[] = records.map(record => JSON.stringify(record))
     ) {
       if (records.length === 0) return
       try {

@@ -10,9 +10,9 @@ export interface EventSink {
   /**
    * Keeps the records for good, in this order, in `cdrTopic`; resolves once they are durable. A record whose `cdr_id`
    * is there already is left out. Rejects, usually with a retryable HubError, when that is uncertain: append again.
-   * `texts`: the same records as JSON, from a caller that has them.
+   * `texts`: the same records as JSON, of UTF-8 where it is bytes, from a caller that has them.
    */
-  append(records: readonly CdrRecord[], texts?: readonly string[]): Promise<void>
+  append(records: readonly CdrRecord[], texts?: readonly (string | Buffer)[]): Promise<void>
 }
 
 export interface EventLog extends EventSink {

@@ -12,11 +12,10 @@ import type { CdrBody, CdrRecord } from './cdr.ts'
 import { chained } from './chain.ts'
 import { journalLimits } from './journal-options.ts'
 import type { JournalLimits, JournalOptions } from './journal-options.ts'
-import { Notes } from './notes.ts'
-import { firstHeader, partsOf, readHeader, replay, slotText } from './replay.ts'
+import { Noted, Notes } from './notes.ts'
+import { elapsedLine, firstHeader, partsOf, readHeader, replay } from './replay.ts'
 import { Queue } from './queue.ts'
 import type { Held, HeldNote, JournalHeader, Replayed } from './replay.ts'
-import { legOf } from './retention.ts'
 import { headerBody, writeRound } from './round.ts'
 import type { Emptied, Pending, Round } from './round.ts'
 import { allocate, bodyBytesMax, openDisk, SlotFile } from './slots.ts'
@@ -32,7 +31,7 @@ export interface Opened {
 /** A durable record, and the same as JSON. */
 export interface Kept {
   readonly record: CdrRecord
-  readonly json: string
+  readonly json: string | Buffer
 }
 
 interface Waiting {
@@ -89,7 +88,6 @@ export class Journal {
     this.#headerSeq = header.seq
     for (const { index, record } of held) this.#indexes.set(record.seq, index)
     this.#waiting = new Queue(held.map(({ index, record }) => ({ index, seq: record.seq, kept: null })))
-    for (const { index, body } of notes) this.#notes.found(legOf(body), index)
     const used = new Set([...held, ...notes].map(({ index }) => index))
     const indexes = Array.from({ length: file.slots }, (_, index) => index)
     this.#freeSlots = new Queue(indexes.filter(index => !used.has(index)))
@@ -155,15 +153,14 @@ export class Journal {
    * Numbers, chains and writes one record; resolves once it is durable. Rejects with HUB_JOURNAL where there is no free
    * slot (retryable), or the record is larger than a slot.
    */
-  append(body: CdrBody): Promise<CdrRecord> {
+  append(body: CdrBody, noted: Noted | null = null): Promise<CdrRecord> {
     if (this.#closed) return Promise.reject(new HubError('HUB_JOURNAL', 'the journal is closed'))
     const { hubId } = this.#options
     const seq = this.#seq + 1
-    const { record, json } = chained(body, { hubId, nodeId: this.nodeId, seq, previous: this.#hash })
-    const elapsedMs = this.elapsedMs()
-    const bytes = Buffer.from(slotText(json, elapsedMs))
-    if (bytes.length > bodyBytesMax) {
-      const message = `a record of ${bytes.length} bytes is larger than a slot (${bodyBytesMax})`
+    const place = { hubId, nodeId: this.nodeId, seq, previous: this.#hash }
+    const { record, json, stored } = chained(body, place, elapsedLine(this.elapsedMs()))
+    if (stored.length > bodyBytesMax) {
+      const message = `a record of ${stored.length} bytes is larger than a slot (${bodyBytesMax})`
       return Promise.reject(new HubError('HUB_JOURNAL', message, { cdrId: body.cdr_id }))
     }
     const [index] = this.#freeSlots.take(1)
@@ -172,9 +169,9 @@ export class Journal {
     }
     this.#seq = seq
     this.#hash = record.hash
-    this.#freed(this.#notes.overtake(legOf(record)))
+    if (noted !== null) this.#freed(this.#notes.overtake(noted))
     const durable = new Promise<CdrRecord>((resolve, reject) => {
-      this.#pending.push({ index, record, json, elapsedMs, body: bytes, resolve, reject })
+      this.#pending.push({ index, record, json, noted, body: stored, resolve, reject })
     })
     this.#last = durable
     this.#write()
@@ -182,22 +179,22 @@ export class Journal {
   }
 
   /**
-   * Keeps a leg that has said nothing yet, from about `noteMs` on, until its first record is durable. Nobody waits for
-   * it. False: no free slot. `onGone`: its slot is free again.
+   * Keeps a leg that has said nothing yet, from about `noteMs` on, until its first record is durable: that is appended
+   * with what this returns. Nobody waits for it. Null: no free slot. `onGone`: its slot is free again.
    */
-  note(body: CdrBody, onGone: () => void): boolean {
-    const leg = legOf(body)
-    if (this.#closed || this.#notes.has(leg)) return false
+  note(make: () => CdrBody, onGone: () => void): Noted | null {
+    if (this.#closed) return null
     const [index] = this.#freeSlots.take(1)
-    if (index === undefined) return false
-    this.#notes.add({ body, elapsedMs: this.elapsedMs() }, index, onGone)
+    if (index === undefined) return null
+    const noted = new Noted(index, this.elapsedMs(), make, onGone)
+    this.#notes.add(noted)
     this.#noteSoon()
-    return true
+    return noted
   }
 
-  /** The leg has a record, or never will. */
-  forget(leg: string): void {
-    this.#freed(this.#notes.drop(leg))
+  /** Notes of an earlier life: their legs have records now. */
+  clear(notes: readonly HeldNote[]): void {
+    for (const { index } of notes) this.#notes.clear(index)
     if (this.#notes.due) this.#noteSoon()
   }
 
@@ -212,17 +209,22 @@ export class Journal {
 
   /** Gives slots back; resolves once that is durable. The records were relayed, and nothing refers to them any more. */
   empty(seqs: readonly number[]): Promise<void> {
-    const known = seqs.flatMap(seq => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let left = 0
+    const done = (): void => {
+      left -= 1
+      if (left === 0) resolve()
+    }
+    for (const seq of seqs) {
       const index = this.#indexes.get(seq)
+      if (index === undefined || this.#closed) continue
       this.#indexes.delete(seq)
-      return index === undefined ? [] : [{ seq, index }]
-    })
-    if (known.length === 0 || this.#closed) return Promise.resolve()
-    const emptied = Promise.all(
-      known.map(slot => new Promise<void>(done => this.#toEmpty.push({ ...slot, done, ripe: false })))
-    )
+      this.#toEmpty.push({ seq, index, done, ripe: false })
+      left += 1
+    }
+    if (left === 0) return Promise.resolve()
     this.#write()
-    return emptied.then(() => undefined)
+    return promise
   }
 
   /** The oldest durable records that are not relayed yet, in order. They stay until `shift`. */
@@ -308,12 +310,15 @@ export class Journal {
   #nextRound(): Round {
     const records = this.#pending.take(this.#limits.recordsMax)
     const { notes, leaving } = this.#notes.take(this.#limits.recordsMax)
-    const emptied = this.#toEmpty
-      .filter(({ seq, ripe }) => seq <= this.#headerSeq && (ripe || leaving.length === 0))
-      .slice(0, this.#limits.emptiedMax)
-    const going = new Set(emptied)
-    this.#toEmpty = this.#toEmpty.filter(slot => !going.has(slot))
-    for (const slot of this.#toEmpty) slot.ripe = true
+    const emptied: Emptied[] = []
+    const later: Emptied[] = []
+    for (const slot of this.#toEmpty) {
+      const goes = slot.seq <= this.#headerSeq && (slot.ripe || leaving.length === 0)
+      if (goes && emptied.length < this.#limits.emptiedMax) emptied.push(slot)
+      else later.push(slot)
+    }
+    this.#toEmpty = later
+    for (const slot of later) slot.ripe = true
     return { records, notes, emptied, leaving }
   }
 
@@ -349,13 +354,15 @@ export class Journal {
       this.#freeSlots.push(index)
       done()
     }
-    for (const { index, record, json } of records) {
+    for (const { index, record, json, noted } of records) {
+      if (noted !== null) this.#freed(this.#notes.drop(noted))
       const cached = this.#cached < this.#limits.cacheMax
       if (cached) this.#cached += 1
       this.#indexes.set(record.seq, index)
       this.#waiting.push({ seq: record.seq, index, kept: cached ? { record, json } : null })
       this.#durable = { seq: record.seq, hash: record.hash }
     }
+    if (this.#notes.due) this.#noteSoon()
     if (records.length > 0) this.onDurable(records.map(({ record }) => record))
     for (const { record, resolve } of records) resolve(record)
   }

@@ -4,7 +4,6 @@
 import { z } from 'zod'
 import { cdrBody } from './cdr.ts'
 import type { CdrBody } from './cdr.ts'
-import { legOf } from './retention.ts'
 
 /** A leg that has reached the wire, and the steady clock then. */
 export interface Note {
@@ -13,7 +12,7 @@ export interface Note {
 }
 const onDisk = z.strictObject({ elapsedMs: z.int().min(0), body: cdrBody })
 
-export const encodeNote = (note: Note): Buffer => Buffer.from(JSON.stringify(note))
+export const encodeNote = ({ elapsedMs, body }: Note): Buffer => Buffer.from(JSON.stringify({ body, elapsedMs }))
 
 /** Null for what is none: what an older hub noted is nothing that was ever acknowledged. */
 export function decodeNote(text: string): Note | null {
@@ -29,59 +28,69 @@ export interface Leaving {
   readonly index: number
   readonly onGone: () => void
 }
-type Placed = Note & { readonly index: number }
+
+/** A note in its slot. Most are overtaken before they are written, so that their text is made when it is asked for. */
+export class Noted implements Note, Leaving {
+  readonly index: number
+  readonly elapsedMs: number
+  readonly onGone: () => void
+  readonly #make: () => CdrBody
+  #body: CdrBody | null = null
+
+  constructor(index: number, elapsedMs: number, make: () => CdrBody, onGone: () => void) {
+    this.index = index
+    this.elapsedMs = elapsedMs
+    this.#make = make
+    this.onGone = onGone
+  }
+
+  get body(): CdrBody {
+    return (this.#body ??= this.#make())
+  }
+}
 
 export class Notes {
   /** Not written yet: most attempts say something before that. */
-  readonly #fresh = new Map<string, Leaving & { readonly note: Note }>()
-  readonly #kept = new Map<string, Leaving>()
+  readonly #fresh = new Set<Noted>()
+  readonly #kept = new Set<Noted>()
   #leaving: Leaving[] = []
-
-  /** In the file when it was opened. */
-  found(leg: string, index: number): void {
-    this.#kept.set(leg, { index, onGone: () => undefined })
-  }
 
   /** There is something to write, or slots to empty. */
   get due(): boolean {
     return this.#fresh.size > 0 || this.#leaving.length > 0
   }
 
-  has(leg: string): boolean {
-    return this.#fresh.has(leg) || this.#kept.has(leg)
-  }
-
-  add(note: Note, index: number, onGone: () => void): void {
-    this.#fresh.set(legOf(note.body), { note, index, onGone })
+  add(noted: Noted): void {
+    this.#fresh.add(noted)
   }
 
   /** The leg's first record is on its way. Returns the slot where nothing was ever written: it is free at once. */
-  overtake(leg: string): number | null {
-    const fresh = this.#fresh.get(leg)
-    if (fresh === undefined) return null
-    this.#fresh.delete(leg)
-    fresh.onGone()
-    return fresh.index
+  overtake(noted: Noted): number | null {
+    if (!this.#fresh.delete(noted)) return null
+    noted.onGone()
+    return noted.index
   }
 
   /** The leg has a durable record, or never will. As `overtake`. */
-  drop(leg: string): number | null {
-    const free = this.overtake(leg)
-    if (free !== null) return free
-    const kept = this.#kept.get(leg)
-    this.#kept.delete(leg)
-    if (kept !== undefined) this.#leaving.push(kept)
-    return null
+  drop(noted: Noted): number | null {
+    const free = this.overtake(noted)
+    if (free === null && this.#kept.delete(noted)) this.#leaving.push(noted)
+    return free
+  }
+
+  /** Something of an earlier life, in the file when it was opened. */
+  clear(index: number): void {
+    this.#leaving.push({ index, onGone: () => undefined })
   }
 
   /** For the next write: at most `max` new ones, and every slot that goes. */
-  take(max: number): { readonly notes: readonly Placed[]; readonly leaving: readonly Leaving[] } {
-    const notes: Placed[] = []
-    for (const [leg, { note, index, onGone }] of this.#fresh) {
+  take(max: number): { readonly notes: readonly Noted[]; readonly leaving: readonly Leaving[] } {
+    const notes: Noted[] = []
+    for (const noted of this.#fresh) {
       if (notes.length === max) break
-      notes.push({ ...note, index })
-      this.#fresh.delete(leg)
-      this.#kept.set(leg, { index, onGone })
+      notes.push(noted)
+      this.#fresh.delete(noted)
+      this.#kept.add(noted)
     }
     const leaving = this.#leaving
     this.#leaving = []

@@ -11,7 +11,7 @@ import type { EventSink } from './event-log.ts'
 import { Journal } from './journal.ts'
 import type { Opened } from './journal.ts'
 import type { JournalLimits, JournalOptions } from './journal-options.ts'
-import type { Note } from './notes.ts'
+import type { Noted } from './notes.ts'
 import { incompleteFinal, openLegs, unheardFinal } from './recovery.ts'
 import type { Last } from './recovery.ts'
 import { Relay } from './relay.ts'
@@ -60,13 +60,21 @@ interface Held {
   /** Slots still set aside, for records and for notes. */
   left: number
   notesLeft: number
-  /** By natural key: the same record again gets the same promise. */
-  readonly written: Map<string, Promise<void>>
-  /** The last start or interim record of each leg, by leg. */
-  readonly open: Map<string, Last>
-  /** What was noted of each leg that has no record yet. */
-  readonly noted: Map<string, Note>
-  readonly finals: Map<string, Promise<void>>
+  /** Two, and one more for each attempt that failed. */
+  readonly legs: LegHeld[]
+}
+
+/** What a leg has said. */
+interface LegHeld {
+  readonly leg: Cdr['leg']
+  readonly attempt: number
+  /** Set until it has a record. */
+  noted: Noted | null
+  /** Its last start or interim record; null once it has its final. */
+  open: Last | null
+  final: Promise<void> | null
+  /** By number: the same record again gets the same promise. */
+  readonly written: { readonly partialSeq: number; readonly promise: Promise<void> }[]
 }
 
 /** Opens the journal of `dir`, closes what a crash left open, and starts to relay. Throws HUB_JOURNAL. */
@@ -108,10 +116,7 @@ export class Outbox implements CdrSink {
     this.#journal = journal
     for (const { record } of held) this.#retention.durable(record)
     journal.onDurable = records => {
-      for (const record of records) {
-        this.#retention.durable(record)
-        journal.forget(legOf(record))
-      }
+      for (const record of records) this.#retention.durable(record)
       options.onDurable?.(records)
       this.#relay.notify()
     }
@@ -129,8 +134,8 @@ export class Outbox implements CdrSink {
       ...openLegs(held).map(last => incompleteFinal(last, ending, uuidv7(this.#now()))),
       ...notes.filter(({ body }) => !told.has(legOf(body))).map(note => unheardFinal(note, ending, uuidv7(this.#now())))
     ]
-    await Promise.all(finals.map(final => this.#append(final)))
-    for (const { body } of notes) this.#journal.forget(legOf(body))
+    await Promise.all(finals.map(final => this.#append(final, null)))
+    this.#journal.clear(notes)
     if (finals.length > 0) {
       const billedTo = new Date(ending.at).toISOString()
       this.#log.warn({ legs: finals.length, billedTo }, 'calls that a crash cut off were closed in the records')
@@ -158,9 +163,8 @@ export class Outbox implements CdrSink {
   note(cdr: Cdr): void {
     const session = this.#sessions.get(cdr.callId)
     if (session === undefined) return
-    const body = this.#bodyOf(cdr)
-    const leg = legOf(body)
-    if (session.noted.has(leg) || session.open.has(leg) || session.finals.has(leg)) return
+    const leg = legIn(session, cdr)
+    if (leg.noted !== null || leg.open !== null || leg.final !== null) return
     // Attempts that follow each other fast: what the former ones still hold is taken from what is spare.
     const isMine = session.notesLeft > 0
     if (!isMine && this.#spare <= 0) return
@@ -169,8 +173,8 @@ export class Outbox implements CdrSink {
       session.notesLeft += 1
       this.#reserved += 1
     }
-    if (!this.#journal.note(body, onGone)) return
-    session.noted.set(leg, { body, elapsedMs: this.#journal.elapsedMs() })
+    leg.noted = this.#journal.note(() => this.#bodyOf(cdr), onGone)
+    if (leg.noted === null) return
     if (!isMine) return
     session.notesLeft -= 1
     this.#reserved -= 1
@@ -179,28 +183,29 @@ export class Outbox implements CdrSink {
   write(cdr: Cdr): Promise<void> {
     const session = this.#sessions.get(cdr.callId) ?? newHeld(0, 0)
     this.#sessions.set(cdr.callId, session)
-    const body = this.#bodyOf(cdr)
-    const leg = legOf(body)
-    const key = `${leg}/${body.partial_seq}`
+    const leg = legIn(session, cdr)
+    const { kind, partialSeq } = cdr
     // A leg has one final, and nothing to say after it.
-    const known = session.written.get(key) ?? session.finals.get(leg)
-    if (known !== undefined) return known
-    if (!this.#takeRoom(session, body.kind)) {
+    const known = leg.written.find(one => one.partialSeq === partialSeq)?.promise ?? leg.final
+    if (known !== null) return known
+    const body = this.#bodyOf(cdr)
+    if (!this.#takeRoom(session, kind)) {
       return Promise.reject(new HubError('HUB_JOURNAL', 'the journal has no room for this record', { retryable: true }))
     }
-    const written = this.#append(body)
-    session.written.set(key, written)
-    session.noted.delete(leg)
-    if (body.kind === 'final') {
-      session.finals.set(leg, written)
-      session.open.delete(leg)
-    } else session.open.set(leg, { record: body, elapsedMs: this.#journal.elapsedMs() })
-    written.catch(() => {
+    const promise = this.#append(body, leg.noted)
+    const entry = { partialSeq, promise }
+    leg.written.push(entry)
+    leg.noted = null
+    if (kind === 'final') {
+      leg.final = promise
+      leg.open = null
+    } else leg.open = { record: body, elapsedMs: this.#journal.elapsedMs() }
+    promise.catch(() => {
       // It may be tried again.
-      session.written.delete(key)
-      if (session.finals.get(leg) === written) session.finals.delete(leg)
+      leg.written.splice(leg.written.indexOf(entry), 1)
+      if (leg.final === promise) leg.final = null
     })
-    return written
+    return promise
   }
 
   release(id: SessionId): void {
@@ -209,11 +214,13 @@ export class Outbox implements CdrSink {
     this.#sessions.delete(id)
     // The session was given up without its finals: its legs end now.
     const ending = { at: this.#now(), elapsedMs: this.#journal.elapsedMs(), reason: 'the hub gave the call up' }
-    for (const last of session.open.values()) {
-      if (this.#takeRoom(session, 'final')) void this.#closeLeg(incompleteFinal(last, ending, uuidv7(this.#now())))
-    }
-    for (const note of session.noted.values()) {
-      if (this.#takeRoom(session, 'final')) void this.#closeLeg(unheardFinal(note, ending, uuidv7(this.#now())))
+    for (const { open, noted } of session.legs) {
+      if (open !== null && this.#takeRoom(session, 'final')) {
+        void this.#closeLeg(incompleteFinal(open, ending, uuidv7(this.#now())), null)
+      }
+      if (noted !== null && this.#takeRoom(session, 'final')) {
+        void this.#closeLeg(unheardFinal(noted, ending, uuidv7(this.#now())), noted)
+      }
     }
     this.#reserved -= session.left + session.notesLeft
   }
@@ -246,13 +253,13 @@ export class Outbox implements CdrSink {
     return toRecord(cdr, { cdrId: uuidv7(this.#now()), providerOf: this.#providerOf })
   }
 
-  async #append(body: CdrBody): Promise<void> {
-    await this.#journal.append(body)
+  async #append(body: CdrBody, noted: Noted | null): Promise<void> {
+    await this.#journal.append(body, noted)
   }
 
-  async #closeLeg(body: CdrBody): Promise<void> {
+  async #closeLeg(body: CdrBody, noted: Noted | null): Promise<void> {
     try {
-      await this.#append(body)
+      await this.#append(body, noted)
     } catch (error) {
       this.#log.error({ err: error, callId: body.call_id }, 'a call that was given up stays open in the records')
     }
@@ -264,11 +271,12 @@ export class Outbox implements CdrSink {
   }
 }
 
-const newHeld = (left: number, notesLeft: number): Held => ({
-  left,
-  notesLeft,
-  written: new Map(),
-  open: new Map(),
-  noted: new Map(),
-  finals: new Map()
-})
+const newHeld = (left: number, notesLeft: number): Held => ({ left, notesLeft, legs: [] })
+
+function legIn({ legs }: Held, { leg, attempt }: Pick<Cdr, 'leg' | 'attempt'>): LegHeld {
+  const known = legs.find(one => one.leg === leg && one.attempt === attempt)
+  if (known !== undefined) return known
+  const made: LegHeld = { leg, attempt, noted: null, open: null, final: null, written: [] }
+  legs.push(made)
+  return made
+}

@@ -128,7 +128,7 @@ export class Relay {
     return fullMs * (1 - chance() / 2)
   }
 
-  async #append(records: readonly CdrRecord[], texts: readonly string[]): Promise<void> {
+  async #append(records: readonly CdrRecord[], texts: readonly (string | Buffer)[]): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {

@@ -119,9 +119,9 @@ function requireChain(settled: readonly Held[], header: JournalHeader): void {
 }
 
 /** A slot holds the record as JSON and, on a line of its own, the steady clock when it was written. */
-export const slotText = (json: string, elapsedMs: number): string => `${json}\n${elapsedMs}`
+export const elapsedLine = (elapsedMs: number): string => `\n${elapsedMs}`
 
-/** The two parts of what `slotText` made. */
+/** The two parts of a slot. */
 export function partsOf(body: Buffer): { readonly json: string; readonly elapsedMs: number | null } {
   const [json = '', elapsed = ''] = body.toString('utf8').split('\n')
   return { json, elapsedMs: /^[0-9]+$/.test(elapsed) ? Number(elapsed) : null }

@@ -2,16 +2,17 @@
 
 import type { CdrRecord } from './cdr.ts'
 import { encodeNote } from './notes.ts'
-import type { Leaving } from './notes.ts'
-import type { HeldNote, JournalHeader } from './replay.ts'
+import type { Leaving, Noted } from './notes.ts'
+import type { JournalHeader } from './replay.ts'
 import type { SlotFile } from './slots.ts'
 
 export interface Pending {
   readonly index: number
   readonly record: CdrRecord
   /** The same as text. */
-  readonly json: string
-  readonly elapsedMs: number
+  readonly json: Buffer
+  /** What was noted of its leg before. */
+  readonly noted: Noted | null
   readonly body: Buffer
   readonly resolve: (record: CdrRecord) => void
   readonly reject: (error: unknown) => void
@@ -27,7 +28,7 @@ export interface Emptied {
 
 export interface Round {
   readonly records: readonly Pending[]
-  readonly notes: readonly HeldNote[]
+  readonly notes: readonly Noted[]
   readonly emptied: readonly Emptied[]
   readonly leaving: readonly Leaving[]
 }
@@ -43,8 +44,8 @@ export async function writeRound(
     ...records.map(({ index, record, body }) => {
       return { index, kind: 'record', content: { seq: record.seq, since, body } } as const
     }),
-    ...notes.map(({ index, ...note }) => {
-      return { index, kind: 'note', content: { seq: 0, since: 0, body: encodeNote(note) } } as const
+    ...notes.map(note => {
+      return { index: note.index, kind: 'note', content: { seq: 0, since: 0, body: encodeNote(note) } } as const
     })
   ]
   await file.write(slots.sort((a, b) => a.index - b.index))

@@ -48,12 +48,18 @@ export type Found =
 export function encodeSlot(into: Buffer, at: number, kind: Kind, { seq, since, body }: Slot): void {
   into.writeUInt32BE(magics[kind], at)
   into.writeUInt32BE(body.length, at + 4)
-  into.writeBigUInt64BE(BigInt(seq), at + 8)
-  into.writeBigUInt64BE(BigInt(since), at + 16)
+  writeUInt64(into, seq, at + 8)
+  writeUInt64(into, since, at + 16)
   into.writeUInt32BE(crc32(body), at + 24)
   into.writeUInt32BE(crc32(into.subarray(at, at + 28)), at + 28)
   body.copy(into, at + headBytes)
   into.fill(0, at + headBytes + body.length, at + slotBytes)
+}
+
+/** Of a whole number that a double holds exactly. */
+function writeUInt64(into: Buffer, value: number, at: number): void {
+  into.writeUInt32BE(Math.floor(value / 2 ** 32), at)
+  into.writeUInt32BE(value % 2 ** 32, at + 4)
 }
 
 export function decodeSlot(from: Buffer, at: number, kind: Kind): Found {

@@ -1,6 +1,9 @@
 // Rows in the binary format of PostgreSQL's COPY: what a server takes in with the least work, and so does the writer.
 
-/** `time`: a timestamptz, given in epoch milliseconds. `day`: a date, given as 2026-11-02. `json`: text of a jsonb. */
+/**
+ * `time`: a timestamptz, given in epoch milliseconds. `day`: a date, given as 2026-11-02. `json`: text of a jsonb, or
+ * its UTF-8.
+ */
 export type ColumnType = 'text' | 'uuid' | 'bigint' | 'time' | 'day' | 'boolean' | 'json' | 'bytes'
 export type CopyValue = string | number | bigint | boolean | Uint8Array | null
 
@@ -122,9 +125,12 @@ class Writer {
     this.#at = at
   }
 
-  bytes(value: Uint8Array): void {
-    this.#room(4 + value.length)
-    this.#put(value.length)
+  /** `prefix`: as of `text`. */
+  bytes(value: Uint8Array, prefix: number | null = null): void {
+    const length = value.length + (prefix === null ? 0 : 1)
+    this.#room(4 + length)
+    this.#put(length)
+    if (prefix !== null) this.#bytes[this.#at++] = prefix
     this.#bytes.set(value, this.#at)
     this.#at += value.length
   }
@@ -207,6 +213,8 @@ const writers: Readonly<Record<ColumnType, Write>> = {
     return true
   },
   boolean: (out, value) => typeof value === 'boolean' && done(out.byte(value ? 1 : 0)),
-  json: (out, value) => typeof value === 'string' && done(out.text(value, jsonbVersion)),
+  json: (out, value) =>
+    (typeof value === 'string' && done(out.text(value, jsonbVersion))) ||
+    (value instanceof Uint8Array && done(out.bytes(value, jsonbVersion))),
   bytes: (out, value) => value instanceof Uint8Array && done(out.bytes(value))
 }

@@ -163,7 +163,7 @@ describe('the journal', () => {
     const rest = await journal.peek(10)
     expect(rest.map(({ record }) => record)).toEqual(written.slice(3))
     // Their text too, those that were read from the file again as well.
-    expect([...first, ...rest].map(({ json }) => JSON.parse(json) as unknown)).toEqual(written)
+    expect([...first, ...rest].map(({ json }) => JSON.parse(json.toString()) as unknown)).toEqual(written)
     expect(journal.waiting).toBe(2)
   })
 
