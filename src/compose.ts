@@ -201,6 +201,7 @@ async function signalling(
   })
   const media = createMediaAnchor({ config: config.media, log, clock })
   parts.defer(() => media.close())
+  const debugs = log.isLevelEnabled('debug')
   const hub = new Hub({
     adapters: [nni, ...own.adapters],
     router: withEmergency(router, {
@@ -220,7 +221,7 @@ async function signalling(
     sessionsMax: config.hub.sessionsMax,
     onFault: ({ sessionId, doing, error }) => log.error({ sessionId, doing, err: error }, 'a part failed'),
     observe: seen => {
-      report(seen, log)
+      report(seen, log, debugs)
       options.observe?.(seen)
     }
   })
@@ -234,9 +235,8 @@ async function signalling(
 }
 
 /** Debug for every step, one info line for every finished call. */
-function report(seen: Observed, log: Logger): void {
+function report(seen: Observed, log: Logger, debugs: boolean): void {
   const { sessionId } = seen
-  const debugs = log.isLevelEnabled('debug')
   if ('event' in seen) return debugs ? log.debug({ sessionId, event: seen.event.type }) : undefined
   const { command } = seen
   if (debugs) log.debug({ sessionId, command: command.type })

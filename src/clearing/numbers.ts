@@ -1,15 +1,14 @@
 // The number by which a party is priced: read from its canonical URI, or known of an island's user.
 
 import type { IslandConfig } from '../config.ts'
+import { isE164, isTelE164 } from '../session/dial-plan.ts'
 
 /** Null: it has none, and only a row that matches everything prices it. */
 export type NumberOf = (uri: string) => string | null
 
-const plain = /^tel:\+[1-9][0-9]{1,14}$/
-const e164 = /^\+[1-9][0-9]{1,14}$/
 const number = (text: string): string | null => {
   const bare = text.replaceAll(/[-.()]/g, '')
-  return e164.test(bare) ? bare : null
+  return isE164(bare) ? bare : null
 }
 
 /**
@@ -27,7 +26,7 @@ export function createNumberOf(
   )
   return uri => {
     // What nearly every record has.
-    if (plain.test(uri)) return uri.slice(4)
+    if (isTelE164(uri)) return uri.slice(4)
     const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/is.exec(uri) ?? ['', 'tel', uri]
     switch (scheme.toLowerCase()) {
       case 'tel':

@@ -1,5 +1,7 @@
 // The country calling code of an E.164 number (ITU-T E.164, list of assigned codes). Pure.
 
+import { isE164 } from '../session/dial-plan.ts'
+
 /** Codes of two digits; +1 and +7 have one, all others three. */
 const ofTwo: ReadonlySet<string> = new Set(
   (
@@ -10,7 +12,8 @@ const ofTwo: ReadonlySet<string> = new Set(
 
 /** Without `+`; null for null and for what is no E.164 number. */
 export function countryCodeOf(number: string | null): string | null {
-  if (number === null || !/^\+[1-9][0-9]{2,14}$/.test(number)) return null
+  // Plus sign and three digits are the least.
+  if (number === null || number.length < 4 || !isE164(number)) return null
   const digits = number.slice(1)
   if (digits.startsWith('1') || digits.startsWith('7')) return digits.slice(0, 1)
   return digits.slice(0, ofTwo.has(digits.slice(0, 2)) ? 2 : 3)

@@ -72,9 +72,9 @@ interface LegHeld {
   noted: Noted | null
   /** Its last start or interim record; null once it has its final. */
   open: Last | null
-  final: Promise<void> | null
+  final: Promise<unknown> | null
   /** By number: the same record again gets the same promise. */
-  readonly written: { readonly partialSeq: number; readonly promise: Promise<void> }[]
+  readonly written: { readonly partialSeq: number; readonly promise: Promise<unknown> }[]
 }
 
 /** Opens the journal of `dir`, closes what a crash left open, and starts to relay. Throws HUB_JOURNAL. */
@@ -134,7 +134,7 @@ export class Outbox implements CdrSink {
       ...openLegs(held).map(last => incompleteFinal(last, ending, uuidv7(this.#now()))),
       ...notes.filter(({ body }) => !told.has(legOf(body))).map(note => unheardFinal(note, ending, uuidv7(this.#now())))
     ]
-    await Promise.all(finals.map(final => this.#append(final, null)))
+    await Promise.all(finals.map(final => this.#journal.append(final)))
     this.#journal.clear(notes)
     if (finals.length > 0) {
       const billedTo = new Date(ending.at).toISOString()
@@ -180,7 +180,7 @@ export class Outbox implements CdrSink {
     this.#reserved -= 1
   }
 
-  write(cdr: Cdr): Promise<void> {
+  write(cdr: Cdr): Promise<unknown> {
     const session = this.#sessions.get(cdr.callId) ?? newHeld(0, 0)
     this.#sessions.set(cdr.callId, session)
     const leg = legIn(session, cdr)
@@ -192,7 +192,7 @@ export class Outbox implements CdrSink {
     if (!this.#takeRoom(session, kind)) {
       return Promise.reject(new HubError('HUB_JOURNAL', 'the journal has no room for this record', { retryable: true }))
     }
-    const promise = this.#append(body, leg.noted)
+    const promise = this.#journal.append(body, leg.noted)
     const entry = { partialSeq, promise }
     leg.written.push(entry)
     leg.noted = null
@@ -253,13 +253,9 @@ export class Outbox implements CdrSink {
     return toRecord(cdr, { cdrId: uuidv7(this.#now()), providerOf: this.#providerOf })
   }
 
-  async #append(body: CdrBody, noted: Noted | null): Promise<void> {
-    await this.#journal.append(body, noted)
-  }
-
   async #closeLeg(body: CdrBody, noted: Noted | null): Promise<void> {
     try {
-      await this.#append(body, noted)
+      await this.#journal.append(body, noted)
     } catch (error) {
       this.#log.error({ err: error, callId: body.call_id }, 'a call that was given up stays open in the records')
     }

@@ -1,6 +1,7 @@
 // From what the session core says of a leg to the record that leaves the hub. Pure; every text has a bound, so that a
 // record always fits its slot.
 
+import { isTelE164 } from '../session/dial-plan.ts'
 import { isEmergency } from '../session/emergency.ts'
 import type { Cdr, StreamStats } from '../session/model.ts'
 import { closingOf } from './cdr.ts'
@@ -149,14 +150,12 @@ const measured = (value: number | null, max: number): number | null =>
 /** The E.164 number of a tel or sip URI; anything else stays as it is. */
 export function numberOf(uri: string): string {
   // Canonical already, as nearly all are.
-  if (canonical.test(uri)) return uri.slice('tel:'.length)
+  if (isTelE164(uri)) return uri.slice('tel:'.length)
   const [, scheme = '', user = ''] = /^(tel|sips?):([^@;?>]*)/i.exec(uri.trim()) ?? []
   if (scheme === '' || (scheme.toLowerCase() !== 'tel' && !uri.includes('@'))) return uri
   const number = decoded(user).replaceAll(/[-.() ]/g, '')
   return /^\+[1-9][0-9]{1,14}$/.test(number) ? number : uri
 }
-
-const canonical = /^tel:\+[1-9][0-9]{1,14}$/
 
 function decoded(user: string): string {
   try {
@@ -177,7 +176,7 @@ const boundedOrNull = (text: string | null | undefined, bytesMax: number): strin
 
 /** No control characters and no half characters, which PostgreSQL would refuse; and not longer than the bound. */
 export function bounded(text: string, bytesMax: number): string {
-  if (text.length <= bytesMax && !unusual.test(text)) return text
+  if (text.length <= bytesMax && isPlain(text)) return text
   const clean = text
     .slice(0, bytesMax)
     .replaceAll(/\p{Cc}/gu, ' ')
@@ -194,7 +193,14 @@ export function bounded(text: string, bytesMax: number): string {
   return kept
 }
 
-/** What is no byte of its own in JSON. */
-const unusual = /[^ !#-[\]-~]/
+/** Every character is one byte, and the same one in JSON. */
+function isPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < space || code > tilde || code === quote || code === backslash) return false
+  }
+  return true
+}
+const [space, quote, backslash, tilde] = [32, 34, 92, 126] as const
 
 const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text)) - 2

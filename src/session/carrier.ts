@@ -167,9 +167,7 @@ export class Carrier {
       case 'timer.set':
         return this.#setTimer(id, live, command)
       case 'timer.clear':
-        live.timers.get(command.timer)?.()
-        live.timers.delete(command.timer)
-        return
+        return stop(live, command.timer)
       case 'cdr.note':
         return this.ask(id, command.type, () => cdrs.note(command.cdr))
       case 'cdr.write': {
@@ -319,12 +317,20 @@ export class Carrier {
   }
 
   #setTimer(id: SessionId, live: Carried, { timer, afterMs }: CommandOf<'timer.set'>): void {
-    live.timers.get(timer)?.()
+    stop(live, timer)
     live.timers.set(
       timer,
       this.#parts.clock.after(afterMs, () => this.#owner.put(id, { type: 'timer.fired', timer }))
     )
   }
+}
+
+/** Most timers that a machine clears were never set. */
+function stop({ timers }: Carried, timer: string): void {
+  const cancel = timers.get(timer)
+  if (cancel === undefined) return
+  cancel()
+  timers.delete(timer)
 }
 
 function accessOf(session: Session, side: Side): Access {

@@ -20,6 +20,20 @@ export interface DialPlan {
 }
 
 export const e164 = /^\+[1-9][0-9]{1,14}$/
+/** The same of what begins at `from`, for what every call asks many times. */
+export function isE164(text: string, from = 0): boolean {
+  const digits = text.length - from - 1
+  if (digits < 2 || digits > 15 || text.charCodeAt(from) !== plus || text.charCodeAt(from + 1) === zero) return false
+  for (let at = from + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < zero || code > nine) return false
+  }
+  return true
+}
+const [plus, zero, nine] = [43, 48, 57] as const
+/** A canonical number, `tel:` and E.164. */
+export const isTelE164 = (uri: string): boolean => uri.startsWith('tel:') && isE164(uri, 'tel:'.length)
+
 /** Visual separators of a number (RFC 3966, 5.1.1), and blanks that people type. */
 export const withoutSeparators = (text: string): string => text.replace(/[-.() ]/g, '')
 

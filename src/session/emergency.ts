@@ -3,7 +3,8 @@
 import type { Reason } from './model.ts'
 
 /** All emergency services, or one of them: `urn:service:sos.police`. */
-export const isEmergency = (called: string): boolean => /^urn:service:sos(\.[a-z0-9-]+)*$/i.test(called)
+export const isEmergency = (called: string): boolean =>
+  (called.startsWith('u') || called.startsWith('U')) && /^urn:service:sos(\.[a-z0-9-]+)*$/i.test(called)
 
 /** The canonical form of an emergency URN (RFC 5031, 4.1: without case); null for everything else. */
 export const emergencyOf = (urn: string): string | null => (isEmergency(urn) ? urn.toLowerCase() : null)

@@ -273,7 +273,7 @@ export interface CdrSink {
    */
   note(cdr: Cdr): void
   /** Resolves once the record is durable. The same key twice is harmless. */
-  write(cdr: Cdr): Promise<void>
+  write(cdr: Cdr): Promise<unknown>
   /** The session is over: the room it did not use is free again. */
   release(id: SessionId): void
 }

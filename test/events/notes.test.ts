@@ -132,7 +132,7 @@ describe('attempts that only ring when the hub dies', () => {
     const { ingress } = invited(1, start)
     expect(outbox.admit(ingress.callId)).toBe(true)
     outbox.note(ingress)
-    const finals: Promise<void>[] = []
+    const finals: Promise<unknown>[] = []
     for (let attempt = 1; attempt <= 8; attempt++) {
       const { egress } = invited(attempt, start)
       outbox.note(egress)

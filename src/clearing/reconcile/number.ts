@@ -1,7 +1,11 @@
 // How a number is written so that both sides write it the same: digits without a sign, or the name of a user.
 
+import { isE164 } from '../../session/dial-plan.ts'
+
 /** The same as `normalisedSql` does in the database. */
 export function normalised(text: string): string {
+  // As nearly all numbers of records are.
+  if (isE164(text)) return text.slice(1)
   const bare = text
     .trim()
     .toLowerCase()
