@@ -68,8 +68,10 @@ interface Held {
 interface LegHeld {
   readonly leg: Cdr['leg']
   readonly attempt: number
-  /** Set until it has a record. */
+  /** Set until a record of it is durable. */
   noted: Noted | null
+  /** It has said something, durable or not. */
+  heard: boolean
   /** Its last start or interim record; null once it has its final. */
   open: Last | null
   final: Promise<unknown> | null
@@ -164,7 +166,7 @@ export class Outbox implements CdrSink {
     const session = this.#sessions.get(cdr.callId)
     if (session === undefined) return
     const leg = legIn(session, cdr)
-    if (leg.noted !== null || leg.open !== null || leg.final !== null) return
+    if (leg.noted !== null || leg.heard) return
     // Attempts that follow each other fast: what the former ones still hold is taken from what is spare.
     const isMine = session.notesLeft > 0
     if (!isMine && this.#spare <= 0) return
@@ -195,16 +197,19 @@ export class Outbox implements CdrSink {
     const promise = this.#journal.append(body, leg.noted)
     const entry = { partialSeq, promise }
     leg.written.push(entry)
-    leg.noted = null
+    leg.heard = true
     if (kind === 'final') {
       leg.final = promise
       leg.open = null
     } else leg.open = { record: body, elapsedMs: this.#journal.elapsedMs() }
-    promise.catch(() => {
-      // It may be tried again.
-      leg.written.splice(leg.written.indexOf(entry), 1)
-      if (leg.final === promise) leg.final = null
-    })
+    promise.then(
+      () => void (leg.noted = null),
+      () => {
+        // It may be tried again.
+        leg.written.splice(leg.written.indexOf(entry), 1)
+        if (leg.final === promise) leg.final = null
+      }
+    )
     return promise
   }
 
@@ -214,11 +219,11 @@ export class Outbox implements CdrSink {
     this.#sessions.delete(id)
     // The session was given up without its finals: its legs end now.
     const ending = { at: this.#now(), elapsedMs: this.#journal.elapsedMs(), reason: 'the hub gave the call up' }
-    for (const { open, noted } of session.legs) {
+    for (const { open, noted, heard } of session.legs) {
       if (open !== null && this.#takeRoom(session, 'final')) {
-        void this.#closeLeg(incompleteFinal(open, ending, uuidv7(this.#now())), null)
+        void this.#closeLeg(incompleteFinal(open, ending, uuidv7(this.#now())), noted)
       }
-      if (noted !== null && this.#takeRoom(session, 'final')) {
+      if (noted !== null && !heard && this.#takeRoom(session, 'final')) {
         void this.#closeLeg(unheardFinal(noted, ending, uuidv7(this.#now())), noted)
       }
     }
@@ -272,7 +277,7 @@ const newHeld = (left: number, notesLeft: number): Held => ({ left, notesLeft, l
 function legIn({ legs }: Held, { leg, attempt }: Pick<Cdr, 'leg' | 'attempt'>): LegHeld {
   const known = legs.find(one => one.leg === leg && one.attempt === attempt)
   if (known !== undefined) return known
-  const made: LegHeld = { leg, attempt, noted: null, open: null, final: null, written: [] }
+  const made: LegHeld = { leg, attempt, noted: null, heard: false, open: null, final: null, written: [] }
   legs.push(made)
   return made
 }
