@@ -1,13 +1,13 @@
 import { equal } from 'node:assert/strict'
 import { describe, it } from '@jest/globals'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { e164, isE164, isTelE164 } from '../../src/session/dial-plan.ts'
 import { seedFromEnvironment } from '../support/random.ts'
 
 describe('a number in international form', () => {
   it(`is told apart as the pattern does, also behind a scheme (seed ${seedFromEnvironment})`, () => {
     const nearly = fc.string({ unit: fc.constantFrom('+', '0', '1', '9', '4', ' ', ':', '/', ';', 'a'), maxLength: 19 })
-    const digits = fc.array(fc.constantFrom(...'0123456789'), { maxLength: 17 }).map(all => `+${all.join('')}`)
+    const digits = fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 17 }).map(all => `+${all.join('')}`)
     fc.assert(
       fc.property(fc.oneof(nearly, digits), text => {
         equal(isE164(text), e164.test(text))
