@@ -1,5 +1,7 @@
 // Names of header fields: spellings, compact forms, which fields are comma lists and which stand once.
 
+import { isToken } from './characters.ts'
+
 /** One spelling of a field's name and what is known about the field. */
 export interface FieldName {
   /** As written. */
@@ -89,12 +91,13 @@ export function fieldNamed(name: string): FieldName {
   return spelled(field, name)
 }
 
-/** The field whose name, a token, ends before `end`. */
-export function fieldAt(text: string, at: number, end: number): FieldName {
+/** The field whose name ends before `end`, or null where that is no token. */
+export function fieldAt(text: string, at: number, end: number): FieldName | null {
   for (const spelling of bySpelling[slot(end - at, text.charCodeAt(at))] ?? []) {
     if (spelling.name.length === end - at && text.startsWith(spelling.name, at)) return spelling
   }
-  return fieldNamed(text.slice(at, end))
+  const name = text.slice(at, end)
+  return isToken(name) ? fieldNamed(name) : null
 }
 
 /** Names of fields, to look for all of them at once in a message. */

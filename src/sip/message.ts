@@ -2,7 +2,7 @@
 
 import { isAscii } from 'node:buffer'
 import { HubError } from '../errors.ts'
-import { isSpace, isToken, isUriText, oneLine, parseNumber, skipSpace, skipToken, trimSpace } from './characters.ts'
+import { isSpace, isToken, isUriText, oneLine, parseNumber, skipToken, trimSpace } from './characters.ts'
 import { fieldAt, fieldNamed } from './field-names.ts'
 import type { FieldName } from './field-names.ts'
 import { methodIn } from './fields.ts'
@@ -202,9 +202,10 @@ function parseFields(text: string, start: number, headersMax: number): Fields {
     let end = carriageReturn(text, at)
     let folded = false
     for (; continues(text, end); folded = true) end = carriageReturn(text, end + 2)
-    const nameEnd = skipToken(text, at)
-    const colon = skipSpace(text, nameEnd)
-    const name = nameEnd === at || text.charCodeAt(colon) !== 58 ? null : fieldAt(text, at, nameEnd)
+    const colon = text.indexOf(':', at)
+    let nameEnd = colon
+    while (nameEnd > at && isSpace(text.charCodeAt(nameEnd - 1))) nameEnd--
+    const name = colon < 0 || colon >= end ? null : fieldAt(text, at, nameEnd)
     // A folded line is searched for a bare line feed once it is unfolded; in any other the first one must end it.
     const ended = folded ? text.charCodeAt(end + 1) === 10 : text.indexOf('\n', at) === end + 1
     if (name === null || !ended) fault ??= bad('Bad Header Field')
