@@ -136,17 +136,19 @@ const kamailioVersion = (): string => {
 /** By hand, from profiles of the hub under load: `--cpu-prof`, `perf record`, and the counters of the collector. */
 const costPart = `## What a call costs
 
-A call through the hub is seven messages in and seven out, two dialogs, four records and two rated charges. With
-\`nni.link: direct\` at 300 calls/s the time of the main thread is, about: a third SIP (reading and writing messages,
-transactions, dialogs, engine), a twelfth the system's sending of datagrams, an eighth records (made, chained, written
-to the journal, sent to the event log), an eighth the border to the operators (identities, header fields, session
-descriptions), a fourteenth the core, a sixteenth clearing with its database connection, a twelfth collecting garbage;
-policy, routing, timers and the log share the rest. V8's own threads add an eighth to it, half of that compiling in
-the first minutes and half collecting. drachtio-srf keeps books of its own of each message, which itself goes past it as
-it was parsed: 0.08 ms of a call in a loop that does nothing else, where over a control port it is 0.45 ms, since there
-each message becomes text once more and is read twice more. A call allocates about 350 kB, and what lives as long as a
-call is copied twice by the collector: so less kept for a call is also less work. Nothing walks over all live calls; a collection of the whole heap does, and
-\`npm start\` has it come when the heap has doubled, not to give memory back.
+A call through the hub is seven messages in and seven out, two dialogs, four records and two rated charges. At 400
+calls/s over drachtio-srf the time of the main thread is, about: over a quarter SIP (reading and writing messages,
+transactions, dialogs, engine), an eighth drachtio-srf, an eighth receiving and sending datagrams, a tenth records
+(made, chained, written to the journal, sent to the event log), a twelfth the core, a fourteenth the border to the
+operators (identities, header fields, session descriptions), a twentieth collecting garbage, a twentieth clearing with
+its database connection; routing, policy, timers, promises and the log share the rest. No function of ours has more
+than 2.5 %, and the same work takes a third of the time in a loop that does nothing else, since code and data of a whole
+call do not stay in a core's caches. V8's own threads add a fifth to it, compiling and collecting. drachtio-srf keeps
+books of its own of each message, which itself goes past it as it was parsed: 0.08 ms of a call in such a loop, where
+over a control port it is 0.45 ms, since there each message becomes text once more and is read twice more. A call
+allocates about 290 kB, and what lives as long as a call is copied twice by the collector: so less kept for a call is
+also less work. Nothing walks over all live calls; a collection of the whole heap does, and \`npm start\` has it come when
+the heap has doubled, not to give memory back.
 `
 
 const livePart = (live: LiveFigures): string => `## Live calls
@@ -191,7 +193,7 @@ ${stepTable(calls)}
 
 - SIPp calls over UDP from one operator to another: INVITE, 180, 200, ACK, ${holdMs / 1_000} s, BYE, 200. The hub runs from its sources in
   one process (\`media.anchor: none\`, embedded PostgreSQL, keepalives off); Kamailio with \`tm\` and Record-Route, one UDP
-  worker. A step is ${seconds} s of new calls, all servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail;
+  worker. A step is ${seconds} s of new calls, all servers in turn, and the rates rise until ${failedShareMax * 100} % of a step's calls fail, ${callLimits.tries} times;
   the highest rate that we and Kamailio sustain is run ${callLimits.roundsMore} times more, in turn, and the ratios take the middle one; the
   last step of each offers twice what it sustained. Before the first step each has had ${warmUpSeconds} s of ${warmUpCallsPerSecond} calls/s.
 - Failed: every call that was not completed, also one that SIPp could not place in time. SIPp and the prober
