@@ -10,6 +10,7 @@ import { checkLimits, checkPeer, probes } from '../nni/check/check.ts'
 import type { Checked, Report } from '../nni/check/check.ts'
 import type { Agreed, CheckTarget, LineOptions, OfferedCodec } from '../nni/check/line.ts'
 import { peerOf } from '../nni/peers.ts'
+import { isE164 } from '../session/dial-plan.ts'
 import { createResolver } from '../sip/resolver.ts'
 import { say, sayJson } from './clearing-commands.ts'
 
@@ -28,7 +29,7 @@ interface Options {
 }
 
 const number = (text: string): string => {
-  if (!/^\+[1-9][0-9]{1,14}$/.test(text)) throw new InvalidArgumentError('a number such as +4930123456')
+  if (!isE164(text)) throw new InvalidArgumentError('a number such as +4930123456')
   return text
 }
 const milliseconds = (text: string): number => {

@@ -8,6 +8,7 @@ import { simulate } from '../clearing/simulate.ts'
 import { suspenseReasons } from '../clearing/charging.ts'
 import { limits as suspenseLimits, listSuspense, sumSuspense } from '../clearing/suspense.ts'
 import { HubError } from '../errors.ts'
+import { isE164 } from '../session/dial-plan.ts'
 import { agreementOf, bookOf, progressOf, say, sayJson, withCommon, withDatabase } from './clearing-commands.ts'
 import type { Common } from './clearing-commands.ts'
 import { countArgument } from './money-commands.ts'
@@ -27,7 +28,7 @@ const day = (text: string): string => {
   return text
 }
 const number = (text: string): string => {
-  if (!/^\+[1-9][0-9]{1,14}$/.test(text)) throw new InvalidArgumentError('a number such as +4930123456')
+  if (!isE164(text)) throw new InvalidArgumentError('a number such as +4930123456')
   return text
 }
 const milliseconds = (text: string): number => {

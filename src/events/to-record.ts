@@ -1,7 +1,7 @@
 // From what the session core says of a leg to the record that leaves the hub. Pure; every text has a bound, so that a
 // record always fits its slot.
 
-import { isTelE164 } from '../session/dial-plan.ts'
+import { isE164, isTelE164 } from '../session/dial-plan.ts'
 import { isEmergency } from '../session/emergency.ts'
 import type { Cdr, StreamStats } from '../session/model.ts'
 import { closingOf } from './cdr.ts'
@@ -154,7 +154,7 @@ export function numberOf(uri: string): string {
   const [, scheme = '', user = ''] = /^(tel|sips?):([^@;?>]*)/i.exec(uri.trim()) ?? []
   if (scheme === '' || (scheme.toLowerCase() !== 'tel' && !uri.includes('@'))) return uri
   const number = decoded(user).replaceAll(/[-.() ]/g, '')
-  return /^\+[1-9][0-9]{1,14}$/.test(number) ? number : uri
+  return isE164(number) ? number : uri
 }
 
 function decoded(user: string): string {

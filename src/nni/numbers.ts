@@ -2,9 +2,9 @@
 
 import { validatePhoneNumberLength } from 'libphonenumber-js/min'
 import type { NumberParameter } from '../config/operators.ts'
+import { isE164, isTelE164 } from '../session/dial-plan.ts'
 import { emergencyOf } from '../session/emergency.ts'
 import type { Ported } from '../session/model.ts'
-import { isDigit } from '../sip/characters.ts'
 import { parseUri, printUri, schemeOf, stripSeparators } from '../sip/uri.ts'
 import type { SipUri, Uri } from '../sip/uri.ts'
 import { limits } from './limits.ts'
@@ -76,11 +76,7 @@ export function isAnonymous(text: string): boolean {
 }
 
 /** `+E164` of a canonical URI, or null where it is no global number. */
-export function e164Of(canonical: string): string | null {
-  if (!canonical.startsWith('tel:+') || canonical.length < 7 || canonical.length > 5 + digitsMax) return null
-  for (let at = 5; at < canonical.length; at++) if (!isDigit(canonical.charCodeAt(at))) return null
-  return canonical[5] === '0' ? null : canonical.slice(4)
-}
+export const e164Of = (canonical: string): string | null => (isTelE164(canonical) ? canonical.slice(4) : null)
 
 /** `user=phone`, or a user part that is nothing but a global number; its parameters (rn, npdi) are kept out. */
 function numberIn({ user, params }: SipUri): string | null {
@@ -136,7 +132,7 @@ export function portedIn(requestUri: string, peer: Pick<Peer, 'config'>): Ported
   const params = numberParamsOf(requestUri, peer, ofPorted)
   if (params === noParams) return notPorted
   const rn = stripSeparators(params.get('rn') ?? '')
-  const known = rn !== null && /^\+[1-9][0-9]{1,14}$/.test(rn) ? rn : null
+  const known = rn !== null && isE164(rn) ? rn : null
   return { rn: known, npdi: params.has('npdi') }
 }
 

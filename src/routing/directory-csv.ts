@@ -1,6 +1,7 @@
 // A provider's number table as CSV: `number,user,proof,proven_on`, in any order, other columns ignored.
 
 import Papa from 'papaparse'
+import { isE164 } from '../session/dial-plan.ts'
 import { directoryLimits } from './directory.ts'
 import type { Entry } from './directory.ts'
 
@@ -30,7 +31,7 @@ export function parseNumbers(text: string): Table {
       string,
       string
     ]
-    if (!/^\+[1-9][0-9]{1,14}$/.test(number)) say(`"${number}" is no E.164 number such as +4930123456`)
+    if (!isE164(number)) say(`"${number}" is no E.164 number such as +4930123456`)
     if (user === '' || Buffer.byteLength(user) > directoryLimits.userBytesMax) say('the user is empty or too long')
     if (proof === '') say("no proof: how the provider knows that the number is this user's")
     if (!isDay(provenOn)) say(`"${provenOn}" is no day such as 2026-11-22`)

@@ -3,6 +3,7 @@
 
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { isE164 } from '../session/dial-plan.ts'
 import type { Ported } from '../session/model.ts'
 import { compilePosix } from './posix-regex.ts'
 
@@ -177,7 +178,7 @@ export function addressIn(uri: string): OnNet | null {
   const [name = ''] = user.split(';')
   if (name === '' || domain === '') return null
   const number = name.replace(/[().-]/g, '')
-  return { user: /^\+[1-9][0-9]{1,14}$/.test(number) ? number : name, domain: domain.toLowerCase() }
+  return { user: isE164(number) ? number : name, domain: domain.toLowerCase() }
 }
 
 /** `tel:+1-215-555-0123;npdi;rn=+1-215-555-0199`, or the same in the user part of a SIP URI (RFC 4694, RFC 4769). */
@@ -187,5 +188,5 @@ export function portedIn(uri: string): Ported | null {
   if (!/^\+[0-9().-]{2,32}$/.test(number)) return null
   const values = new Map(params.map(param => [param.split('=')[0]?.toLowerCase() ?? '', param.split('=')[1] ?? '']))
   const rn = (values.get('rn') ?? '').replace(/[().-]/g, '')
-  return { rn: /^\+[1-9][0-9]{1,14}$/.test(rn) ? rn : null, npdi: values.has('npdi') || rn !== '' }
+  return { rn: isE164(rn) ? rn : null, npdi: values.has('npdi') || rn !== '' }
 }

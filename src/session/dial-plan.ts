@@ -19,8 +19,7 @@ export interface DialPlan {
   }[]
 }
 
-export const e164 = /^\+[1-9][0-9]{1,14}$/
-/** The same of what begins at `from`, for what every call asks many times. */
+/** An international number with its plus sign (ITU-T E.164), from `from` to the end; every call asks many times. */
 export function isE164(text: string, from = 0): boolean {
   const digits = text.length - from - 1
   if (digits < 2 || digits > 15 || text.charCodeAt(from) !== plus || text.charCodeAt(from + 1) === zero) return false
@@ -41,7 +40,7 @@ export const refused = (cause: Reason['cause'], text: string): Called => ({ refu
 
 const international = 'write the number in international form, with + and the country code'
 export const numberCalled = (text: string): Called =>
-  e164.test(text) ? { called: `tel:${text}` } : refused('address-incomplete', international)
+  isE164(text) ? { called: `tel:${text}` } : refused('address-incomplete', international)
 
 /** Where digits lead by the plan. An emergency number without a route is refused with words for who dialled it. */
 export function dialledNumber(text: string, plan: DialPlan): Called {

@@ -3,8 +3,8 @@
 import type { MatrixIslandConfig } from '../../config.ts'
 import {
   dialledNumber,
-  e164,
   escapeSipUser,
+  isE164,
   numberCalled,
   refused,
   unescapeSipUser,
@@ -92,7 +92,7 @@ export function createAddresses({ island, numberOf }: AddressParts): Addresses {
     const host = (sip?.[2] ?? '').replace(/:[0-9]+$/, '').toLowerCase()
     if (user === null || user === '' || host === '') return null
     const phone = withoutSeparators(user)
-    if (e164.test(phone)) return ghost(phone.slice(1))
+    if (isE164(phone)) return ghost(phone.slice(1))
     if (user.toLowerCase() === 'anonymous' || host === 'anonymous.invalid') return null
     const id = ghost(escapeLocal(`${user}@${host}`))
     return id.length > idCharactersMax ? null : id
@@ -147,7 +147,7 @@ function calledOf(what: string, dialPlan: MatrixIslandConfig['dialPlan']): Calle
   return { called: `sip:${escapeSipUser(text.slice(0, at))}@${text.slice(at + 1).toLowerCase()}` }
 }
 
-const numberIsWhole = (digits: string): boolean => e164.test(`+${digits}`)
+const numberIsWhole = (digits: string): boolean => isE164(`+${digits}`)
 
 /** Whether the plan itself names the digits: `112` is no number of country 1. */
 const isPlanned = (digits: string, { short, emergency }: MatrixIslandConfig['dialPlan']): boolean =>

@@ -1,6 +1,7 @@
 // Who calls whom, between the SIP of an island and the canonical vocabulary: addresses, parties, From lines. Pure.
 
 import type { IslandConfig } from '../../config.ts'
+import { isE164 } from '../../session/dial-plan.ts'
 import { emergencyOf } from '../../session/emergency.ts'
 import type { Party, Shown } from '../../session/model.ts'
 import { shownTo } from '../../session/privacy.ts'
@@ -37,7 +38,6 @@ export function userAddress(uri: Uri | null): string | null {
 
 export type Called = { readonly called: string } | { readonly status: 404 | 416 | 484; readonly text: string }
 
-const e164 = /^\+[1-9][0-9]{1,14}$/
 /** Behind escapes in a user part: what would end the address, its line or its field wherever it is written again. */
 const unusable = /[\p{Cc}\s@<>"]/u
 const international = 'write the number in international form, with + and the country code'
@@ -85,7 +85,7 @@ function helpAt(uri: SipUri | TelUri, home: ReadonlySet<string>, help: HelpNumbe
 }
 
 function numberOf(number: string): Called {
-  return e164.test(number) ? { called: `tel:${number}` } : { status: 484, text: international }
+  return isE164(number) ? { called: `tel:${number}` } : { status: 484, text: international }
 }
 
 /** Words of a Privacy field that mean something (RFC 3323, 4.2; RFC 3325, 9.3). */
@@ -169,7 +169,7 @@ function publicAddress(text: string, hubDomain: string): string | null {
   const uri = parseUri(text)
   if (uri === null || uri.scheme === 'urn') return null
   const number = uri.scheme === 'tel' ? uri.number : stripSeparators((uri.user ?? '').split(';')[0] ?? '')
-  if (number !== null && e164.test(number)) return `sip:${number}@${hubDomain};user=phone`
+  if (number !== null && isE164(number)) return `sip:${number}@${hubDomain};user=phone`
   return uri.scheme === 'tel' ? null : printAddress(uri)
 }
 

@@ -4,8 +4,8 @@ import type { XmppIslandConfig } from '../../config.ts'
 import type { Party, Shown } from '../../session/model.ts'
 import {
   dialledNumber,
-  e164,
   escapeSipUser,
+  isE164,
   numberCalled,
   refused,
   unescapeSipUser,
@@ -87,7 +87,7 @@ export function localOf(from: Shown): string {
 
 function numberLocal(text: string): string | null {
   const digits = withoutSeparators(text)
-  return e164.test(digits) ? digits : null
+  return isE164(digits) ? digits : null
 }
 
 export interface Addresses extends CallAddresses {
