@@ -4,8 +4,7 @@ import { serviceRole } from '../store/database.ts'
 import type { Database } from '../store/database.ts'
 import type { CopyTable, CopyValue } from '../store/binary-copy.ts'
 import type { Migration } from '../store/migrations.ts'
-import { isUniqueViolation } from '../store/sql.ts'
-import type { Sql } from '../store/sql.ts'
+import { copyIfNew } from '../store/sql.ts'
 import type { CdrRecord } from './cdr.ts'
 import { cdrTopic } from './event-log.ts'
 import type { EventLog } from './event-log.ts'
@@ -71,12 +70,6 @@ function* eventRows(
 export function createTableLog(database: Database): TableLog {
   const recent = new Recent()
 
-  const inTurn = (work: (sql: Sql) => Promise<unknown>): Promise<unknown> =>
-    database.transaction(async sql => {
-      await sql.query('select pg_advisory_xact_lock($1)', [appendLock])
-      await work(sql)
-    })
-
   async function read(topic: string, after: bigint, max: number) {
     const { rows } = await database.query<{ readonly position: bigint; readonly payload: unknown }>(
       'select position, payload from event_log where topic = $1 and position > $2 order by position limit $3',
@@ -93,14 +86,14 @@ export function createTableLog(database: Database): TableLog {
       texts: readonly (string | Buffer)[] = records.map(record => JSON.stringify(record))
     ) {
       if (records.length === 0) return
-      try {
-        await inTurn(sql => sql.copy(eventTable, eventRows(records, texts)))
-        recent.add(records)
-      } catch (error) {
-        if (!isUniqueViolation(error)) throw error
+      const areNew = await database.transaction(async sql => {
+        await sql.query('select pg_advisory_xact_lock($1)', [appendLock])
+        if (await copyIfNew(sql, eventTable, eventRows(records, texts))) return true
         // Some are there already, as after a commit that nobody heard of.
-        await inTurn(sql => sql.query(insertNew, [cdrTopic, `[${texts.join(',')}]`]))
-      }
+        await sql.query(insertNew, [cdrTopic, `[${texts.join(',')}]`])
+        return false
+      })
+      if (areNew) recent.add(records)
     },
 
     async follow(topic, after, max) {
