@@ -60,21 +60,29 @@ export function skipQuoted(text: string, at: number): number {
 
 export const isToken = (text: string): boolean => text.length > 0 && skipToken(text, 0) === text.length
 
-/**
- * Finds words in text without cutting them out: the one that stands from `start` to `end`, or null. It is one and the
- * same string each time, which makes comparing it and looking it up cheap.
- */
-export function wordsOf(words: readonly string[]): (text: string, start: number, end: number) => string | null {
-  const slots: string[][] = Array.from({ length: 512 }, () => [])
-  const slot = (length: number, code: number): number => Math.min(length, 15) * 32 + (code & 31)
-  for (const word of words) slots[slot(word.length, word.charCodeAt(0))]?.push(word)
+/** What is found by the name that stands from `start` to `end` of a text, without cutting that out; else null. */
+export type Finder<T> = (text: string, start: number, end: number) => T | null
+
+interface Named<T> {
+  readonly name: string
+  readonly item: T
+}
+
+/** Finds by length and first letter. */
+export function finderOf<T>(items: Iterable<readonly [name: string, item: T]>): Finder<T> {
+  const slots: Named<T>[][] = Array.from({ length: 2_048 }, () => [])
+  const slot = (length: number, code: number): number => Math.min(length, 63) * 32 + (code & 31)
+  for (const [name, item] of items) slots[slot(name.length, name.charCodeAt(0))]?.push({ name, item })
   return (text, start, end) => {
-    for (const word of slots[slot(end - start, text.charCodeAt(start))] ?? []) {
-      if (word.length === end - start && text.startsWith(word, start)) return word
+    for (const { name, item } of slots[slot(end - start, text.charCodeAt(start))] ?? []) {
+      if (name.length === end - start && text.startsWith(name, start)) return item
     }
     return null
   }
 }
+
+/** Finds words: one and the same string each time, which makes comparing it and looking it up cheap. */
+export const wordsOf = (words: readonly string[]): Finder<string> => finderOf(words.map(word => [word, word]))
 
 /** A whole number of decimal digits from 0 to `max`, or null. Leading zeros are fine (RFC 4475, 3.1.1.1). */
 export function parseNumber(text: string, max: number): number | null {

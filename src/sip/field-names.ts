@@ -1,6 +1,6 @@
 // Names of header fields: spellings, compact forms, which fields are comma lists and which stand once.
 
-import { isToken } from './characters.ts'
+import { finderOf, isToken } from './characters.ts'
 
 /** One spelling of a field's name and what is known about the field. */
 export interface FieldName {
@@ -57,15 +57,9 @@ const otherNames = `Authentication-Info Authorization Content-Disposition Date E
 const prefixOf = (name: string): string => `\r\n${name}: `
 const spelled = (field: FieldName, name: string): FieldName => ({ ...field, name, prefix: prefixOf(name) })
 
+/** By each spelling. */
 const known = new Map<string, FieldName>()
-/** Known spellings by length and first letter, to find a name in a message without cutting it out. */
-const bySpelling: FieldName[][] = Array.from({ length: 2_048 }, () => [])
-const slot = (length: number, code: number): number => Math.min(length, 63) * 32 + (code & 31)
-
-const remember = (spelling: FieldName): void => {
-  known.set(spelling.name, spelling)
-  bySpelling[slot(spelling.name.length, spelling.name.charCodeAt(0))]?.push(spelling)
-}
+const remember = (spelling: FieldName): void => void known.set(spelling.name, spelling)
 for (const [text, list, single] of [
   [singleNames, false, true],
   [listNames, true, false],
@@ -82,6 +76,8 @@ for (const [name, long] of Object.entries(compactForms)) {
   if (field !== undefined) remember(spelled(field, name))
 }
 
+const knownIn = finderOf(known)
+
 /** What is known about the field of this name, whatever its spelling. */
 export function fieldNamed(name: string): FieldName {
   const exact = known.get(name)
@@ -93,9 +89,8 @@ export function fieldNamed(name: string): FieldName {
 
 /** The field whose name ends before `end`, or null where that is no token. */
 export function fieldAt(text: string, at: number, end: number): FieldName | null {
-  for (const spelling of bySpelling[slot(end - at, text.charCodeAt(at))] ?? []) {
-    if (spelling.name.length === end - at && text.startsWith(spelling.name, at)) return spelling
-  }
+  const spelling = knownIn(text, at, end)
+  if (spelling !== null) return spelling
   const name = text.slice(at, end)
   return isToken(name) ? fieldNamed(name) : null
 }

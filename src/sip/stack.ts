@@ -170,13 +170,7 @@ class Stack implements SipStack {
       limits: this.#limits,
       screen: source => this.#screen(source),
       admit: host => rates.take(host, performance.now()),
-      message: (bytes, flow) => {
-        try {
-          this.#receive(bytes, flow)
-        } catch (error) {
-          this.#failed(error)
-        }
-      },
+      message: (bytes, flow) => void this.#guard(() => this.#receive(bytes, flow)),
       unreadable: (head, status, flow) => void this.#guard(() => this.#answerHead(head, status, flow)),
       refused: (bytes, flow) => void this.#guard(() => this.#refuse(bytes, flow)),
       closed: flow => {
@@ -201,19 +195,15 @@ class Stack implements SipStack {
     }
   }
 
-  /** Where an exception ends: of our own, or of the handler. */
+  /** The one place where an exception ends: of our own, or of the handler. */
   #guard(run: () => void): boolean {
     try {
       run()
       return true
     } catch (error) {
-      this.#failed(error)
+      this.#options.log?.error({ err: error }, 'SIP: a handler failed')
       return false
     }
-  }
-
-  #failed(error: unknown): void {
-    this.#options.log?.error({ err: error }, 'SIP: a handler failed')
   }
 
   /** What goes first has some room of its own. */
@@ -348,11 +338,6 @@ class Stack implements SipStack {
 
   #tap(direction: 'in' | 'out', message: SipMessage, flow: Flow): void {
     const { tap } = this.#options
-    if (tap === undefined) return
-    try {
-      tap(direction, message, flow)
-    } catch (error) {
-      this.#failed(error)
-    }
+    if (tap !== undefined) this.#guard(() => tap(direction, message, flow))
   }
 }

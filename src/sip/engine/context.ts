@@ -1,7 +1,6 @@
 // What the parts of the engine share: the stack below, the applications above, the tables between.
 
 import type { Logger } from '../../log.ts'
-import { isDigit } from '../characters.ts'
 import type { HeaderLine, SipRequest, SipResponse } from '../message.ts'
 import { goesFirst } from '../overload.ts'
 import { stackLimits } from '../ports.ts'
@@ -119,11 +118,4 @@ export const reasonLine = (cause: number, text: string): HeaderLine => ({
 export const cseqOf = (request: SipRequest): number => request.headers.cseq()?.number ?? 0
 
 /** The RSeq of a reliable answer; not a number in the others. */
-export const rseqOf = (response: SipResponse): number => numberAtStart(response.headers.get('RSeq') ?? '')
-
-/** Not a number where no digit is. */
-function numberAtStart(text: string): number {
-  let number = Number.NaN
-  for (let at = 0; isDigit(text.charCodeAt(at)); at++) number = (at === 0 ? 0 : number) * 10 + text.charCodeAt(at) - 48
-  return number
-}
+export const rseqOf = (response: SipResponse): number => Number.parseInt(response.headers.get('RSeq') ?? '', 10)
