@@ -4,9 +4,13 @@ import type { Sdp } from '../session/model.ts'
 import { parseParams, unquote } from '../sip/message.ts'
 import { pidfType } from '../sip/location.ts'
 import type { SipMessage } from '../sip/message.ts'
+import type { Fields } from './headers.ts'
 
 export const sdpType = 'application/sdp'
 export const sdpTypes = `${sdpType}, multipart/mixed, multipart/related, multipart/alternative`
+
+/** The field that an SDP body brings; none without a body. */
+export const sdpFields = (body: string | undefined): Fields => (body === undefined ? {} : { 'Content-Type': sdpType })
 
 export type Body = { readonly ok: true; readonly sdp: Sdp | null } | { readonly ok: false }
 

@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts'
 import type { CommandEnd, Joinable, Link, LinkListener, Told as Hint } from '../sip/link.ts'
 import { reasonPhrase } from '../sip/message.ts'
 import type { SipMessage, SipRequest, SipResponse } from '../sip/message.ts'
+import { sdpFields } from './body.ts'
 import type { AnswerHandler, Control, ControlHandler, Parts, Received, Sent, ToSend } from './control.ts'
 import { toldIn } from './headers.ts'
 import type { Fields } from './headers.ts'
@@ -236,5 +237,3 @@ export class DirectControl implements Control {
 
 /** Nobody waits for the end of this command. */
 const nobody = {}
-const sdpFields = (body: string | undefined): Fields =>
-  body === undefined ? {} : { 'Content-Type': 'application/sdp' }

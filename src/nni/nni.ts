@@ -378,6 +378,6 @@ const loopKey = ({ icid }: ChargingId, called: string): string => `${icid} ${cal
 
 /** Whether the request came by a transport that was agreed on; the engine has held the Via to what it came by. */
 function comesBy({ message }: Received, { config }: Peer): boolean {
-  const transport = /^[^/]*\/[^/]*\/\s*(\S+)/.exec(message.headers.get('Via') ?? '')?.[1]?.toLowerCase()
+  const transport = message.headers.via()?.transport.toLowerCase()
   return config.transports.some(one => one === transport)
 }

@@ -8,6 +8,7 @@ import type { Clock } from '../session/ports.ts'
 import type { Joinable } from '../sip/link.ts'
 import { reasonPhrase } from '../sip/message.ts'
 import type { SipResponse } from '../sip/message.ts'
+import { sdpFields } from './body.ts'
 import type { AnswerHandler, Control, ControlHandler, Parts, Received, Sent, ToSend } from './control.ts'
 import { toldIn } from './headers.ts'
 import type { Fields } from './headers.ts'
@@ -239,7 +240,7 @@ export class SrfControl implements Control {
   #acknowledge({ status, headers }: SipResponse, ack: SrfAck, body?: string): void {
     const rseq = headers.get('RSeq')
     if (status >= 300 || (status < 200 && rseq === undefined)) return
-    const fields: Fields = body === undefined ? {} : { 'Content-Type': 'application/sdp' }
+    const fields = sdpFields(body)
     if (status < 200) fields['RAck'] = `${rseq ?? ''} ${headers.get('CSeq') ?? ''}`
     this.#safely('ACK', () => ack(this.#port.acknowledgement(fields, body ?? '')))
   }
