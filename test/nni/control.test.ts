@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { createLog } from '../../src/log.ts'
 import { createControl } from '../../src/nni/control.ts'
-import type { Answer, Control, Received } from '../../src/nni/control.ts'
-import { clock } from '../support/nni-border.ts'
+import type { Control, Received } from '../../src/nni/control.ts'
+import { clock, listenToAnswers } from '../support/nni-border.ts'
 import { HandEngine } from '../support/nni-hand.ts'
 import { until } from '../support/until.ts'
 
@@ -45,20 +45,9 @@ afterEach(() => {
 
 const headers = { From: '<sip:a@b>;tag=1', To: '<sip:c@d>', 'Call-ID': 'one' }
 const send = (method: string, dialogId?: string) => {
-  const said: (number | string)[] = []
-  const answers: Answer[] = []
-  const sent = control.send(
-    { method, uri: 'sip:c@d', headers, ...(dialogId === undefined ? {} : { dialogId }) },
-    {
-      answered: answer => {
-        said.push(answer.message.status)
-        answers.push(answer)
-      },
-      failed: why => void said.push(why),
-      updated: update => void said.push(update.method)
-    }
-  )
-  return { said, answers, sent }
+  const { on, ...heard } = listenToAnswers()
+  const sent = control.send({ method, uri: 'sip:c@d', headers, ...(dialogId === undefined ? {} : { dialogId }) }, on)
+  return { ...heard, sent }
 }
 
 describe('a request', () => {

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { createLog } from '../../src/log.ts'
 import { createControl } from '../../src/nni/control.ts'
-import type { Answer, Control, Received } from '../../src/nni/control.ts'
+import type { Control, Received } from '../../src/nni/control.ts'
 import type { CommandEnd, Joinable, LinkListener, RequestToSend, ResponseToSend, Told } from '../../src/sip/link.ts'
 import { createHeaders } from '../../src/sip/message.ts'
 import type { SipRequest, SipResponse } from '../../src/sip/message.ts'
-import { clock } from '../support/nni-border.ts'
+import { clock, listenToAnswers } from '../support/nni-border.ts'
 import { until } from '../support/until.ts'
 
 /** An engine that does what the test says. */
@@ -70,21 +70,12 @@ afterEach(() => control.close())
 
 const fields = { From: '<sip:a@b>;tag=1', 'X-Two': ['1', '2'] }
 const send = (method: string, dialogId?: string) => {
-  const said: (number | string)[] = []
-  const answers: Answer[] = []
+  const { on, ...heard } = listenToAnswers()
   const sent = control.send(
     { method, uri: 'sip:c@d', headers: fields, ...(dialogId === undefined ? {} : { dialogId }) },
-    {
-      sent: () => void said.push('sent'),
-      answered: answer => {
-        said.push(answer.message.status)
-        answers.push(answer)
-      },
-      failed: why => void said.push(why),
-      updated: update => void said.push(update.method)
-    }
+    { ...on, sent: () => void heard.said.push('sent') }
   )
-  return { said, answers, sent }
+  return { ...heard, sent }
 }
 
 describe('what the engine of this process hears through drachtio-srf', () => {

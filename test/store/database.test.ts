@@ -4,6 +4,7 @@ import { HubError } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
 import { openDatabase, serviceRole } from '../../src/store/database.ts'
 import type { Migration } from '../../src/store/migrations.ts'
+import { isPostgres } from '../../src/store/postmaster.ts'
 import { sqlStateOf } from '../../src/store/sql.ts'
 import { startTestPostgres } from '../support/database.ts'
 import type { TestPostgres } from '../support/database.ts'
@@ -111,14 +112,6 @@ describe('the database', () => {
 })
 
 describe('a connection that PostgreSQL ends', () => {
-  const alive = (pid: number): boolean => {
-    try {
-      process.kill(pid, 0)
-      return true
-    } catch {
-      return false
-    }
-  }
   const open = async () => {
     const lines: Readonly<Record<string, unknown>>[] = []
     const listening = createLog('warn', { write: line => void lines.push(JSON.parse(line) as never) })
@@ -151,7 +144,7 @@ describe('a connection that PostgreSQL ends', () => {
     process.kill(pid, 'SIGTERM')
     process.kill(pid, 'SIGCONT')
     await closed
-    await eventually('the server has ended it', () => (alive(pid) ? undefined : true))
+    await eventually('the server has ended it', () => (isPostgres(pid) ? undefined : true))
     await postgres.administer('select 1')
     expect(lines).toEqual([])
   })

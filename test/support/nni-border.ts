@@ -3,6 +3,7 @@
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { createLog } from '../../src/log.ts'
+import type { Answer, AnswerHandler } from '../../src/nni/control.ts'
 import { createNni } from '../../src/nni/nni.ts'
 import type { Nni } from '../../src/nni/nni.ts'
 import type { Stir } from '../../src/nni/stir/stir.ts'
@@ -24,6 +25,21 @@ export const clock: Clock = {
     const timer = setTimeout(run, ms)
     return () => clearTimeout(timer)
   }
+}
+
+/** What a request of ours hears: statuses, methods of updates, reasons; and the answers whole. */
+export function listenToAnswers() {
+  const said: (number | string)[] = []
+  const answers: Answer[] = []
+  const on: AnswerHandler = {
+    answered: answer => {
+      said.push(answer.message.status)
+      answers.push(answer)
+    },
+    failed: why => void said.push(why),
+    updated: update => void said.push(update.method)
+  }
+  return { said, answers, on }
 }
 
 export interface Border {
